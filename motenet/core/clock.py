@@ -1,0 +1,187 @@
+"""One clock a world: integer nanoseconds and a heap of events; and each machine's local time, which may lead it."""
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import Any, ClassVar, TypeAlias
+
+from motenet.core.errors import BlockingInsideWorld, DriverError, SnapshotError
+from motenet.core.state import Component, Plain, plain
+
+Callback: TypeAlias = Callable[[Any], None]
+Entry: TypeAlias = tuple[int, int, Callback, Any, "LocalClock | None"]
+
+FOREVER = 2**63 - 1
+"""A deadline that never comes, in nanoseconds."""
+
+
+class Clock(Component):
+    """The world's time and its events, in order of (time, sequence). Every event runs to completion."""
+
+    def __init__(self) -> None:
+        self.path = "clock"
+        self.now = 0
+        """The current virtual time in nanoseconds."""
+        self.running = False
+        self._sequence = 0
+        self._heap: list[Entry] = []
+        self._soon: deque[Entry] = deque()  # events for this very instant, behind those of the heap
+
+    def at(self, time: int, callback: Callback, argument: Any = None, owner: "LocalClock | None" = None) -> int:
+        """Call `callback(argument)` at `time` (ns; the past means now), after what is already due then.
+
+        Returns the entry's sequence number. An entry with an owner is a device timer of that machine (see LocalClock).
+        """
+        self._sequence = sequence = self._sequence + 1
+        entry: Entry
+        if time <= self.now:
+            entry = (self.now, sequence, callback, argument, owner)
+            self._soon.append(entry)
+        else:
+            entry = (time, sequence, callback, argument, owner)
+            heappush(self._heap, entry)
+        if owner is not None:
+            owner.timers[sequence] = entry
+        return sequence
+
+    def after(self, delay: int, callback: Callback, argument: Any = None) -> int:
+        """Call `callback(argument)` in `delay` nanoseconds."""
+        return self.at(self.now + delay, callback, argument)
+
+    def next_time(self) -> int | None:
+        """When the next event is due, or None when there is none."""
+        if self._soon:
+            return self.now
+        heap = self._heap
+        while heap and heap[0][4] is not None and heap[0][1] not in heap[0][4].timers:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def run(self, deadline: int, ready: Callable[[], bool] | None = None) -> bool:
+        """Run all events up to and at `deadline` (ns), or until `ready()` holds after one of them.
+
+        Returns whether `ready` stopped it; otherwise the time is then `deadline` (FOREVER: that of the last event).
+        """
+        if self.running:
+            raise BlockingInsideWorld(
+                "an event of this world is running: blocking verbs are for the top level; inside, use stack.sockets"
+            )
+        heap, soon = self._heap, self._soon
+        self.running = True
+        try:
+            while True:
+                if soon and not (heap and heap[0][0] <= self.now):
+                    time, sequence, callback, argument, owner = soon.popleft()
+                elif heap and heap[0][0] <= deadline:
+                    time, sequence, callback, argument, owner = heappop(heap)
+                else:
+                    break
+                if owner is not None and owner.timers.pop(sequence, None) is None:
+                    continue
+                self.now = time
+                callback(argument)
+                if ready is not None and ready():
+                    return True
+            if deadline != FOREVER and deadline > self.now:
+                self.now = deadline
+            return False
+        finally:
+            self.running = False
+
+    def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
+        """Run the world until `ready()` holds or `deadline` (ns) has passed; says whether it holds. Top level only."""
+        if self.running:
+            return self.run(deadline)  # which raises
+        return ready() or self.run(deadline, ready)
+
+    def save(self) -> Plain:
+        events = []
+        for time, sequence, callback, argument, owner in sorted([*self._heap, *self._soon], key=lambda entry: entry[:2]):
+            if owner is not None and sequence not in owner.timers:
+                continue  # cancelled, or fired early by a delay
+            target = getattr(callback, "__self__", None)
+            if not isinstance(target, Component):
+                raise SnapshotError(f"the event {callback!r} is no method of a component; a snapshot cannot carry it")
+            lane = None if owner is None else owner.path
+            events.append((time, sequence, target.path, callback.__name__, plain(argument), lane))
+        return {"now": self.now, "sequence": self._sequence, "events": events}
+
+    def load_events(self, state: Plain, find: Callable[[str], Component]) -> None:
+        """Take a saved clock, after all components have been loaded; `find` gives the component of a path."""
+        self.now, self._sequence = state["now"], state["sequence"]
+        self._heap.clear()
+        self._soon.clear()
+        for time, sequence, path, name, argument, lane in state["events"]:
+            owner = None if lane is None else find(lane)
+            assert owner is None or isinstance(owner, LocalClock)
+            entry: Entry = (time, sequence, getattr(find(path), name), plain(argument), owner)
+            if owner is not None:
+                owner.timers[sequence] = entry
+            if time <= self.now:
+                self._soon.append(entry)
+            else:
+                self._heap.append(entry)
+        heapify(self._heap)
+
+
+class LocalClock(Component):
+    """A machine's own time. It may lead the world's (SystemC's temporal decoupling), and never lags behind it.
+
+    Device timers (`at`, `after`) fire in the world's order, or earlier from the machine's own `delay`.
+    Events for the processor (`post`) wait for the world.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ("_local",)
+
+    def __init__(self, world: Clock) -> None:
+        self.path = "clock"
+        self.world = world
+        self.timers: dict[int, Entry] = {}
+        self.in_interrupt = False
+        self._local = 0
+
+    @property
+    def now(self) -> int:
+        """This machine's time in nanoseconds."""
+        now = self.world.now
+        return now if now > self._local else self._local
+
+    def at(self, time: int, callback: Callback, argument: Any = None) -> int:
+        """A device timer: call `callback(argument)` at local `time` (ns). Returns a number for `cancel`."""
+        now = self.now
+        return self.world.at(time if time > now else now, callback, argument, self)
+
+    def after(self, delay: int, callback: Callback, argument: Any = None) -> int:
+        """A device timer in `delay` nanoseconds of local time."""
+        return self.world.at(self.now + delay, callback, argument, self)
+
+    def cancel(self, timer: int) -> None:
+        """Forget a device timer; one that has fired is no mistake."""
+        self.timers.pop(timer, None)
+
+    def post(self, callback: Callback, argument: Any = None) -> None:
+        """An event for the processor, at the local time: never run by `delay`, so that nothing re-enters a driver."""
+        self.world.at(self.now, callback, argument)
+
+    def delay(self, nanoseconds: int) -> None:
+        """Let local time pass: the machine's due device timers fire, the world does not run."""
+        if self.in_interrupt:
+            raise DriverError("an interrupt handler may not delay; leave the work to poll()")
+        target = self.now + nanoseconds
+        timers = self.timers
+        while timers:
+            entry = min(timers.values(), key=lambda entry: entry[:2])
+            if entry[0] > target:
+                break
+            del timers[entry[1]]
+            self._local = max(entry[0], self.now)
+            entry[2](entry[3])
+        self._local = target
+
+    def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
+        """Run the whole world until `ready()` or `deadline` (ns); see Clock.wait."""
+        return self.world.wait(ready, deadline)
+
+    def load(self, state: Plain) -> None:
+        super().load(state)
+        self.timers.clear()  # Clock.load_events brings back those of the snapshot
