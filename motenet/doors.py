@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 import numpy.typing as npt
 
 
@@ -37,7 +36,7 @@ class Clock(Protocol):
         """Call `callback(argument)` in an event of its own, now."""
 
     def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
-        """Run the world until `ready()` or `deadline`; says whether it is ready. BlockingInsideWorld inside an event."""
+        """Run the world until `ready()` or `deadline`; says whether it is ready. Inside an event: BlockingInsideWorld."""
 
 
 class Timers(Protocol):
@@ -65,7 +64,7 @@ class Window(Protocol):
     def size(self) -> int: ...
     @property
     def kind(self) -> str:
-        """"memory" or "io"."""
+        """ "memory" or "io"."""
 
     def read8(self, offset: int) -> int: ...
     def read16(self, offset: int) -> int: ...
@@ -76,7 +75,7 @@ class Window(Protocol):
 
 
 class DmaBuffer(Protocol):
-    """Memory that driver and card share. Its accessors are bound once, at start; a driver keeps no raw view of its own."""
+    """Memory that driver and card share. Its accessors are bound once, at start; a driver keeps no raw view."""
 
     @property
     def address(self) -> int:
@@ -277,7 +276,7 @@ class Received:
     checksum_ok: bool = False
     """The card has verified the IPv4 header's and the transport's checksums."""
     more: list[memoryview] = field(default_factory=list)
-    """Payloads of further segments of the same TCP flow that follow without a gap (GRO); `frame` has the first's headers."""
+    """Payloads of the segments that follow in the same TCP flow without a gap (GRO); `frame` has the first's headers."""
     vlan: int | None = None
     """The 802.1Q tag's 16 bits, when the card has stripped it."""
 
@@ -311,7 +310,7 @@ class NetworkDriver(Protocol):
         """The next received frame, without copying it; None when there is none, and interrupts are on again."""
 
     def reserve(self, length: int) -> memoryview | None:
-        """Room for a frame of `length` bytes in the card's memory, to be filled before `commit`; None: the ring is full."""
+        """Room for a frame of `length` bytes in the card's memory, to fill before `commit`; None: the ring is full."""
 
     def commit(self, facts: FrameFacts | None = None) -> None:
         """Give the reserved frame to the card."""

@@ -96,7 +96,8 @@ class Clock(Component):
 
     def save(self) -> Plain:
         events = []
-        for time, sequence, callback, argument, owner in sorted([*self._heap, *self._soon], key=lambda entry: entry[:2]):
+        entries = sorted([*self._heap, *self._soon], key=lambda entry: entry[:2])
+        for time, sequence, callback, argument, owner in entries:
             if owner is not None and sequence not in owner.timers:
                 continue  # cancelled, or fired early by a delay
             target = getattr(callback, "__self__", None)

@@ -22,7 +22,7 @@ class SnapshotError(MotenetError):
 
 
 class OutOfDmaMemory(MotenetError):
-    """The machine has no free memory that satisfies size, alignment, boundary and mask: plug a smaller ring or more memory."""
+    """The machine has no free memory that satisfies size, alignment, boundary and mask: give it more, or use less."""
 
 
 class DriverError(MotenetError):

@@ -30,16 +30,14 @@ def plain(value: Any) -> Plain:
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
-    raise SnapshotError(f"{type(value).__name__} is not plain state; keep it as wiring and save what it can be rebuilt from")
+    raise SnapshotError(f"{type(value).__name__} is not plain state; keep it as wiring, and save what rebuilds it")
 
 
 def assign(owner: object, name: str, value: Plain) -> None:
     """Give `owner.name` the saved value, in place where others may hold the container."""
     current = getattr(owner, name, None)
     fresh = plain(value)
-    if isinstance(current, list):
-        current[:] = fresh
-    elif isinstance(current, bytearray):
+    if isinstance(current, list) or isinstance(current, bytearray):
         current[:] = fresh
     elif isinstance(current, dict):
         current.clear()

@@ -59,7 +59,7 @@ class FramePassed(Event):
 
 @dataclass(slots=True)
 class Dropped(Event):
-    """Something that was not carried out: a frame, an access, a request. `reason` is a short word, counted in `drops`."""
+    """Something not carried out: a frame, an access, a request. `reason` is a short word, counted in `drops`."""
 
     reason: str
     detail: str

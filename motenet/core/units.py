@@ -28,7 +28,7 @@ def _parse(text: str, units: dict[str, int], what: str, example: str) -> int:
         raise ConfigurationError(f"{text!r} is not a {what}; write it like {example!r}")
     exact = Fraction(match[1]) * units[unit]
     if exact.denominator != 1:
-        raise ConfigurationError(f"{text!r} is finer than motenet counts: a {what} is a whole number of its smallest unit")
+        raise ConfigurationError(f"{text!r} is finer than motenet counts: a {what} is a whole number of them")
     return int(exact)
 
 

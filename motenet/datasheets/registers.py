@@ -1,6 +1,7 @@
 """How a datasheet's registers are written down: offset, width, reset value, fields with their effects, clause.
 
-From one declaration come the model's masks and dispatch, the driver's names, the trace's decoding and the documentation.
+From one declaration come the model's masks and dispatch, the driver's names, the trace's decoding and the
+documentation.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ ReadEffect: TypeAlias = Literal["value", "clear", "zero"]
 """What a read gives: the value; the value, which is then cleared; zero (write-only)."""
 
 WriteEffect: TypeAlias = Literal["store", "ignore", "clear", "set", "act"]
-"""What a write does: it is stored; nothing (read-only); ones clear; ones set; ones start something and read back as the model says."""
+"""What a write does: it is stored; nothing (read-only); ones clear; ones set; ones start
+something, and read back as the model says."""
 
 
 @dataclass(frozen=True, slots=True)
