@@ -1,0 +1,84 @@
+"""What this machine has beside Python: TAP devices, root, tshark, QEMU; and how to get what is missing."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from motenet.bridge.tap import BridgeError, Tap
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that a machine may have: `detail` is its version, or why it cannot be used."""
+
+    name: str
+    present: bool
+    detail: str
+    remedy: str = ""
+    """What to do to have it; empty when it is there."""
+
+
+def _output(*command: str) -> str | None:
+    """What a command prints, or None when it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return None if done.returncode else (done.stdout or done.stderr).strip()
+
+
+def _command(name: str, package: str, *version: str) -> Part:
+    """A command-line program; `version` are the arguments that make it print its version."""
+    text = _output(name, *version)
+    if text is None:
+        return Part(name, False, f"{name} is not installed, or does not start", f"apt-get install {package}")
+    return Part(name, True, text.splitlines()[0] if text else "")
+
+
+def _root() -> Part:
+    if os.geteuid() == 0:
+        return Part("root", True, "user id 0")
+    return Part("root", False, f"user id {os.geteuid()}", "run as root, or with sudo")
+
+
+def _tap() -> Part:
+    try:
+        with Tap("motenet%d") as tap:
+            return Part("tap", True, f"/dev/net/tun works ({tap.name})")
+    except BridgeError as error:
+        reason, _, remedy = str(error).partition(": ")
+        return Part("tap", False, reason, remedy)
+
+
+def _qemu() -> Part:
+    return _command("qemu-system-x86_64", "qemu-system-x86", "--version")
+
+
+def _vfio_user() -> Part:
+    text = _output("qemu-system-x86_64", "-device", "vfio-user-pci,help")
+    if text is not None and "socket" in text:
+        return Part("vfio-user", True, "QEMU has vfio-user-pci")
+    remedy = "install QEMU 10.1 or newer, for instance from Debian's trixie-backports"
+    return Part("vfio-user", False, "no QEMU with the device vfio-user-pci", remedy)
+
+
+PARTS: dict[str, Callable[[], Part]] = {
+    "root": _root,
+    "tap": _tap,
+    "ip": lambda: _command("ip", "iproute2", "-V"),
+    "ping": lambda: _command("ping", "iputils-ping", "-V"),
+    "curl": lambda: _command("curl", "curl", "--version"),
+    "tshark": lambda: _command("tshark", "tshark", "--version"),
+    "qemu": _qemu,
+    "vfio-user": _vfio_user,
+}
+"""How to look for each part."""
+
+
+def probe(name: str) -> Part:
+    """Look for one part of PARTS."""
+    return PARTS[name]()
