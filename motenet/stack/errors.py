@@ -1,0 +1,76 @@
+"""What can go wrong for an application of the stack: one type each, also of the kind that Python's users know."""
+
+from errno import EADDRINUSE, EADDRNOTAVAIL, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENOTCONN
+
+from motenet.core.errors import MotenetError, Timeout
+
+
+class StackError(MotenetError, OSError):
+    """Root of the stack's errors. `errno` is the number that an operating system's sockets give, if there is one."""
+
+    number: int | None = None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        if self.number is not None:
+            self.errno = self.number
+
+
+class ConnectionRefused(StackError, ConnectionRefusedError):
+    """The peer answered with a reset, or said that nobody listens there: check its address and port."""
+
+
+class ConnectionReset(StackError, ConnectionResetError):
+    """The peer reset the connection: what was on its way is lost; connect again."""
+
+
+class ConnectionAborted(StackError, ConnectionAbortedError):
+    """This side gave the connection up: by abort(), or since the peer has not answered for too long."""
+
+
+class BrokenPipe(StackError, BrokenPipeError):
+    """This side has closed its direction already; nothing more can be sent."""
+
+
+class NotConnected(StackError):
+    """The socket has no peer yet: connect it first, or name the destination."""
+
+    number = ENOTCONN
+
+
+class TimedOut(Timeout):
+    """The deadline passed, in virtual time."""
+
+
+class HostUnreachable(StackError):
+    """The destination's host does not answer address resolution, or a router says that it cannot be reached."""
+
+    number = EHOSTUNREACH
+
+
+class NetworkUnreachable(StackError):
+    """No route leads to the destination: add an address of its network, or a gateway."""
+
+    number = ENETUNREACH
+
+
+class AddressInUse(StackError):
+    """Another socket has this port already: close that, or take another port (0 picks a free one)."""
+
+    number = EADDRINUSE
+
+
+class AddressNotAvailable(StackError):
+    """The address is not one of this stack's, or all ports are taken."""
+
+    number = EADDRNOTAVAIL
+
+
+class MessageTooLong(StackError):
+    """The datagram is longer than its protocol can carry."""
+
+    number = EMSGSIZE
+
+
+class QueueFull(StackError, BlockingIOError):
+    """The socket's queue has no room now: wait until it has sent something."""
