@@ -51,10 +51,11 @@ class InterruptChange(Event):
 
 @dataclass(slots=True)
 class FramePassed(Event):
-    """A frame at a port: direction "tx" (card to cable) or "rx" (cable to card)."""
+    """A frame at a port, direction "tx" (card to cable) or "rx" (cable to card), or on a link, with the link's verdict."""
 
     direction: str
     frame: bytes
+    verdict: str = ""
 
 
 @dataclass(slots=True)

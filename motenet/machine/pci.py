@@ -1,0 +1,301 @@
+"""PCI: configuration space, and the slot that joins a card to its machine."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from motenet.core.clock import LocalClock
+from motenet.core.errors import ConfigurationError, DriverError
+from motenet.core.state import Component
+from motenet.core.trace import HasNow, RegisterAccess, Watched
+from motenet.datasheets.pci import (
+    BAR0,
+    BAR_IO,
+    BAR_MEMORY64,
+    CACHE_LINE_SIZE,
+    CAP_MSI,
+    CAP_MSIX,
+    CAP_PM,
+    COMMAND,
+    INTERRUPT_LINE,
+    LATENCY_TIMER,
+    MSI_CONTROL,
+    MSIX_CONTROL,
+    PMCSR,
+    STATUS,
+    capability_list,
+)
+from motenet.datasheets.registers import Register
+from motenet.doors import BarLayout, PciCard
+from motenet.machine.dma import BusMaster, MachineDma
+from motenet.machine.interrupts import Handler, InterruptController
+from motenet.machine.port import Port
+from motenet.machine.window import BarWindow
+
+_IO, _MEMORY, _MASTER = COMMAND["IO"], COMMAND["MEMORY"], COMMAND["MASTER"]
+_INTX_DISABLE = COMMAND["INTX_DISABLE"]
+_INTERRUPT = STATUS["INTERRUPT"]
+_MASTER_ABORT = STATUS["RECEIVED_MASTER_ABORT"]
+_MSI_ADDRESS = 0xFEE00000
+"""Where this machine takes messages; the data word is the vector."""
+
+
+class ConfigurationSpace(Watched):
+    """The 256 bytes of a function: what may be written, what writing ones clears. Implements doors.ConfigSpace."""
+
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "content")
+
+    def __init__(self, clock: HasNow, path: str, card: PciCard, written: Callable[[int], None]) -> None:
+        super().__init__(clock, path)
+        header = card.config_header
+        if len(header) != 256:
+            raise ConfigurationError(f"{path}: a configuration header has 256 bytes, not {len(header)}")
+        self.content = bytearray(header)
+        self.capabilities = dict(capability_list(header))
+        """Capability id -> offset."""
+        self._written = written
+        self._store = bytearray(256)
+        self._clear = bytearray(256)
+        self._allow(COMMAND, 0)
+        self._allow(STATUS, 0)
+        for offset in (CACHE_LINE_SIZE, LATENCY_TIMER, INTERRUPT_LINE):
+            self._store[offset] = 0xFF
+        for index, layout in card.bars.items():
+            self._allow_bar(index, layout)
+        if CAP_PM in self.capabilities:
+            self._allow(PMCSR, self.capabilities[CAP_PM])
+        if CAP_MSI in self.capabilities:
+            self._allow_msi(self.capabilities[CAP_MSI])
+        if CAP_MSIX in self.capabilities:
+            self._allow(MSIX_CONTROL, self.capabilities[CAP_MSIX])
+
+    def _allow(self, register: Register, base: int) -> None:
+        at = base + register.offset
+        size = register.width // 8
+        self._store[at : at + size] = register.mask(write="store").to_bytes(size, "little")
+        self._clear[at : at + size] = register.mask(write="clear").to_bytes(size, "little")
+
+    def _allow_bar(self, index: int, layout: BarLayout) -> None:
+        """6.2.5.1: the bits below a BAR's size read as zero (or its type), so that software can size it."""
+        if layout.size & layout.size - 1 or layout.size < 4:
+            raise ConfigurationError(f"{self.path}: BAR {index} has {layout.size} bytes; its size is a power of two")
+        kind = {"io": BAR_IO, "memory": 0, "memory64": BAR_MEMORY64}[layout.kind]
+        at = BAR0 + 4 * index
+        width = 8 if layout.kind == "memory64" else 4
+        mask = (1 << 8 * width) - layout.size
+        self._store[at : at + width] = mask.to_bytes(width, "little")
+        self.content[at : at + width] = kind.to_bytes(width, "little")
+
+    def _allow_msi(self, base: int) -> None:
+        """6.8.1: address, upper address (when 64-bit) and data behind the control word."""
+        self._allow(MSI_CONTROL, base)
+        wide = bool(self.content[base + 2] & MSI_CONTROL["64BIT"])
+        self._store[base + 4 : base + 8] = (0xFFFFFFFC).to_bytes(4, "little")
+        if wide:
+            self._store[base + 8 : base + 12] = b"\xff" * 4
+        data = base + (12 if wide else 8)
+        self._store[data : data + 2] = b"\xff" * 2
+
+    def word(self, offset: int) -> int:
+        """16 bits, unseen by watchers."""
+        return self.content[offset] | self.content[offset + 1] << 8
+
+    def set_word(self, offset: int, value: int) -> None:
+        """16 bits from the hardware's side."""
+        self.content[offset : offset + 2] = value.to_bytes(2, "little")
+
+    def read(self, offset: int, width: int) -> int:
+        if width not in (1, 2, 4) or not 0 <= offset <= 256 - width or offset % width:
+            raise DriverError(f"{self.path}: configuration space has no {width}-byte access at {offset:#x}")
+        value = int.from_bytes(self.content[offset : offset + width], "little")
+        if self.watch is not None:
+            self.watch(RegisterAccess(self.clock.now, self.path, "config", offset, width, value, False))
+        return value
+
+    def write(self, offset: int, value: int, width: int) -> None:
+        if width not in (1, 2, 4) or not 0 <= offset <= 256 - width or offset % width:
+            raise DriverError(f"{self.path}: configuration space has no {width}-byte access at {offset:#x}")
+        if self.watch is not None:
+            self.watch(RegisterAccess(self.clock.now, self.path, "config", offset, width, value, True))
+        for place in range(width):
+            at, byte = offset + place, value >> 8 * place & 0xFF
+            store, clear = self._store[at], self._clear[at]
+            self.content[at] = (self.content[at] & ~store & ~(byte & clear) | byte & store) & 0xFF
+        self._written(offset & ~3)
+
+
+class FunctionInterrupts:
+    """How one function interrupts its driver. Implements doors.Interrupts."""
+
+    def __init__(self, slot: "Slot") -> None:
+        self._slot = slot
+
+    def allocate(self, count: int = 1, kinds: Sequence[str] = ("msi-x", "msi", "intx")) -> list[int]:
+        slot = self._slot
+        for kind in kinds:
+            if kind == "msi" and CAP_MSI in slot.config.capabilities:
+                slot.enable_msi()
+                return [slot.message_vector]
+            if kind == "intx" and slot.has_pin:
+                return [slot.line]
+        raise DriverError(f"{slot.path} has none of the interrupt kinds {', '.join(kinds)}")
+
+    def connect(self, vector: int, handler: Handler) -> None:
+        self._slot.controller.connect(vector, self._slot.source, handler)
+
+    def mask(self, vector: int) -> None:
+        self._slot.controller.mask(vector, self._slot.source)
+
+    def unmask(self, vector: int) -> None:
+        self._slot.controller.unmask(vector, self._slot.source)
+
+    def free(self) -> None:
+        slot = self._slot
+        for vector in (slot.line, slot.message_vector):
+            if vector >= 0:
+                slot.controller.disconnect(vector, slot.source)
+        if CAP_MSI in slot.config.capabilities:
+            at = slot.config.capabilities[CAP_MSI] + MSI_CONTROL.offset
+            slot.config.write(at, slot.config.word(at) & ~MSI_CONTROL["ENABLE"], 2)
+
+
+class Function(Component):
+    """A PCI function as its driver sees it. Implements doors.PciFunction."""
+
+    def __init__(self, slot: "Slot", dma: MachineDma) -> None:
+        self.path = "function"
+        self.name = slot.path
+        self.config = slot.config
+        self.interrupts = FunctionInterrupts(slot)
+        self.dma = dma
+        self.clock = slot.clock
+        self.delay = slot.clock.delay
+        self._windows = slot.windows
+
+    @property
+    def now(self) -> int:
+        return self.clock.now
+
+    def bar(self, index: int) -> BarWindow:
+        try:
+            return self._windows[index]
+        except KeyError:
+            raise DriverError(f"{self.name} has no BAR {index}; it has {sorted(self._windows)}") from None
+
+
+class Slot(Watched):
+    """The joint between a card and its machine. Implements doors.PciSlot."""
+
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "level", "power_state")
+
+    def __init__(
+        self,
+        clock: LocalClock,
+        path: str,
+        card: PciCard,
+        dma: BusMaster,
+        controller: InterruptController,
+        source: int,
+        line: int,
+    ) -> None:
+        super().__init__(clock, path)
+        self.clock: LocalClock = clock
+        self.card = card
+        self.dma = dma
+        self.port = Port(clock, f"{card.path}/port")
+        self.controller = controller
+        self.source = source
+        """Which bit of a shared vector is this slot's."""
+        self.line = line
+        self.level = False
+        """What the card drives on its INTx pin."""
+        self.config = ConfigurationSpace(clock, f"{card.path}/config", card, self._config_written)
+        self.power_state = 0
+        """PMCSR's: 0 is D0, 3 is D3hot."""
+        dma.aborted = self._aborted
+        self.has_pin = self.config.content[0x3D] != 0
+        self.message_vector = controller.new_vector() if CAP_MSI in self.config.capabilities else -1
+        card.plugged(self)
+        self.windows = {
+            index: BarWindow(clock, f"{card.path}/bar{index}", f"bar{index}", layout, card.register_space(index))
+            for index, layout in card.bars.items()
+        }
+        card.reset()
+
+    def parts(self) -> Iterable[Component]:
+        assert isinstance(self.card, Component)
+        return (self.card, self.config, *self.windows.values(), self.dma, self.port)
+
+    # --- the card's side
+
+    def set_level(self, level: bool) -> None:
+        if level != self.level:
+            self.level = level
+            self._drive()
+
+    def message_enabled(self) -> bool:
+        return self._capability_bit(CAP_MSI, MSI_CONTROL) or self._capability_bit(CAP_MSIX, MSIX_CONTROL)
+
+    def send_message(self, vector: int) -> None:
+        if not self.dma.enabled or not self._capability_bit(CAP_MSI, MSI_CONTROL):
+            self.drop("message not enabled", f"vector {vector}")
+            return
+        base = self.config.capabilities[CAP_MSI]
+        wide = self.config.content[base + 2] & MSI_CONTROL["64BIT"]
+        address = int.from_bytes(self.config.content[base + 4 : base + 8], "little")
+        data = self.config.word(base + (12 if wide else 8))
+        if address == _MSI_ADDRESS and data in self.controller.sources:
+            self.controller.send(data)
+        else:
+            self.drop("message astray", f"{data:#x} to {address:#x}, where no interrupt controller listens")
+
+    def _capability_bit(self, capability: int, control: Register) -> bool:
+        base = self.config.capabilities.get(capability)
+        return base is not None and bool(self.config.word(base + control.offset) & control["ENABLE"])
+
+    def _drive(self) -> None:
+        """6.2.2, 6.2.3: the pin is silent under INTX_DISABLE and with messages enabled; STATUS tells what is wanted."""
+        status = self.config.word(STATUS.offset)
+        self.config.set_word(STATUS.offset, status | _INTERRUPT if self.level else status & ~_INTERRUPT)
+        silent = self.config.word(COMMAND.offset) & _INTX_DISABLE or self.message_enabled()
+        self.controller.set_level(self.line, self.source, self.level and not silent)
+
+    def _aborted(self) -> None:
+        self.config.set_word(STATUS.offset, self.config.word(STATUS.offset) | _MASTER_ABORT)
+
+    # --- the driver's side
+
+    def enable_msi(self) -> None:
+        """Program address and data as this machine's firmware would, and set the enable bit."""
+        config, base = self.config, self.config.capabilities[CAP_MSI]
+        config.write(base + 4, _MSI_ADDRESS, 4)
+        wide = config.content[base + 2] & MSI_CONTROL["64BIT"]
+        if wide:
+            config.write(base + 8, 0, 4)
+        config.write(base + (12 if wide else 8), self.message_vector, 2)
+        config.write(base + 2, config.word(base + 2) | MSI_CONTROL["ENABLE"], 2)
+
+    def _config_written(self, offset: int) -> None:
+        pm = self.config.capabilities.get(CAP_PM)
+        if pm is not None and offset == pm + PMCSR.offset:
+            self._power_changed(self.config.word(offset) & PMCSR["STATE"])
+        self._gate()
+        self._drive()
+
+    def _power_changed(self, state: int) -> None:
+        """PM 5.4: a function that leaves D3hot resets itself, its decoding and bus mastering too."""
+        if self.power_state == 3 and state == 0:
+            self.config.set_word(COMMAND.offset, 0)
+            self.card.reset()
+        self.power_state = state
+
+    def _decodes(self, window: BarWindow) -> bool:
+        return bool(self.config.word(COMMAND.offset) & (_IO if window.kind == "io" else _MEMORY))
+
+    def _gate(self) -> None:
+        awake = self.power_state == 0
+        for window in self.windows.values():
+            window.enabled = awake and self._decodes(window)
+        master = awake and bool(self.config.word(COMMAND.offset) & _MASTER)
+        if master != self.dma.enabled:
+            self.dma.enabled = master
+            self.card.bus_master_changed(master)

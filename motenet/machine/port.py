@@ -1,0 +1,58 @@
+"""A card's end of the cable."""
+
+from typing import ClassVar, Protocol
+
+from motenet.core.trace import FramePassed, HasNow, Watched
+from motenet.doors import FrameFacts, PortUser
+
+
+class Medium(Protocol):
+    """What a port is connected to: a link, a TAP bridge, a test's recorder."""
+
+    def frame_sent(self, port: "Port", frame: bytes, facts: FrameFacts | None) -> None:
+        """A card has put a frame on the cable, at `port.clock.now`."""
+
+
+class Port(Watched):
+    """Implements doors.Port for the card; `deliver` and `set_carrier` are for the medium, from events of its own."""
+
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "carrier")
+
+    def __init__(self, clock: HasNow, path: str) -> None:
+        super().__init__(clock, path)
+        self.carrier = False
+        self.medium: Medium | None = None
+        self._card: PortUser | None = None
+
+    def attach(self, card: PortUser) -> None:
+        self._card = card
+
+    def connect(self, medium: Medium | None) -> None:
+        """Put the cable in, or pull it out (None)."""
+        self.medium = medium
+        self.set_carrier(medium is not None)
+
+    def set_carrier(self, carrier: bool) -> None:
+        """Tell the card whether there is somebody at the other end."""
+        if carrier != self.carrier:
+            self.carrier = carrier
+            self.changed("carrier", "up" if carrier else "down")
+            if self._card is not None:
+                self._card.carrier_changed(carrier)
+
+    def transmit(self, frame: bytes, facts: FrameFacts | None = None) -> None:
+        if self.watch is not None:
+            self.watch(FramePassed(self.clock.now, self.path, "tx", frame))
+        if self.medium is None:
+            self.drop("no cable", frame=frame)
+        else:
+            self.medium.frame_sent(self, frame, facts)
+
+    def deliver(self, frame: bytes, facts: FrameFacts | None = None) -> None:
+        """A frame arrives at the card."""
+        if self.watch is not None:
+            self.watch(FramePassed(self.clock.now, self.path, "rx", frame))
+        if self._card is None:
+            self.drop("no card", frame=frame)
+        else:
+            self._card.frame_arrived(frame, facts)
