@@ -37,7 +37,7 @@ def assign(owner: object, name: str, value: Plain) -> None:
     """Give `owner.name` the saved value, in place where others may hold the container."""
     current = getattr(owner, name, None)
     fresh = plain(value)
-    if isinstance(current, list) or isinstance(current, bytearray):
+    if isinstance(current, list | bytearray):
         current[:] = fresh
     elif isinstance(current, dict):
         current.clear()

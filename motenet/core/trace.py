@@ -51,7 +51,7 @@ class InterruptChange(Event):
 
 @dataclass(slots=True)
 class FramePassed(Event):
-    """A frame at a port, direction "tx" (card to cable) or "rx" (cable to card), or on a link, with the link's verdict."""
+    """A frame at a port, "tx" (card to cable) or "rx" (cable to card), or on a link with its verdict."""
 
     direction: str
     frame: bytes

@@ -123,7 +123,7 @@ class Writer:
             self._file.write(interface(name, description, speed))
         return number
 
-    def write(
+    def frame(
         self, number: int, time: int, frame: bytes, direction: str = "", comment: str = "", damaged: bool = False
     ) -> None:
         """Add a frame; the arguments are those of `packet`."""

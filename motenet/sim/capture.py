@@ -1,0 +1,57 @@
+"""Writing a world's frames to a pcapng file, as a listener."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from motenet.core.trace import Event, FramePassed
+from motenet.sim.host import Host
+from motenet.sim.link import VERDICTS
+from motenet.sim.pcapng import Writer
+
+_COMMENTS = {verdict: f"{verdict} on the link" for verdict in VERDICTS[1:]}
+
+
+class Capture:
+    """A pcapng file that grows while the world runs; an interface a port, a comment on each frame the link harmed.
+
+    Flushed whenever `run` returns. A context manager: leaving it ends the capture and closes the file.
+    """
+
+    def __init__(
+        self, path: str | Path, at: Host | None, names: dict[str, str], closed: Callable[["Capture"], None]
+    ) -> None:
+        self.path = Path(path)
+        self.at = at
+        """The host whose port is captured; None: each frame where it leaves its host."""
+        self.names = names
+        """The interface name for each path that is watched."""
+        self._closed = closed
+        self._file = self.path.open("wb")
+        self._writer = Writer(self._file)
+
+    def __call__(self, event: Event) -> None:
+        """Take a frame; other events are none of a capture's business."""
+        if isinstance(event, FramePassed):
+            number = self._writer.interface(self.names[event.path])
+            damaged = event.verdict == "corrupted"
+            comment = _COMMENTS.get(event.verdict, "")
+            self._writer.write(number, event.time, event.frame, event.direction, comment, damaged)
+
+    def flush(self) -> None:
+        """Bring all frames so far to the file."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """End the capture; twice is no mistake."""
+        if not self._file.closed:
+            self._closed(self)
+            self._file.close()
+
+    def __enter__(self) -> "Capture":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,250 @@
+"""The world: hosts, switches and links on one clock; what happens in it depends on its seed alone."""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from motenet.core import units
+from motenet.core.clock import FOREVER, Clock
+from motenet.core.errors import ConfigurationError, SnapshotError, WorldStuck
+from motenet.core.rng import Stream
+from motenet.core.state import Component, Plain, state_hash, walk
+from motenet.core.trace import Event, Watch, Watched
+from motenet.doors import PciCard
+from motenet.machine import Port
+from motenet.sim.capture import Capture
+from motenet.sim.fingerprint import Fingerprint
+from motenet.sim.host import Host
+from motenet.sim.link import Direction, Link, link_settings
+from motenet.sim.switch import Switch
+
+Node = Host | Switch
+
+
+class World(Component):
+    """A deterministic world. `seed` decides every fault and every random number; `trace` keeps all events."""
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, seed: int = 0, *, trace: bool = False) -> None:
+        self.path = "world"
+        self.seed = seed
+        self.clock = Clock()
+        self.hosts: dict[str, Host] = {}
+        self.switches: dict[str, Switch] = {}
+        self.links: list[Link] = []
+        self.events: list[Event] = []
+        """All events so far, when the world is traced."""
+        self._fingerprint = Fingerprint()
+        self._captures: list[Capture] = []
+        self._listeners: list[tuple[Watch, Container[str] | None]] = []
+        if trace:
+            self.watch(self.events.append)
+
+    def parts(self) -> Iterable[Component]:
+        return (self._fingerprint, *self.hosts.values(), *self.switches.values(), *self.links)
+
+    # --- building
+
+    def host(
+        self,
+        name: str,
+        nic: str | PciCard = "e1000",
+        address: str | Sequence[str] = (),
+        *,
+        gateway: str | None = None,
+        mac: str | None = None,
+        memory: str | int = "8MiB",
+        start: bool = True,
+    ) -> Host:
+        """A computer with a card ("e1000", or a device object), its driver, and a stack with the given addresses.
+
+        Its card is brought up at once, in local time: hosts boot in parallel. ConfigurationError for what cannot be.
+        """
+        self._check_name(name)
+        number = len(self.hosts) + 1
+        mac = mac or f"52:54:00:{number >> 16 & 0xFF:02x}:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}"
+        host = Host(self.clock, name, nic, address, gateway, mac, self.seed, memory)
+        self.hosts[name] = host
+        self._rewatch(host)
+        if start:
+            host.start()
+        return host
+
+    def switch(self, name: str) -> Switch:
+        """A learning switch, to which any number of links may lead."""
+        self._check_name(name)
+        switch = self.switches[name] = Switch(self.clock, name)
+        self._rewatch(switch)
+        return switch
+
+    def link(
+        self,
+        a: Node,
+        b: Node,
+        *,
+        bandwidth: str | int | None = None,
+        delay: str | int = 0,
+        jitter: str | int = 0,
+        loss: float = 0.0,
+        corrupt: float = 0.0,
+        duplicate: float = 0.0,
+        reorder: float = 0.0,
+        queue: str | int | None = None,
+    ) -> Link:
+        """A cable. Bandwidth and queue ("64KiB") are unlimited when left out; faults are probabilities a frame."""
+        settings = link_settings(bandwidth, delay, jitter, loss, corrupt, duplicate, reorder, queue)
+        if a is b:
+            raise ConfigurationError(f"{a.name} cannot be linked to itself")
+        ports = (self._free_port(a), self._free_port(b))
+        path = f"link{len(self.links)}"
+        ways = []
+        for number, (sender, receiver) in enumerate(((a, b), (b, a))):
+            way = f"{path}/{sender.name}>{receiver.name}"
+            stream = Stream(self.seed, f"{way}/faults")
+            destination = ports[1 - number]
+            ways.append(
+                Direction(
+                    self.clock, way, 2 * len(self.links) + number, destination, settings, stream, self._fingerprint
+                )
+            )
+        link = Link(path, *ports, *ways)
+        self.links.append(link)
+        for capture in self._captures:
+            if capture.at is None:
+                capture.names.update(self._departures(link))
+        if self._listeners:
+            self._rewatch()
+        return link
+
+    def _check_name(self, name: str) -> None:
+        if not name or "/" in name or name in self.hosts or name in self.switches:
+            raise ConfigurationError(f"{name!r} cannot be a name here: it is empty, has a slash or is taken")
+
+    def _free_port(self, node: Node) -> Port:
+        if isinstance(node, Switch):
+            return node.new_port()
+        if node.port.medium is not None:
+            raise ConfigurationError(f"{node.name}'s card has its cable already; link both hosts to a world.switch()")
+        return node.port
+
+    # --- running
+
+    @property
+    def now(self) -> int:
+        """Virtual time in nanoseconds."""
+        return self.clock.now
+
+    def run(self, duration: str | int | None = None, *, until: Callable[[], bool] | None = None) -> None:
+        """Run for a duration, or until a predicate holds (looked at after every event).
+
+        With both, WorldStuck tells that the duration was not enough; with `until` alone, that nothing can happen.
+        """
+        if duration is None and until is None:
+            raise ConfigurationError('run() takes a duration ("2s"), until=predicate, or both')
+        deadline = FOREVER if duration is None else self.clock.now + units.duration(duration)
+        try:
+            if until is None:
+                self.clock.run(deadline)
+            elif not self.clock.wait(until, deadline):
+                what = "no event is left" if duration is None else f"{duration} have passed"
+                raise WorldStuck(f"{what}, and the condition does not hold at {units.format_duration(self.now)}")
+        finally:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring what the captures hold to their files."""
+        for capture in self._captures:
+            capture.flush()
+
+    # --- determinism and state
+
+    def fingerprint(self) -> str:
+        """A hash, in hexadecimal, of every frame that has entered a link, in order."""
+        return self._fingerprint.hexdigest()
+
+    def state_hash(self) -> str:
+        """A hash, in hexadecimal, of the whole state."""
+        return state_hash(self.snapshot())
+
+    def snapshot(self) -> Plain:
+        """The whole state, as a plain value that does not change anymore."""
+        if self.clock.running:
+            raise SnapshotError("an event is running; take a snapshot between two runs")
+        return {"components": {part.path: part.save() for part in walk(self)}, "clock": self.clock.save()}
+
+    def restore(self, snapshot: Plain) -> None:
+        """Go back to a snapshot of this world, in place: every reference into it stays good."""
+        if self.clock.running:
+            raise SnapshotError("an event is running; restore between two runs")
+        states = snapshot["components"]
+        found = {part.path: part for part in _load(self, states)}
+        if missing := states.keys() - found.keys():
+            raise SnapshotError(
+                f"the snapshot has {sorted(missing)[0]!r}, which this world has not: restore it where it was taken"
+            )
+        self.clock.load_events(snapshot["clock"], found.__getitem__)
+
+    # --- watching
+
+    def watch(self, listener: Watch, *components: Component) -> None:
+        """Let `listener(event)` see the events of these components, or of all; it must not schedule anything."""
+        paths = frozenset(part.path for root in components for part in walk(root)) if components else None
+        self._listeners.append((listener, paths))
+        self._rewatch()
+
+    def unwatch(self, listener: Watch) -> None:
+        """End what `watch` began; a listener that is not there is no mistake."""
+        self._listeners = [entry for entry in self._listeners if entry[0] != listener]
+        self._rewatch()
+
+    def _rewatch(self, root: Component | None = None) -> None:
+        for part in walk(self if root is None else root):
+            if isinstance(part, Watched):
+                part.watch = _fan_out([who for who, paths in self._listeners if paths is None or part.path in paths])
+
+    def capture(self, path: str | Path, at: Host | None = None) -> Capture:
+        """Write frames to a pcapng file from now on: each frame once, where it leaves its host.
+
+        With `at`, what passes that host's port both ways, as tcpdump on it would see it.
+        """
+        if at is not None:
+            names = {at.port.path: at.name}
+        else:
+            names = {way: host for link in self.links for way, host in self._departures(link).items()}
+        capture = Capture(path, at, names, self._end_capture)
+        self._captures.append(capture)
+        self._listeners.append((capture, capture.names))
+        self._rewatch()
+        return capture
+
+    def _departures(self, link: Link) -> dict[str, str]:
+        """For each way of a link that begins at a host: the host's name."""
+        ports = {host.port.path: host.name for host in self.hosts.values()}
+        ends = zip((link.a, link.b), link.directions, strict=True)
+        return {way.path: ports[sender.path] for sender, way in ends if sender.path in ports}
+
+    def _end_capture(self, capture: Capture) -> None:
+        self.unwatch(capture)
+        self._captures.remove(capture)
+
+
+def _load(component: Component, states: Plain) -> Iterator[Component]:
+    """Load a component, then the parts that it now has."""
+    if component.path not in states:
+        raise SnapshotError(f"the snapshot lacks {component.path!r}: restore it into the world it was taken of")
+    component.load(states[component.path])
+    yield component
+    for part in component.parts():
+        yield from _load(part, states)
+
+
+def _fan_out(listeners: list[Watch]) -> Watch | None:
+    if len(listeners) < 2:
+        return listeners[0] if listeners else None
+
+    def everyone(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return everyone
