@@ -32,7 +32,7 @@ def capture(frames: list[tuple[int, bytes, str, str]]) -> bytes:
     writer = pcapng.Writer(file)
     number = writer.interface("alice/nic", "82540EM", 10**9)
     for time, frame, direction, comment in frames:
-        writer.write(number, time, frame, direction, comment)
+        writer.frame(number, time, frame, direction, comment)
     return file.getvalue()
 
 
@@ -65,7 +65,7 @@ def test_an_interface_is_declared_once_and_before_its_first_frame() -> None:
     file = io.BytesIO()
     writer = pcapng.Writer(file)
     assert [writer.interface("a"), writer.interface("b"), writer.interface("a")] == [0, 1, 0]
-    writer.write(1, 5, ARP)
+    writer.frame(1, 5, ARP)
     writer.flush()
     assert [kind for kind, _ in blocks(file.getvalue())] == [0x0A0D0D0A, 1, 1, 6]
     writer.close()
@@ -99,8 +99,8 @@ def test_tshark_reads_times_names_directions_and_comments(tmp_path: Path) -> Non
     file = tmp_path / "capture.pcapng"
     with file.open("wb") as sink:
         writer = pcapng.Writer(sink)
-        writer.write(writer.interface("alice"), 1_000_000_001, ARP, "tx")
-        writer.write(writer.interface("bob", "a switch"), 2**62 + 7, ARP, "rx", "dropped: queue full", damaged=True)
+        writer.frame(writer.interface("alice"), 1_000_000_001, ARP, "tx")
+        writer.frame(writer.interface("bob", "a switch"), 2**62 + 7, ARP, "rx", "dropped: queue full", damaged=True)
     fields = ["time_epoch", "interface_name", "packet_flags_direction", "packet_flags_crc_error", "comment", "len"]
     command = ["tshark", "-r", str(file), "-T", "json"] + [x for name in fields for x in ("-e", f"frame.{name}")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
