@@ -32,11 +32,11 @@ def _output(*command: str) -> str | None:
 
 
 def _command(name: str, package: str, *version: str) -> Part:
-    """A command-line program; `version` are the arguments that make it print its version."""
-    text = _output(name, *version)
+    """A command-line program; `version` is the command that makes it print its version."""
+    text = _output(*version)
     if text is None:
-        return Part(name, False, f"{name} is not installed, or does not start", f"apt-get install {package}")
-    return Part(name, True, text.splitlines()[0] if text else "")
+        return Part(name, False, f"{version[0]} is not installed, or does not start", f"apt-get install {package}")
+    return Part(name, True, text.partition("\n")[0].partition(" (")[0])
 
 
 def _root() -> Part:
@@ -55,7 +55,7 @@ def _tap() -> Part:
 
 
 def _qemu() -> Part:
-    return _command("qemu-system-x86_64", "qemu-system-x86", "--version")
+    return _command("qemu", "qemu-system-x86", "qemu-system-x86_64", "--version")
 
 
 def _vfio_user() -> Part:
@@ -69,10 +69,10 @@ def _vfio_user() -> Part:
 PARTS: dict[str, Callable[[], Part]] = {
     "root": _root,
     "tap": _tap,
-    "ip": lambda: _command("ip", "iproute2", "-V"),
-    "ping": lambda: _command("ping", "iputils-ping", "-V"),
-    "curl": lambda: _command("curl", "curl", "--version"),
-    "tshark": lambda: _command("tshark", "tshark", "--version"),
+    "ip": lambda: _command("ip", "iproute2", "ip", "-V"),
+    "ping": lambda: _command("ping", "iputils-ping", "ping", "-V"),
+    "curl": lambda: _command("curl", "curl", "curl", "--version"),
+    "tshark": lambda: _command("tshark", "tshark", "tshark", "--version"),
     "qemu": _qemu,
     "vfio-user": _vfio_user,
 }

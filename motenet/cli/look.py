@@ -1,0 +1,80 @@
+"""Commands that look: at a datasheet, and at the machine they run on."""
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from motenet.bridge.parts import PARTS, Part, probe
+from motenet.inspector import registers as view
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")]
+
+LIBRARIES = ("motenet", "numpy", "construct", "h11", "rich", "typer")
+MEANING = {
+    "root": "bring up TAP devices; the tests with a real Linux peer",
+    "tap": "motenet serve, motenet get",
+    "ip": "--setup, and the tests with a real Linux peer",
+    "ping": "the tests with a real Linux peer",
+    "curl": "the tests with a real Linux peer",
+    "tshark": "captures checked by Wireshark",
+    "qemu": "other people's drivers and devices",
+    "vfio-user": "guest kernels whose card is ours",
+}
+"""What each part is good for."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the application these commands."""
+    app.command()(registers)
+    app.command()(doctor)
+
+
+def registers(
+    card: Annotated[str, typer.Argument(help="The card: " + ", ".join(sorted(view.CARDS)) + ".")],
+    name: Annotated[str | None, typer.Argument(help="A register's name or offset; all of them without.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a card's registers.
+
+    As its datasheet declares them: fields, effects of reads and writes, reset values, clauses.
+    """
+    found = view.card_registers(card)
+    if as_json:
+        chosen = [view.find(found, name)] if name else list(found)
+        print(json.dumps([view.as_plain(register) for register in chosen], indent=2))
+        return
+    Console(highlight=False).print(view.detail(view.find(found, name)) if name else view.overview(found))
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine can do.
+
+    TAP devices, tshark, QEMU: which are there, and how to get those that are missing.
+    """
+    parts = [probe(name) for name in PARTS]
+    versions = {library: version(library) for library in LIBRARIES}
+    if as_json:
+        python = {"python": platform.python_version(), "platform": platform.platform(), **versions}
+        print(json.dumps({"versions": python, "parts": [asdict(part) for part in parts]}, indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(f"Python {platform.python_version()} on {platform.platform()}")
+    console.print(", ".join(f"{library} {number}" for library, number in versions.items()))
+    console.print(_table(parts))
+
+
+def _table(parts: list[Part]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "Part", "Found", "Good for"):
+        table.add_column(heading)
+    for part in parts:
+        mark = "[green]yes[/]" if part.present else "[red]no[/]"
+        found = part.detail if part.present else f"{part.detail}\n[bold]{part.remedy}[/]"
+        table.add_row(mark, part.name, found, MEANING[part.name])
+    return table

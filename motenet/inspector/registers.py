@@ -1,0 +1,112 @@
+"""A card's registers for people and for programs, from the datasheet's declarations."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from motenet.core.errors import ConfigurationError
+from motenet.datasheets import e1000
+from motenet.datasheets.registers import Field, Register, RegisterMap
+
+CARDS: dict[str, RegisterMap] = {"e1000": e1000.REGISTERS}
+"""The register map of each card, by the card's name."""
+
+READS = {"value": "value", "clear": "value, then cleared", "zero": "zero"}
+WRITES = {"store": "stored", "ignore": "no effect", "clear": "ones clear", "set": "ones set", "act": "ones act"}
+"""The effects of datasheets.registers, in words."""
+
+
+def card_registers(card: str) -> RegisterMap:
+    """The registers of a card; ConfigurationError lists the names there are."""
+    if card not in CARDS:
+        raise ConfigurationError(f"unknown NIC {card!r}; there is {', '.join(sorted(CARDS))}")
+    return CARDS[card]
+
+
+def find(registers: RegisterMap, name: str) -> Register:
+    """A register by name ("ral", "RAL[3]") or offset ("0x5400"); ConfigurationError names similar ones."""
+    wanted = name.upper().partition("[")[0]
+    if wanted in registers.by_name:
+        return registers[wanted]
+    try:
+        found = registers.at(int(name, 16) & ~3) if name.lower().startswith("0x") else None
+    except ValueError:
+        found = None
+    if found is None:
+        similar = get_close_matches(wanted, registers.by_name, n=3)
+        hint = f"; did you mean {' or '.join(similar)}?" if similar else "; `motenet registers` lists them"
+        raise ConfigurationError(f"{registers.name} has no register {name!r}{hint}")
+    return found[0]
+
+
+def as_plain(register: Register) -> dict[str, Any]:
+    """All that the datasheet says of a register, for JSON; offsets and widths as in datasheets.registers."""
+    return {
+        "name": register.name,
+        "offset": register.offset,
+        "width": register.width,
+        "count": register.count,
+        "stride": register.stride,
+        "reset": register.reset,
+        "clause": register.clause,
+        "alias_of": register.alias_of,
+        "doc": register.doc,
+        "fields": [
+            {"name": f.name, "lsb": f.lsb, "width": f.width, "read": f.read, "write": f.write, "doc": f.doc}
+            for f in register.fields
+        ],
+    }
+
+
+def overview(registers: RegisterMap) -> RenderableType:
+    """One line a register: where it is, what it is called, how it wakes up, and where the paper describes it."""
+    table = Table(title=f"{registers.name}: {len(registers.by_name)} registers", title_style="bold", box=None)
+    table.add_column("Offset", style="cyan", no_wrap=True)
+    table.add_column("Register", style="bold", no_wrap=True)
+    table.add_column("Reset", no_wrap=True)
+    table.add_column("Clause", style="dim", max_width=14)
+    table.add_column("Meaning and fields", ratio=1)
+    for register in sorted(registers, key=lambda register: register.offset):
+        array = f"[{register.count}]" if register.count > 1 else ""
+        names = " ".join(field.name for field in register.fields) if len(register.fields) > 1 else ""
+        meaning = Text(register.doc)
+        if names:
+            meaning.append(f"\n{names}" if register.doc else names, style="dim")
+        offset, reset = f"{register.offset:#07x}", f"{register.reset:#0{2 + register.width // 4}x}"
+        table.add_row(offset, Text(register.name + array), reset, register.clause, meaning)
+    return table
+
+
+def detail(register: Register) -> RenderableType:
+    """One register, bit by bit from the highest down, reserved bits included."""
+    last = register.offset + (register.count - 1) * register.stride
+    where = f"{register.offset:#07x}" + (f" to {last:#07x}, {register.count} of them" if register.count > 1 else "")
+    facts = [f"{register.doc}" if register.doc else "", f"offset {where}, {register.width} bits, {register.clause}"]
+    facts.append(f"reset {register.reset:#0{2 + register.width // 4}x}: {register.describe(register.reset)}")
+    if register.alias_of:
+        facts.append(f"another face of {register.alias_of}")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading, style in (("Bits", "cyan"), ("Field", "bold"), ("Reset", ""), ("Read", ""), ("Write", "")):
+        table.add_column(heading, style=style, no_wrap=True)
+    table.add_column("Meaning")
+    above = register.width
+    for field in sorted(register.fields, key=lambda field: -field.lsb):
+        _add_reserved(table, above - 1, field.lsb + field.width)
+        reset = f"{field.get(register.reset):#x}" if field.width > 1 else str(field.get(register.reset))
+        table.add_row(bits(field), field.name, reset, READS[field.read], WRITES[field.write], field.doc)
+        above = field.lsb
+    _add_reserved(table, above - 1, 0)
+    return Group(Text(register.name, style="bold"), *(Text(fact) for fact in facts if fact), Text(), table)
+
+
+def bits(field: Field) -> str:
+    """A field's place: `26`, or `9:8`."""
+    return str(field.lsb) if field.width == 1 else f"{field.lsb + field.width - 1}:{field.lsb}"
+
+
+def _add_reserved(table: Table, high: int, low: int) -> None:
+    if high >= low:
+        table.add_row(str(low) if high == low else f"{high}:{low}", "reserved", style="dim")
