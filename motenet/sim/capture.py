@@ -36,7 +36,7 @@ class Capture:
             number = self._writer.interface(self.names[event.path])
             damaged = event.verdict == "corrupted"
             comment = _COMMENTS.get(event.verdict, "")
-            self._writer.write(number, event.time, event.frame, event.direction, comment, damaged)
+            self._writer.frame(number, event.time, event.frame, event.direction, comment, damaged)
 
     def flush(self) -> None:
         """Bring all frames so far to the file."""

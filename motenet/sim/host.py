@@ -1,14 +1,14 @@
 """A machine with its card, driver and stack, in a world."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from motenet.core.clock import FOREVER, Clock
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Watched
 from motenet.devices import E1000
-from motenet.doors import NetworkDriver, PciCard, PciFunction
+from motenet.doors import NetworkDriver, PciCard
 from motenet.drivers import E1000Driver
 from motenet.machine import Machine, Port
 from motenet.stack import NetworkStack
@@ -16,7 +16,7 @@ from motenet.stack import NetworkStack
 CARDS: dict[str, Callable[[str], PciCard]] = {"e1000": E1000}
 """For each name of a card: how to make one, from a MAC address."""
 
-DRIVERS: dict[tuple[int, int], Callable[[PciFunction], NetworkDriver]] = {(0x8086, 0x100E): E1000Driver}
+DRIVERS: dict[tuple[int, int], Callable[..., NetworkDriver]] = {(0x8086, 0x100E): E1000Driver}
 """For each vendor and device id: the driver that probes it."""
 
 
@@ -44,6 +44,7 @@ class Host(Watched):
         mac: str,
         seed: int,
         memory: str | int,
+        driver_options: Mapping[str, Any],
     ) -> None:
         self.machine = Machine(clock, memory=memory, name=name)
         super().__init__(self.machine.clock, name)
@@ -54,7 +55,7 @@ class Host(Watched):
         ids = function.config.read(0, 2), function.config.read(2, 2)
         if ids not in DRIVERS:
             raise ConfigurationError(f"there is no driver for the card {ids[0]:04x}:{ids[1]:04x}")
-        self.driver = DRIVERS[ids](function)
+        self.driver = DRIVERS[ids](function, **driver_options)
         self.stack = NetworkStack(self.driver, address=address, gateway=gateway, seed=seed, name=f"{name}/stack")
         self.applications: list[Component] = []
         """What runs on this host and is to be part of its snapshots."""

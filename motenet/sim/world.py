@@ -1,8 +1,8 @@
 """The world: hosts, switches and links on one clock; what happens in it depends on its seed alone."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from motenet.core import units
 from motenet.core.clock import FOREVER, Clock
@@ -55,16 +55,18 @@ class World(Component):
         gateway: str | None = None,
         mac: str | None = None,
         memory: str | int = "8MiB",
+        driver_options: Mapping[str, Any] | None = None,
         start: bool = True,
     ) -> Host:
         """A computer with a card ("e1000", or a device object), its driver, and a stack with the given addresses.
 
-        Its card is brought up at once, in local time: hosts boot in parallel. ConfigurationError for what cannot be.
+        `driver_options` are handed to the driver's constructor (ring sizes, offloads, interrupts or polling). The card
+        is brought up at once, in local time: hosts boot in parallel. ConfigurationError for what cannot be.
         """
         self._check_name(name)
         number = len(self.hosts) + 1
         mac = mac or f"52:54:00:{number >> 16 & 0xFF:02x}:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}"
-        host = Host(self.clock, name, nic, address, gateway, mac, self.seed, memory)
+        host = Host(self.clock, name, nic, address, gateway, mac, self.seed, memory, driver_options or {})
         self.hosts[name] = host
         self._rewatch(host)
         if start:
