@@ -1,0 +1,141 @@
+"""What an HTTP server has to offer: a folder of files, or pages in memory."""
+
+import mimetypes
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import quote, unquote_to_bytes
+
+from motenet.core.errors import ConfigurationError
+
+BINARY, HTML = "application/octet-stream", "text/html; charset=utf-8"
+
+
+class Resource(Protocol):
+    """One thing that can be fetched."""
+
+    @property
+    def size(self) -> int:
+        """In bytes; it does not change while the resource is open."""
+
+    @property
+    def content_type(self) -> str: ...
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes at `offset`; fewer only at the end."""
+
+    def close(self) -> None: ...
+
+
+class Site(Protocol):
+    """Finds resources by the path of a request's target."""
+
+    def find(self, path: str) -> Resource | None:
+        """The resource for a path such as "/a%20file.bin" (without the query), or None: 404."""
+
+
+class Page:
+    """Bytes in memory."""
+
+    def __init__(self, content: bytes, content_type: str = BINARY) -> None:
+        self.content = content
+        self.content_type = content_type
+        self.size = len(content)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.content[offset : offset + length]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class Pages:
+    """A site in memory: a mapping from paths to contents. The type follows from the path's ending."""
+
+    def __init__(self, pages: Mapping[str, bytes]) -> None:
+        wrong = [path for path in pages if not path.startswith("/")]
+        if wrong:
+            raise ConfigurationError(f"the path {wrong[0]!r} must begin with a slash, as in an URL")
+        self._pages = pages
+
+    def find(self, path: str) -> Resource | None:
+        content = self._pages.get(path)
+        return None if content is None else Page(content, content_type(path))
+
+
+class File:
+    """A file, open for reading."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("rb")
+        self.content_type = content_type(path.name)
+        self.size = self._file.seek(0, 2)
+        self._at = self.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        if offset != self._at:
+            self._file.seek(offset)
+        data = self._file.read(length)
+        self._at = offset + len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Folder:
+    """The files below a directory; a directory without index.html is listed. Nothing outside can be reached."""
+
+    def __init__(self, directory: str | Path) -> None:
+        try:
+            self.root = Path(directory).resolve(strict=True)
+        except OSError as error:
+            raise ConfigurationError(f"{directory} cannot be served: {error.strerror}") from error
+        if not self.root.is_dir():
+            raise ConfigurationError(f"{directory} is no directory: give the one whose files are to be served")
+
+    def find(self, path: str) -> Resource | None:
+        place = self._place(path)
+        try:
+            if place is None or not place.is_dir():
+                return None if place is None else File(place)
+            index = place / "index.html"
+            return File(index) if index.is_file() and self._inside(index) else Page(self._listing(place), HTML)
+        except OSError:
+            return None  # not there, not readable, or gone meanwhile
+
+    def _place(self, path: str) -> Path | None:
+        """Where a request's path leads, symbolic links followed; None when that is no regular place inside."""
+        parts = [unquote_to_bytes(part) for part in path.split("/")]
+        if any(part in (b"..", b".") or b"/" in part or b"\0" in part for part in parts):
+            return None
+        place = self.root.joinpath(*(part.decode("utf-8", "surrogateescape") for part in parts if part))
+        if not self._inside(place):
+            return None
+        return place if place.is_file() or place.is_dir() else None
+
+    def _inside(self, place: Path) -> bool:
+        try:
+            return place.resolve(strict=True).is_relative_to(self.root)
+        except (OSError, RuntimeError, ValueError):
+            return False
+
+    def _listing(self, place: Path) -> bytes:
+        here = "/" + "".join(f"{part}/" for part in place.relative_to(self.root).parts)
+        lines = [f"<!doctype html><meta charset=utf-8><title>{_shown(here)}</title><h1>{_shown(here)}</h1><ul>"]
+        for entry in sorted(place.iterdir()):
+            name = entry.name + ("/" if entry.is_dir() else "")
+            lines.append(f'<li><a href="{quote((here + name).encode(errors="surrogateescape"))}">{_shown(name)}</a>')
+        return "\n".join([*lines, "</ul>\n"]).encode(errors="replace")
+
+
+def content_type(name: str) -> str:
+    """The media type that goes with a file name's ending, by Python's built-in table alone."""
+    return _TYPES.guess_type(name)[0] or BINARY
+
+
+_TYPES = mimetypes.MimeTypes()
+
+
+def _shown(name: str) -> str:
+    return escape(name.encode(errors="replace").decode())
