@@ -12,6 +12,8 @@ class Stream(Component):
     def __init__(self, seed: int | str, path: str) -> None:
         self.path = path
         digest = hashlib.sha256(f"{seed}/{path}".encode()).digest()
+        self.key = digest
+        """32 bytes that are this stream's alone and never change: the secret of keyed hashes (RFC 6528)."""
         self._random = random.Random(int.from_bytes(digest, "big"))
         self.random = self._random.random
         """The next float in [0, 1): 53 random bits."""

@@ -1,0 +1,259 @@
+"""SEGMENT ARRIVES (RFC 9293, 3.10.7.4): one function a step of the RFC, and a short way for the usual segment."""
+
+from typing import TYPE_CHECKING
+
+from motenet.core.clock import FOREVER
+from motenet.stack.sockets.tcp.handshake import reset_reply
+from motenet.stack.sockets.tcp.state import HAS_CLOSED, MAY_RECEIVE, Failure, State
+from motenet.stack.sockets.tcp.timers import CHALLENGE_INTERVAL, STAMP_LIFETIME
+from motenet.stack.wire.tcp import ACK, FIN, MASK, PSH, RST, SYN, URG, Segment, precedes, unwrap
+
+if TYPE_CHECKING:
+    from motenet.stack.sockets.tcp.connection import Connection
+
+_NOT_PUSH = 0xFF & ~PSH
+_HALF = 0x8000_0000
+
+
+def predicted(socket: "Connection", now: int, segment: Segment) -> bool:
+    """The short way, in ESTABLISHED: the next data in order, or an acknowledgment of data, and nothing else with it.
+
+    False: it is not so simple, and nothing has been touched.
+    """
+    receiver, sender = socket.receiver, socket.sender
+    nxt = receiver.nxt
+    if segment.flags & _NOT_PUSH != ACK or segment.seq != nxt & MASK or segment.window << sender.scale != sender.wnd:
+        return False
+    stamps = segment.timestamps
+    if socket.stamped and (stamps is None or (stamps[0] - receiver.recent_stamp) & _HALF):
+        return False
+    length = segment.payload_length
+    if length:
+        if segment.ack != sender.una & MASK or length > receiver.edge - nxt or receiver.assembler.lefts:
+            return False
+        if receiver.fin is not None:
+            return False
+        sender.wl1 = nxt
+        if stamps is not None and nxt == receiver.acked:
+            receiver.recent_stamp, receiver.stamped_at = stamps[0], now
+        idle = receiver.ack_at == FOREVER
+        if receiver.append(now, segment.payload, length):
+            socket.stir()
+        elif idle:
+            socket.ready()
+    else:
+        ack = sender.una + (segment.ack - sender.una & MASK)
+        if not sender.una < ack <= sender.max or sender.recovering:
+            return False
+        if stamps is not None and nxt == receiver.acked:
+            receiver.recent_stamp, receiver.stamped_at = stamps[0], now
+        sender.wl1, sender.wl2 = nxt, ack
+        sender.acknowledged(now, ack, None if stamps is None else socket.measured(segment))
+        if sender.ring.end > sender.nxt:
+            socket.stir()
+    socket.wake()
+    return True
+
+
+def in_synchronized(socket: "Connection", segment: Segment) -> Segment | None:
+    """SYN-RECEIVED and all states after it."""
+    receiver = socket.receiver
+    seq = unwrap(segment.seq, receiver.nxt)
+    flags = segment.flags
+    if flags & SYN:
+        if socket.state is State.TIME_WAIT and _may_reopen(socket, segment, seq):
+            return socket.give_way(segment)
+        if socket.state is not State.SYN_RECEIVED or seq != receiver.isn:
+            socket.drop("tcp-unexpected-syn")
+            return challenge(socket)  # RFC 5961, 4.2
+        if not flags & ACK:
+            socket.sender.nxt = socket.sender.isn  # the peer's SYN again: our answer to it was lost
+            socket.stir()
+            return None
+        seq += 1  # both have opened at once (figure 7): the acknowledgment counts, appendix A.2
+    if socket.stamped and not flags & RST and not _stamp_is_good(socket, segment):
+        return _unacceptable(socket, segment)
+    if not _acceptable(socket, segment, seq):
+        return _unacceptable(socket, segment)
+    if flags & RST:
+        return _check_reset(socket, seq)
+    if not flags & ACK:
+        socket.drop("tcp-no-ack")
+        return None
+    if segment.timestamps is not None and socket.stamped:
+        receiver.note_stamp(socket.now, seq, segment.timestamps[0])
+    reply = _check_ack(socket, segment, seq)
+    if reply is not None or socket.state is State.CLOSED:
+        return reply
+    if socket.state in MAY_RECEIVE:
+        if flags & URG:
+            _check_urgent(socket, seq + segment.urgent)
+        _process_text(socket, segment, seq)
+    elif flags & FIN:
+        socket.receiver.ack_now = True
+        socket.stir()
+    check_fin(socket)
+    return None
+
+
+# --- first: sequence number, timestamps ---
+
+
+def _acceptable(socket: "Connection", segment: Segment, seq: int) -> bool:
+    """Table 6. What begins at RCV.NXT is taken even when the window is zero: for its ACK, RST or URG (MUST-66)."""
+    nxt, edge = socket.receiver.nxt, socket.receiver.edge
+    if seq == nxt or nxt < seq < edge:
+        return True
+    last = seq + segment.payload_length + (segment.flags & FIN) - 1
+    return nxt <= last < edge
+
+
+def _stamp_is_good(socket: "Connection", segment: Segment) -> bool:
+    """PAWS (RFC 7323, 5.3, R1)."""
+    receiver = socket.receiver
+    if segment.timestamps is None:
+        return False  # RFC 7323, 3.2: once agreed upon, every segment but a reset carries them
+    if not precedes(segment.timestamps[0], receiver.recent_stamp):
+        return True
+    return socket.now - receiver.stamped_at > STAMP_LIFETIME  # RFC 7323, 5.5
+
+
+def _unacceptable(socket: "Connection", segment: Segment) -> Segment | None:
+    """An acknowledgment in reply, and the segment is dropped."""
+    flags = segment.flags
+    if flags & RST or (socket.stamped and segment.timestamps is None):
+        socket.drop("tcp-unacceptable")
+        return None
+    socket.receiver.duplicates += 1
+    if socket.state is State.TIME_WAIT and flags & FIN:
+        socket.start_time_wait()
+    if segment.payload_length or flags & FIN:
+        return socket.acknowledgment()  # the peer repeats what we have: it must learn that, as often as it takes
+    return challenge(socket)
+
+
+def challenge(socket: "Connection") -> Segment | None:
+    """An acknowledgment in reply to what may be an attack, at a limited rate (RFC 5961, 7)."""
+    if socket.now < socket.challenge_at:
+        return None
+    socket.challenge_at = socket.now + CHALLENGE_INTERVAL
+    socket.challenges += 1
+    return socket.acknowledgment()
+
+
+def _may_reopen(socket: "Connection", segment: Segment, seq: int) -> bool:
+    """Whether a SYN in TIME-WAIT opens a new connection (MAY-2, SHLD-4): RFC 6191, 2."""
+    if segment.flags & (ACK | RST):
+        return False
+    if socket.stamped and segment.timestamps is not None:
+        recent = socket.receiver.recent_stamp
+        if segment.timestamps[0] != recent:
+            return not precedes(segment.timestamps[0], recent)
+    return seq > socket.receiver.nxt
+
+
+# --- second: RST ---
+
+
+def _check_reset(socket: "Connection", seq: int) -> Segment | None:
+    """RFC 5961, 3.2: only a reset at exactly RCV.NXT counts, others in the window are challenged."""
+    if seq != socket.receiver.nxt:
+        socket.drop("tcp-inexact-reset")
+        return challenge(socket)
+    if socket.state is State.SYN_RECEIVED:
+        socket.fail(Failure.REFUSED)
+    elif socket.state in (State.CLOSING, State.LAST_ACK, State.TIME_WAIT):
+        socket.enter(State.CLOSED)
+    else:
+        socket.fail(Failure.RESET)
+    return None
+
+
+# --- fifth: ACK ---
+
+
+def _check_ack(socket: "Connection", segment: Segment, seq: int) -> Segment | None:
+    sender = socket.sender
+    ack = unwrap(segment.ack, sender.una)
+    if socket.state is State.SYN_RECEIVED:
+        if not sender.una < ack <= sender.max:
+            socket.drop("tcp-unacceptable-ack")
+            return reset_reply(segment)
+        sender.wl1 = seq - 1  # so that the window below is taken
+        socket.establish()
+    elif not sender.una - sender.max_wnd <= ack <= sender.max:  # RFC 5961, 5.2
+        socket.drop("tcp-unacceptable-ack")
+        return challenge(socket)
+    window = segment.window << sender.scale
+    changed = ack >= sender.una and sender.update_window(seq, ack, window)
+    if ack > sender.una:
+        sender.acknowledged(socket.now, ack, socket.measured(segment))
+        socket.stir()
+        socket.wake()
+        _our_fin(socket)
+    else:
+        if changed or sender.resend:
+            socket.stir()
+        elif ack == sender.una and not segment.length and sender.nxt > sender.una:  # RFC 5681, 2
+            sender.duplicate(socket.now)
+            socket.stir()
+        if sender.wnd == 0 and sender.waiting_since != FOREVER:
+            sender.waiting_since = socket.now  # MUST-37: it answers, so it may keep its window shut
+    return None
+
+
+def _our_fin(socket: "Connection") -> None:
+    """What an acknowledgment of our FIN leads to."""
+    if socket.state not in HAS_CLOSED or not socket.sender.fin_acknowledged:
+        return
+    if socket.state is State.FIN_WAIT_1:
+        socket.enter(State.FIN_WAIT_2)
+    elif socket.state is State.CLOSING:
+        socket.start_time_wait()
+    else:
+        socket.enter(State.CLOSED)
+
+
+# --- sixth to eighth: URG, text, FIN ---
+
+
+def _check_urgent(socket: "Connection", behind: int) -> None:
+    """MUST-31 and MUST-32. An urgent pointer never goes back."""
+    receiver = socket.receiver
+    if behind > max(receiver.urgent, receiver.ring.start):
+        receiver.urgent = behind
+        socket.changed("tcp-urgent", f"{behind - receiver.ring.start} bytes")
+        socket.wake()
+
+
+def _process_text(socket: "Connection", segment: Segment, seq: int) -> None:
+    receiver, length = socket.receiver, segment.payload_length
+    if segment.flags & FIN and seq + length <= receiver.edge:
+        receiver.fin = seq + length
+    if length and socket.orphan:
+        socket.drop("tcp-nobody-reads")
+        socket.fail(Failure.ABORTED)  # SHLD-3: a reset shows the peer that its data was lost
+    elif length:
+        deadline = receiver.ack_at
+        before = receiver.nxt
+        if not receiver.accept(socket.now, seq, segment.payload, length):
+            socket.drop("tcp-outside-window")
+        if receiver.ack_now or receiver.owed:
+            socket.stir()
+        elif receiver.ack_at != deadline:
+            socket.ready()
+        if receiver.nxt != before:
+            socket.wake()
+
+
+def check_fin(socket: "Connection") -> None:
+    """The peer's FIN, once all before it has arrived."""
+    if socket.state not in MAY_RECEIVE or not socket.receiver.finished():
+        return
+    socket.stir()
+    if socket.state is State.ESTABLISHED:
+        socket.enter(State.CLOSE_WAIT)
+    elif socket.state is State.FIN_WAIT_1:
+        socket.enter(State.CLOSING)  # our FIN is not acknowledged, or we would be in FIN-WAIT-2
+    else:
+        socket.start_time_wait()

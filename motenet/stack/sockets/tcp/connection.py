@@ -1,0 +1,283 @@
+"""A connection: its state, its settings, and what the interface and the state machine's other files call."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from motenet.core.clock import FOREVER
+from motenet.core.rng import Stream
+from motenet.core.state import Plain
+from motenet.core.trace import HasNow
+from motenet.stack.errors import StackError
+from motenet.stack.sockets.socket import Socket
+from motenet.stack.sockets.tcp import arrival, departure
+from motenet.stack.sockets.tcp.handshake import (
+    Endpoint,
+    in_syn_sent,
+    initial_sequence,
+    reset_reply,
+    stamp_offset,
+    syn_arrives,
+    take_text_of_syn,
+)
+from motenet.stack.sockets.tcp.receive import DEFAULT_MSS, Receiver
+from motenet.stack.sockets.tcp.send import Sender
+from motenet.stack.sockets.tcp.state import Failure, State
+from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, STAMP_TICK, TIME_WAIT, USER_TIMEOUT
+from motenet.stack.wire.tcp import MASK, Segment
+
+CAPACITY = 256 * 1024
+"""Bytes that each direction buffers by default."""
+
+Process = Callable[[int, bytes, bytes, Segment], Segment | None]
+"""Takes the time, source and destination address, and a segment; gives the reply to it, if there is one."""
+
+_NOWHERE: Endpoint = (b"", 0)
+_HALF = 0x8000_0000
+_REFUSALS = ("port", "protocol", "hard")  # RFC 9293, 3.9.2.2: hard errors; code 4 is path MTU discovery's
+
+
+def _nobody(path: str) -> Socket | None:
+    """A socket outside a set knows no other."""
+    return None
+
+
+def _refuse(now: int, source: bytes, destination: bytes, segment: Segment) -> Segment | None:
+    """A socket outside a set knows no listener."""
+    return reset_reply(segment)
+
+
+class Connection(Socket):
+    """The transmission control block (RFC 9293, 3.3.1), with the interface's side of a socket."""
+
+    kind: ClassVar[str] = "tcp"
+    STATE: ClassVar[tuple[str, ...]] = (
+        *Socket.STATE, "state", "local", "remote", "listener", "orphan", "failure", "soft_failure", "reset_due", "work",
+        "mss_limit", "peer_mss", "max_segmented", "scaling", "timestamps", "stamped", "stamp_base",
+        "hop_limit", "traffic_class", "keep_alive", "probes", "heard_at", "user_timeout", "time_wait", "close_at",
+        "challenge_at", "challenges", "segments_in", "segments_out",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        clock: HasNow,
+        stream: Stream,
+        path: str = "",
+        receive_capacity: int = CAPACITY,
+        send_capacity: int = CAPACITY,
+    ) -> None:
+        super().__init__(clock, path)
+        self.stream = stream
+        """Wiring: its key is the secret of the host's sequence numbers."""
+        self.find: Callable[[str], Socket | None] = _nobody
+        """Wiring, set by the set: the socket of a path."""
+        self.reroute: Process = _refuse
+        """Wiring, set by the set: who takes a SYN that this connection, in TIME-WAIT, has given way to."""
+        self.now = 0
+        self.sender = Sender(send_capacity)
+        self.receiver = Receiver(receive_capacity)
+        self.state = State.CLOSED
+        self.local = self.remote = _NOWHERE
+        self.listener = ""
+        """The path of the listener that this connection came to, until it is accepted (MUST-11)."""
+        self.orphan = False
+        """No application holds it any more: the set forgets it once it is finished."""
+        self.failure = ""
+        self.soft_failure = ""
+        """What ICMP has said last; no reason to give up (MUST-56)."""
+        self.reset_due = False
+        self.work = False
+        """Something may be there to be sent now."""
+        self.mss_limit = 1460
+        """The largest segment that the interface takes, options included (MMS_R - 20)."""
+        self.peer_mss = DEFAULT_MSS
+        self.max_segmented = 0
+        """Payload bytes that the card cuts into segments; 0: it does not."""
+        self.scaling = False
+        self.timestamps = True
+        """Offer timestamps (RFC 7323), or answer them."""
+        self.stamped = False
+        """Both sides have agreed on timestamps."""
+        self.stamp_base = 0
+        self.hop_limit = 64
+        self.traffic_class = 0
+        """IPv4's TOS or IPv6's traffic class (MUST-48)."""
+        self.keep_alive: int | None = None
+        """After how long a silence to ask whether the peer is still there, in ns (timers.KEEP_ALIVE); None: never."""
+        self.probes = 0
+        """Keep-alive probes that are not answered yet."""
+        self.heard_at = 0
+        self.user_timeout: int | None = USER_TIMEOUT
+        """R2: how long to wait for an answer, in ns; None: for ever (MUST-21)."""
+        self.time_wait = TIME_WAIT
+        """2 MSL, in ns."""
+        self.close_at = FOREVER
+        self.challenge_at = 0
+        self.challenges = 0
+        self.segments_in = 0
+        self.segments_out = 0
+
+    # --- for the interface ---
+
+    @property
+    def finished(self) -> bool:
+        """Closed, and nothing is left to send."""
+        return self.state is State.CLOSED and not self.reset_due
+
+    @property
+    def key(self) -> tuple[bytes, int, bytes, int] | None:
+        """What segments are matched by: local address and port, remote address and port; None while closed."""
+        return None if self.state is State.CLOSED else (*self.local, *self.remote)
+
+    def process(self, now: int, source: bytes, destination: bytes, segment: Segment) -> Segment | None:
+        """Take a segment from `source`; returns an immediate reply, such as a reset (3.10.7)."""
+        self.now = now
+        self.segments_in += 1
+        self.heard_at = now
+        self.probes = 0
+        state = self.state
+        if state is State.ESTABLISHED:
+            if arrival.predicted(self, now, segment):
+                return None
+        elif state is State.CLOSED:
+            return reset_reply(segment)
+        elif state is State.SYN_SENT:
+            return in_syn_sent(self, segment)
+        return arrival.in_synchronized(self, segment)
+
+    def dispatch(self, now: int, emit: departure.Emit) -> None:
+        """Send what may be sent; where `emit` says False, the segment does not count, and the rest waits."""
+        self.now = now
+        departure.dispatch(self, now, emit)
+
+    def poll_at(self, now: int) -> int | None:
+        return departure.poll_at(self, now)
+
+    def unreachable(self, kind: str) -> None:
+        """ICMP says that what we sent did not arrive: "port", "host" and so on (3.9.2.2).
+
+        A hard error ends an attempt to connect; on a synchronized connection it is as soft as others (RFC 5461, 4).
+        """
+        if kind in _REFUSALS and self.state in (State.SYN_SENT, State.SYN_RECEIVED):
+            self.fail(Failure.REFUSED)
+        elif kind not in ("fragmentation-needed", "source-quench"):  # MUST-55
+            self.soft_failure = kind
+            self.changed("tcp-unreachable", kind)
+            self.wake()
+
+    # --- for the listener ---
+
+    def open_passively(self, now: int, local: Endpoint, remote: Endpoint, segment: Segment) -> None:
+        """A SYN has come to a listener (3.10.7.2, third)."""
+        self.now = self.heard_at = now
+        self.segments_in = 1
+        self._open(remote, local, now)
+        syn_arrives(self, segment)
+        take_text_of_syn(self, segment)
+        self.enter(State.SYN_RECEIVED)
+        self.stir()
+
+    # --- for the state machine's other files ---
+
+    def _open(self, remote: Endpoint, local: Endpoint, now: int) -> None:
+        if self.state is not State.CLOSED or self.sender.isn:
+            raise StackError("this socket has had its connection: make another one")
+        self.local, self.remote = local, remote
+        self.stamp_base = stamp_offset(self.stream.key, local, remote)
+        self.heard_at = now
+        self.sender.start(initial_sequence(self.stream.key, now, local, remote))
+
+    def enter(self, state: State) -> None:
+        """Change the state, and tell."""
+        self.changed("tcp", f"{self.state} to {state}")
+        self.state = state
+        self.close_at = FOREVER
+        if state is State.CLOSED:
+            self.work = self.reset_due
+            self.orphan |= bool(self.listener)  # nobody will accept it any more
+            self.ready()
+        elif state is State.FIN_WAIT_2 and self.orphan:
+            self.close_at = self.now + FIN_WAIT_2_ORPHANED
+        if self.listener and state is not State.SYN_RECEIVED:
+            self._tell_listener()
+        self.wake()
+
+    def _tell_listener(self) -> None:
+        listener = self.find(self.listener)
+        if listener is not None:
+            listener.wake()
+
+    def establish(self) -> None:
+        """Our SYN is acknowledged."""
+        self.fit_mss()
+        sender = self.sender
+        sender.congestion.start(sender.mss, sender.lost_syn)
+        if sender.lost_syn:
+            sender.rtt.syn_was_lost()
+        self.enter(State.ESTABLISHED)
+        if sender.fin:
+            self.enter(State.FIN_WAIT_1)
+
+    def start_time_wait(self) -> None:
+        """Enter TIME-WAIT, or stay there for another 2 MSL (MUST-13)."""
+        if self.state is not State.TIME_WAIT:
+            self.enter(State.TIME_WAIT)
+        self.close_at = self.now + self.time_wait
+        self.ready()
+
+    def fail(self, failure: Failure) -> None:
+        """End the connection before its time. The peer is told, unless it said so itself, or knows nothing yet."""
+        tell = failure in (Failure.ABORTED, Failure.TIMED_OUT)
+        if failure is Failure.TIMED_OUT and self.soft_failure:
+            failure = Failure.UNREACHABLE
+        self.failure = failure.value
+        self.reset_due = tell and self.state not in (
+            State.SYN_SENT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT, State.CLOSED,
+        )  # fmt: skip
+        self.enter(State.CLOSED)
+
+    def give_way(self, segment: Segment) -> Segment | None:
+        """A SYN for a new connection has met this one in TIME-WAIT (MAY-2)."""
+        self.enter(State.CLOSED)
+        return self.reroute(self.now, self.remote[0], self.local[0], segment)
+
+    def trouble(self) -> None:
+        """R1 retransmissions (MUST-20, SHLD-9)."""
+        self.changed("tcp-trouble", f"{self.sender.rtt.backoffs} retransmissions")
+        self.wake()
+
+    def stir(self) -> None:
+        """There may be something to send."""
+        self.work = True
+        self.ready()
+
+    def acknowledgment(self) -> Segment:
+        """The reply to what is not acceptable."""
+        self.segments_out += 1
+        return departure.acknowledgment(self)
+
+    def stamp(self) -> int:
+        """TSval now (RFC 7323, 5.4)."""
+        return (self.stamp_base + self.now // STAMP_TICK) & MASK
+
+    def measured(self, segment: Segment) -> int | None:
+        """The round-trip time that a segment's TSecr tells, in ns; None when it is not needed, or there is none."""
+        stamps = segment.timestamps
+        if self.sender.timed >= 0 or not self.stamped or stamps is None or not stamps[1]:
+            return None
+        ticks = self.stamp() - stamps[1] & MASK
+        return ticks * STAMP_TICK if ticks < _HALF else None
+
+    def fit_mss(self) -> None:
+        """Eff.snd.MSS (MUST-16): what peer and interface take, without the options that every segment carries."""
+        self.sender.mss = min(self.peer_mss, self.mss_limit) - (12 if self.stamped else 0)
+
+    # --- state ---
+
+    def save(self) -> Plain:
+        return {**super().save(), "sender": self.sender.save(), "receiver": self.receiver.save()}
+
+    def load(self, state: Plain) -> None:
+        super().load(state)
+        self.state = State(self.state)
+        self.sender.load(state["sender"])
+        self.receiver.load(state["receiver"])

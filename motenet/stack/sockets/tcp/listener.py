@@ -1,0 +1,126 @@
+"""A listener: LISTEN (RFC 9293, 3.10.7.2), with a bounded queue of connections to be accepted."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from motenet.core.trace import HasNow
+from motenet.stack.errors import NotConnected, StackError
+from motenet.stack.sockets.socket import Socket
+from motenet.stack.sockets.tcp.handshake import Endpoint, reset_reply
+from motenet.stack.sockets.tcp.socket import TcpSocket
+from motenet.stack.sockets.tcp.state import State
+from motenet.stack.wire.tcp import ACK, RST, SYN, Segment
+
+BACKLOG = 128
+"""Connections that may wait, half open or not yet accepted, by default."""
+
+
+def _spawn() -> TcpSocket:
+    raise NotConnected("add the listener to a set of sockets first: it brings the connections into being")
+
+
+def _adopt(socket: TcpSocket) -> None:
+    raise NotConnected("add the listener to a set of sockets first: it keeps the connections")
+
+
+def _find(path: str) -> Socket | None:
+    return None
+
+
+class TcpListener(Socket):
+    """Waits at an address (empty: any) and a port. Its connections are sockets of the set, which it knows by path."""
+
+    kind: ClassVar[str] = "tcp-listener"
+    STATE: ClassVar[tuple[str, ...]] = (*Socket.STATE, "local", "backlog", "pending", "closed")
+
+    def __init__(self, clock: HasNow, path: str = "") -> None:
+        super().__init__(clock, path)
+        self.spawn: Callable[[], TcpSocket] = _spawn
+        """Wiring, set by the set: makes a socket for a new connection."""
+        self.adopt: Callable[[TcpSocket], None] = _adopt
+        """Wiring, set by the set: takes such a socket in, and gives it its path."""
+        self.find: Callable[[str], Socket | None] = _find
+        """Wiring, set by the set: the socket of a path."""
+        self.local: Endpoint = (b"", 0)
+        self.backlog = BACKLOG
+        self.pending: list[str] = []
+        """Paths of the connections that are not accepted yet, in the order of their SYNs."""
+        self.closed = False
+
+    # --- for the application ---
+
+    def listen(self, port: int, address: bytes = b"", backlog: int = BACKLOG) -> None:
+        """Passive OPEN (RFC 9293, 3.10.1). StackError if the port is none, or the socket listens already."""
+        if not 0 < port <= 0xFFFF:
+            raise StackError(f"{port} is not a port to listen at: take one from 1 to 65535")
+        if self.local[1]:
+            raise StackError(f"this socket listens at port {self.local[1]} already: make another one")
+        self.local, self.backlog = (address, port), max(backlog, 1)
+
+    def accept(self) -> TcpSocket | None:
+        """The connection that has waited longest, out of the handshake; None: there is none now."""
+        for path, socket in self._waiting():
+            if socket.state is not State.SYN_RECEIVED:
+                self.pending.remove(path)
+                socket.listener = ""
+                return socket
+        return None
+
+    @property
+    def can_accept(self) -> bool:
+        """Whether `accept` would give a connection."""
+        return any(socket.state is not State.SYN_RECEIVED for _, socket in self._waiting())
+
+    def close(self) -> None:
+        """Listen no more; connections that were not accepted are reset."""
+        self.closed = True
+        for _, socket in self._waiting():
+            socket.abort()
+        self.pending.clear()
+        self.ready()
+        self.wake()
+
+    def _waiting(self) -> list[tuple[str, TcpSocket]]:
+        """The connections that still live; those that have ended are forgotten."""
+        found = [(path, self.find(path)) for path in self.pending]
+        alive = [(path, socket) for path, socket in found if isinstance(socket, TcpSocket)]
+        alive = [(path, socket) for path, socket in alive if socket.state is not State.CLOSED]
+        self.pending[:] = [path for path, _ in alive]
+        return alive
+
+    # --- for the interface ---
+
+    @property
+    def key(self) -> Endpoint | None:
+        """Address and port; None while it does not listen."""
+        return self.local if self.local[1] and not self.closed else None
+
+    @property
+    def finished(self) -> bool:
+        """Closed; there is never anything left to send."""
+        return self.closed
+
+    def process(self, now: int, source: bytes, destination: bytes, segment: Segment) -> Segment | None:
+        """3.10.7.2. A SYN becomes a connection of its own in SYN-RECEIVED, and this listener goes on listening."""
+        flags = segment.flags
+        if flags & RST:
+            return None
+        if flags & ACK or self.closed:
+            self.drop("tcp-no-connection")
+            return reset_reply(segment)
+        if not flags & SYN:
+            self.drop("tcp-no-syn")
+            return None
+        if len(self.pending) >= self.backlog and len(self._waiting()) >= self.backlog:
+            self.drop("tcp-backlog-full")  # the peer's SYN comes again
+            return None
+        socket = self.spawn()
+        socket.open_passively(now, (destination, self.local[1]), (source, segment.source_port), segment)
+        self.adopt(socket)
+        socket.listener = self.path
+        self.pending.append(socket.path)
+        socket.ready()
+        return None
+
+    def dispatch(self, now: int, emit: Callable[[Segment], bool]) -> None:
+        """A listener sends nothing itself."""

@@ -1,0 +1,66 @@
+"""The retransmission timeout (RFC 6298) and the times that the clauses name, in nanoseconds."""
+
+from typing import ClassVar
+
+from motenet.core.state import Component
+from motenet.core.units import MS, SECOND
+
+RTO_INITIAL = SECOND  # RFC 6298, 2.1
+RTO_MINIMUM = SECOND  # RFC 6298, 2.4
+RTO_MAXIMUM = 60 * SECOND  # RFC 6298, 2.5: at least 60 seconds
+RTO_AFTER_LOST_SYN = 3 * SECOND  # RFC 6298, 5.7
+
+USER_TIMEOUT = 300 * SECOND  # RFC 9293, 3.9.1.1: five minutes; so R2 exceeds 100 s (SHLD-11) and 3 min (MUST-23)
+TROUBLE_AFTER = 3  # RFC 9293, SHLD-10: R1, in retransmissions
+ACK_DELAY = 10 * MS  # below 500 ms (MUST-40)
+OVERRIDE = 500 * MS  # RFC 9293, 3.8.6.2.1 (4): 0.1 to 1.0 s
+TIME_WAIT = 10 * SECOND  # 2 MSL, as smoltcp has it
+FIN_WAIT_2_ORPHANED = 60 * SECOND  # Linux, tcp_fin_timeout: nobody is left to close a connection without application
+CHALLENGE_INTERVAL = SECOND  # RFC 5961, 7: how often a challenge ACK may be sent
+KEEP_ALIVE = 7200 * SECOND  # RFC 9293, MUST-28: what `keep_alive` should be at least, unless there is a reason
+KEEP_ALIVE_INTERVAL = 75 * SECOND  # between probes, as BSD and Linux do
+KEEP_ALIVE_PROBES = 9  # unanswered, as Linux does; never one alone (MUST-29)
+STAMP_TICK = MS  # RFC 7323, 5.4: 1 ms to 1 s
+STAMP_LIFETIME = 24 * 86_400 * SECOND  # RFC 7323, 5.5: TS.Recent is outdated after 24 days
+
+
+class RoundTrip(Component):
+    """SRTT, RTTVAR and RTO with backoff, in integer nanoseconds (RFC 6298)."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("smoothed", "variance", "base", "backoffs", "minimum")
+
+    def __init__(self) -> None:
+        self.smoothed = 0
+        """SRTT; 0: not measured yet."""
+        self.variance = 0
+        self.base = RTO_INITIAL
+        """RTO before backoff."""
+        self.backoffs = 0
+        """Timeouts since the last measurement; each doubles the RTO."""
+        self.minimum = RTO_MINIMUM
+
+    @property
+    def timeout(self) -> int:
+        """RTO: how long to wait for an acknowledgment now."""
+        return min(self.base << self.backoffs, RTO_MAXIMUM) if self.backoffs else self.base
+
+    def sample(self, measured: int) -> None:
+        """Take a measured round-trip time (RFC 6298, 2.2 and 2.3); it ends the backoff (end of section 5)."""
+        if self.smoothed:
+            self.variance += (abs(self.smoothed - measured) - self.variance) // 4
+            self.smoothed += (measured - self.smoothed) // 8
+        else:
+            self.variance = measured // 2
+            self.smoothed = measured
+        self.smoothed = max(self.smoothed, 1)
+        self.base = min(max(self.smoothed + 4 * self.variance, self.minimum), RTO_MAXIMUM)
+        self.backoffs = 0
+
+    def back_off(self) -> None:
+        """RFC 6298, 5.5: the timer has expired. Beyond the maximum it does not grow."""
+        if self.base << self.backoffs < RTO_MAXIMUM:
+            self.backoffs += 1
+
+    def syn_was_lost(self) -> None:
+        """RFC 6298, 5.7: when data transmission begins after a SYN's timeout, the RTO is three seconds."""
+        self.base, self.backoffs = max(self.base, RTO_AFTER_LOST_SYN), 0
