@@ -7,6 +7,7 @@ but where the ring ends.
 from collections.abc import Callable
 from typing import ClassVar
 
+from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.datasheets.e1000 import (
     RCTL,
@@ -74,6 +75,8 @@ class Receiver(Component):
         gro: bool,
     ) -> None:
         self.path = "rx"
+        if size not in _BUFFER_SIZES:
+            raise ConfigurationError(f"rx_buffer={size}: the card knows {', '.join(map(str, _BUFFER_SIZES))} bytes")
         self.ring = Ring(function.dma, RDESC_CODEC, count, path="rx/ring")
         self.buffers = function.dma.allocate(count * size, 64)
         self.size = size

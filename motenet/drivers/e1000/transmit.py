@@ -39,6 +39,8 @@ SHORTEST = 60
 LONGEST_SEGMENTED = 14 + 0xFFFF
 """An Ethernet header, and as much as IPv4's total length can tell."""
 
+_LONGEST_BUFFER = 16288
+"""3.3.3: the most data of one descriptor."""
 _REPORT_EVERY = 32
 _ALIGN = 63
 _DD, _COLLISIONS = TDESC_STATUS["DD"], TDESC_STATUS["EC"] | TDESC_STATUS["LC"]
@@ -83,6 +85,11 @@ class Transmitter(Component):
         segment: bool,
     ) -> None:
         self.path = "tx"
+        if not SHORTEST <= piece <= _LONGEST_BUFFER or memory % (_ALIGN + 1):
+            raise ConfigurationError(
+                f"descriptor_bytes={piece} is not within {SHORTEST} and {_LONGEST_BUFFER}, or "
+                f"tx_memory={memory} is no multiple of {_ALIGN + 1}"
+            )
         self.ring = Ring(function.dma, TDESC_DATA_CODEC, count, path="tx/ring")
         self.memory = function.dma.allocate(memory, 64)
         self.longest = LONGEST_SEGMENTED if segment else longest

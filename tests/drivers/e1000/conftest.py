@@ -1,0 +1,221 @@
+"""The other side, mocked: a PCI function whose registers are a table with a log, over real DMA memory.
+
+It knows of the card only what a driver needs to get on: CTRL.RST clears itself, EERD and MDIC answer, ICR clears on
+read. Descriptors are processed when a test says so.
+"""
+
+from collections.abc import Callable
+from struct import pack_into, unpack_from
+from typing import Any
+
+import pytest
+
+from motenet.core.errors import DriverError
+from motenet.datasheets import e1000 as ds
+from motenet.datasheets.e1000.eeprom import image
+from motenet.datasheets.e1000.pci import config_header
+from motenet.drivers import E1000Driver
+from motenet.machine.dma import MachineDma
+from motenet.machine.memory import Allocator, PhysicalMemory
+
+MAC = bytes.fromhex("525400123456")
+
+
+class FakeClock:
+    """Time that moves when somebody delays, or a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.in_interrupt = False
+
+    def post(self, callback: Callable[[Any], None], argument: Any = None) -> None:
+        raise AssertionError("an e1000 driver needs no events of its own")
+
+    def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
+        raise AssertionError("a driver never blocks")
+
+    def delay(self, nanoseconds: int) -> None:
+        if self.in_interrupt:
+            raise DriverError("a handler may not delay")
+        self.now += nanoseconds
+
+
+class FakeConfig:
+    """Configuration space as the datasheet has it, BAR 0 and 2 assigned."""
+
+    def __init__(self) -> None:
+        self.content = bytearray(config_header())
+        pack_into("<I", self.content, 0x10, 0xE0000000)
+        pack_into("<I", self.content, 0x18, 0xC001)
+
+    def read(self, offset: int, width: int) -> int:
+        return int.from_bytes(self.content[offset : offset + width], "little")
+
+    def write(self, offset: int, value: int, width: int) -> None:
+        self.content[offset : offset + width] = value.to_bytes(width, "little")
+
+
+class FakeInterrupts:
+    def __init__(self) -> None:
+        self.handler: Callable[[], bool] | None = None
+        self.kinds: tuple[str, ...] = ()
+
+    def allocate(self, count: int = 1, kinds: tuple[str, ...] = ()) -> list[int]:
+        self.kinds = tuple(kinds)
+        return [7]
+
+    def connect(self, vector: int, handler: Callable[[], bool]) -> None:
+        assert vector == 7
+        self.handler = handler
+
+    def free(self) -> None:
+        self.handler = None
+
+
+class Fake:
+    """PciFunction, its window, and the card's hands, in one."""
+
+    size, kind, name = 128 << 10, "memory", "fake"
+
+    def __init__(self) -> None:
+        self.memory = PhysicalMemory(16 << 20)
+        self.dma = MachineDma(self.memory, Allocator(self.memory.size))
+        self.config, self.interrupts, self.clock = FakeConfig(), FakeInterrupts(), FakeClock()
+        self.registers = {r.offset: r.reset for r in ds.REGISTERS}
+        self.registers[ds.STATUS.offset] = ds.STATUS["LU"] | ds.STATUS["FD"] | 2 << 6
+        self.log: list[tuple[str, str, int]] = []
+        self.eeprom: list[int] | None = list(image(MAC))
+        self.phy: dict[int, int] | None = {0: 0x1140, 1: 0x796D, 2: 0x0141, 3: 0x0C20, 17: 0xAC00}
+        self.head = 0
+        self.reset_bit_stuck = False
+
+    # --- PciFunction
+
+    @property
+    def now(self) -> int:
+        return self.clock.now
+
+    def delay(self, nanoseconds: int) -> None:
+        self.clock.delay(nanoseconds)
+
+    def bar(self, index: int) -> "Fake":
+        assert index == 0
+        return self
+
+    # --- Window
+
+    def read32(self, offset: int) -> int:
+        value = self.registers.get(offset, 0)
+        if offset == ds.ICR.offset:
+            self.registers[offset] = 0
+        self.log.append(("read", ds.REGISTERS.label(offset), value))
+        return value
+
+    def write32(self, offset: int, value: int) -> None:
+        assert 0 <= value < 1 << 32
+        label = ds.REGISTERS.label(offset)
+        self.log.append(("write", label, value))
+        if label == "IMC":
+            self.registers[ds.IMS.offset] &= ~value
+            return
+        if label == "IMS":
+            value |= self.registers[offset]
+        elif label == "CTRL" and value & ds.CTRL["RST"]:
+            value = self.reset() | (ds.CTRL["RST"] if self.reset_bit_stuck else 0)
+        elif label == "EERD" and self.eeprom is not None:
+            value = value & 0xFF00 | ds.EERD["DONE"] | self.eeprom[value >> 8 & 0xFF] << 16
+        elif label == "MDIC" and self.phy is not None:
+            value = self.mdio(value)
+        self.registers[offset] = value
+
+    def reset(self) -> int:
+        self.registers.update({r.offset: r.reset for r in ds.REGISTERS if r is not ds.STATUS})
+        self.head = 0
+        return ds.CTRL.reset
+
+    def mdio(self, value: int) -> int:
+        assert self.phy is not None
+        register = value >> 16 & 0x1F
+        if value >> 21 & 0x1F != 1:
+            return value | ds.MDIC["R"] | ds.MDIC["E"]
+        if value >> 26 & 3 == 1:
+            self.phy[register] = value & 0xFFFF
+        return value & ~0xFFFF | self.phy.get(register, 0) | ds.MDIC["R"]
+
+    # --- the card's hands
+
+    def writes(self, *names: str) -> list[tuple[str, int]]:
+        """The logged writes, of these registers or of all."""
+        return [(name, value) for kind, name, value in self.log if kind == "write" and (not names or name in names)]
+
+    def ring(self, name: str) -> tuple[int, int]:
+        """Address and count of the "R" or "T" ring."""
+        base = (
+            self.registers[getattr(ds, f"{name}DBAL").offset] | self.registers[getattr(ds, f"{name}DBAH").offset] << 32
+        )
+        return base, self.registers[getattr(ds, f"{name}DLEN").offset] // 16
+
+    def receive(self, data: bytes, status: int = 0x07, errors: int = 0, special: int = 0, length: int = -1) -> None:
+        """Store in the next receive descriptor's buffer and write it back; the driver must have given it."""
+        base, count = self.ring("R")
+        assert self.head != self.registers[ds.RDT.offset], "the card has no descriptor"
+        at = base + 16 * self.head
+        (address,) = unpack_from("<Q", self.memory.view, at)
+        self.memory.view[address : address + len(data)] = data
+        pack_into("<HHBBH", self.memory.view, at + 8, len(data) if length < 0 else length, 0, status, errors, special)
+        self.head = (self.head + 1) % count
+
+    def transmit_ring(self, first: int, done: bool = True) -> list[tuple[int, int, int, int, int]]:
+        """The descriptors from `first` to TDT: address, command, status, popts, special. `done`: RS ones get DD."""
+        base, count = self.ring("T")
+        found = []
+        while first != self.registers[ds.TDT.offset]:
+            at = base + 16 * first
+            descriptor = unpack_from("<QIBBH", self.memory.view, at)
+            found.append(descriptor)
+            if done and descriptor[1] & ds.TDESC_DATA_COMMAND["RS"]:
+                self.memory.view[at + 12] |= 1
+            first = (first + 1) % count
+        return found
+
+    def raise_interrupt(self, causes: int) -> bool:
+        """Set causes, and call the handler as the machine does."""
+        self.registers[ds.ICR.offset] |= causes
+        assert self.interrupts.handler is not None
+        self.clock.in_interrupt = True
+        try:
+            return self.interrupts.handler()
+        finally:
+            self.clock.in_interrupt = False
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture
+def started(fake: Fake) -> Callable[..., E1000Driver]:
+    """A function that makes a driver with these options, starts it, and forgets the log."""
+
+    def start(**options: Any) -> E1000Driver:
+        driver = E1000Driver(fake, **options)  # type: ignore[arg-type]
+        driver.start()
+        fake.log.clear()
+        return driver
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def make_started() -> Callable[..., tuple[Fake, E1000Driver]]:
+    """A function that makes a fake and a started driver with these options, for hypothesis."""
+
+    def start(**options: Any) -> tuple[Fake, E1000Driver]:
+        fake = Fake()
+        driver = E1000Driver(fake, **options)  # type: ignore[arg-type]
+        driver.start()
+        fake.log.clear()
+        return fake, driver
+
+    return start
