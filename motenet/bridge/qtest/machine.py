@@ -1,0 +1,158 @@
+"""A PC of QEMU's with one card, driven from here: its processor is parked, our driver takes its place."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from motenet.bridge.qtest.connection import Connection
+from motenet.bridge.qtest.function import (
+    QtestConfigSpace,
+    QtestFunction,
+    QtestInterrupts,
+    QtestWindow,
+    assign_bars,
+    disable_decoding,
+    route_interrupt,
+)
+from motenet.bridge.qtest.memory import SharedMemory
+from motenet.bridge.qtest.process import QemuProcess, has_qtest_accelerator
+from motenet.bridge.qtest.time import HpetTime, QtestClock, SteppedTime
+from motenet.bridge.qtest.wire import Wire
+from motenet.core import units
+from motenet.core.clock import Clock
+from motenet.core.errors import ConfigurationError
+from motenet.machine.dma import MachineDma
+from motenet.machine.interrupts import InterruptController
+
+_SLOT = 4
+_PIIX3 = 1
+"""The ISA bridge's slot in QEMU's `pc` machine."""
+_PIRQ_ROUTES = (0x60, (10, 10, 11, 11))
+"""82371SB (PIIX3) 2.2.10: registers 60h-63h lead PIRQA# to PIRQD# to ISA interrupts."""
+_LINES = (10, 11)
+_MEMORY_BASE, _IO_BASE = 0xE0000000, 0xC000
+_STOP_PIT = b"outb 0x43 0x30"
+"""8254 data sheet, control word: counter 0 in mode 0 without a count stands still, so that no tick moves the time."""
+
+
+class QtestMachine:
+    """QEMU as a child process, a context manager. `function` is its card, `wire` the cable out of it.
+
+    `device` is QEMU's name of the card, `clock` that of the world in which the peers live. `pin` puts QEMU and this
+    process on one CPU for as long, which makes register accesses three to five times faster. `capture` is a pcap file
+    that QEMU writes. BridgeError when QEMU does not start or has gone.
+    """
+
+    def __init__(
+        self,
+        device: str = "e1000",
+        *,
+        mac: str = "52:54:00:12:34:56",
+        clock: Clock | None = None,
+        memory: str | int = "64MiB",
+        program: str = "qemu-system-x86_64",
+        pin: bool = True,
+        capture: str | Path | None = None,
+        name: str = "qemu",
+    ) -> None:
+        if any(mark in f"{device}{mac}{capture or ''}" for mark in "{}"):
+            raise ConfigurationError("braces mean something else in this command line; choose names without them")
+        stepped = has_qtest_accelerator(program)
+        self.name = name
+        self.memory = SharedMemory(memory)
+        self._affinity = os.sched_getaffinity(0) if pin else None
+        cpus = {sorted(self._affinity)[os.getpid() % len(self._affinity)]} if self._affinity else None
+        try:
+            arguments = _arguments(device, mac, self.memory, stepped, capture)
+            self._process = QemuProcess(program, arguments, [self.memory.file], cpus)
+        except BaseException:
+            self.memory.close()
+            raise
+        if cpus is not None:
+            os.sched_setaffinity(0, cpus)
+        try:
+            self.connection = Connection(self._process.stream, self._process.last_words)
+            self.connection.ask(_STOP_PIT)
+            time = SteppedTime(self.connection) if stepped else HpetTime(self.connection)
+            self.clock = QtestClock(clock if clock is not None else Clock(), time)
+            self.clock.take = self.take
+            self.wire = Wire(self.clock.world, self._process.wire, self._process.remote, f"{name}/wire")
+            self.allocator = self.memory.allocator()
+            self.interrupts = InterruptController(self.clock)
+            self._vectors = {line: self.interrupts.new_vector() for line in _LINES}
+            self.function = self._set_up(f"{name}/{device.partition(',')[0]}")
+        except BaseException:
+            self.close()
+            raise
+
+    def _set_up(self, path: str) -> QtestFunction:
+        """What a PC's firmware does: route the interrupts, give the card addresses."""
+        connection = self.connection
+        bridge = QtestConfigSpace(connection, _PIIX3)
+        for pin, line in enumerate(_PIRQ_ROUTES[1]):
+            bridge.write(_PIRQ_ROUTES[0] + pin, line, 1)
+        connection.ask(b"irq_intercept_in ioapic")
+        config = QtestConfigSpace(connection, _SLOT)
+        disable_decoding(config)
+        windows = {
+            index: QtestWindow(connection, self.clock, f"{path}/bar{index}", f"bar{index}", kind, base, size)
+            for index, (kind, base, size) in assign_bars(config, _MEMORY_BASE, _IO_BASE).items()
+        }
+        line = _PIRQ_ROUTES[1][_SLOT - 1 & 3]  # QEMU's pc: INTA# of slot n is PIRQ n - 1, modulo four
+        has_pin = route_interrupt(config, line)
+        interrupts = QtestInterrupts(self.interrupts, self._vectors[line], has_pin, self._take_levels)
+        dma = MachineDma(self.memory, self.allocator)
+        return QtestFunction(self.clock, path, config, dma, interrupts, windows)
+
+    def _take_levels(self) -> bool:
+        """Bring what QEMU has told of its interrupt lines to the controller."""
+        levels = self.connection.levels
+        found = bool(levels)
+        while levels:
+            line, level = levels.popleft()
+            if line in self._vectors:
+                self.interrupts.set_level(self._vectors[line], 0, level)
+        return found
+
+    def take(self) -> bool:
+        """Bring in what QEMU has said and sent; tells whether there was any."""
+        levels = self._take_levels()
+        return self.wire.take(self.clock.known) or levels
+
+    def run(self, duration: str | int) -> None:
+        """Let QEMU and the world run for so long."""
+        self.clock.wait(lambda: False, self.clock.now + units.duration(duration))
+
+    def close(self) -> None:
+        """End QEMU, and give back what it had; may be called twice."""
+        self._process.stream.close()
+        self._process.close()
+        self.memory.close()
+        affinity, self._affinity = self._affinity, None
+        if affinity is not None:
+            os.sched_setaffinity(0, affinity)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _arguments(device: str, mac: str, memory: SharedMemory, stepped: bool, capture: str | Path | None) -> list[str]:
+    """QEMU's command line; {folder} stands for that of the sockets."""
+    accelerator = ["-accel", "qtest"] if stepped else ["-accel", "tcg", "-icount", "shift=0,sleep=off"]
+    dump = [] if capture is None else ["-object", f"filter-dump,id=dump,netdev=net,file={capture}"]
+    return [
+        *accelerator,
+        *("-bios", "{folder}/halt.rom", "-nodefaults", "-no-user-config", "-display", "none"),
+        *("-m", f"{memory.size >> 10}k"),
+        *("-object", f"memory-backend-file,id=ram,size={memory.size},share=on,mem-path={memory.mem_path}"),
+        *("-machine", "pc,memory-backend=ram"),
+        *("-qtest", "unix:{folder}/qtest", "-qtest-log", "/dev/null"),
+        *("-device", f"{device},netdev=net,mac={mac},addr={_SLOT:02x}.0,romfile="),
+        *("-netdev", "dgram,id=net,local.type=unix,local.path={folder}/qemu"
+          ",remote.type=unix,remote.path={folder}/motenet"),
+        *dump,
+    ]  # fmt: skip
