@@ -84,6 +84,7 @@ RXCSUM = Register(
         Field("PCSS", 0, 8, doc="packet checksum start"),
         Field("IPOFL", 8, doc="IPv4 header checksum off-load"),
         Field("TUOFL", 9, doc="TCP and UDP checksum off-load"),
+        Field("IPV6OFL", 10, doc="the same for IPv6 (8254x 3.2.9.4)"),
     ),
     doc="receive checksum control",
 )  # fmt: skip

@@ -1,0 +1,300 @@
+"""The 82540EM's receiver: filters, packet buffer, descriptors, status (8254x 3.2, 13.4.22, 13.7)."""
+
+from collections import deque
+from collections.abc import Callable
+from struct import Struct
+from typing import ClassVar
+
+from motenet.core.checksum import frame_check_sequence, ones_sum
+from motenet.core.state import Component, Plain
+from motenet.datasheets import e1000 as sheet
+from motenet.devices.e1000.filters import EXACT, AddressFilter
+from motenet.devices.e1000.interrupts import InterruptUnit
+from motenet.devices.e1000.statistics import LONG_MAXIMUM, MAXIMUM, MINIMUM, count_received
+from motenet.devices.e1000.verify import IGNORED, verify
+from motenet.devices.parts.bank import RegisterBank
+from motenet.doors import PciSlot
+
+_CTRL, _VET, _RCTL, _PBA = sheet.CTRL.offset, sheet.VET.offset, sheet.RCTL.offset, sheet.PBA.offset
+_RDBAL, _RDBAH, _RDLEN = sheet.RDBAL.offset, sheet.RDBAH.offset, sheet.RDLEN.offset
+_RDH, _RDT = sheet.RDH.offset, sheet.RDT.offset
+_RXCSUM, _RSRPD = sheet.RXCSUM.offset, sheet.RSRPD.offset
+_TPR, _TOR, _MPC, _RNBC = sheet.TPR.offset, sheet.TORL.offset, sheet.MPC.offset, sheet.RNBC.offset
+_CRCERRS, _RLEC = sheet.CRCERRS.offset, sheet.RLEC.offset
+_RUC, _RFC, _ROC, _RJC = sheet.RUC.offset, sheet.RFC.offset, sheet.ROC.offset, sheet.RJC.offset
+_VME = sheet.CTRL["VME"]
+_EN, _SBP, _LPE, _SECRC, _BSEX = (sheet.RCTL[name] for name in ("EN", "SBP", "LPE", "SECRC", "BSEX"))
+_BSIZE, _RDMTS = sheet.RCTL.field("BSIZE"), sheet.RCTL.field("RDMTS")
+_RXA = sheet.PBA["RXA"]
+_PCSS, _OFFLOADS = sheet.RXCSUM["PCSS"], sheet.RXCSUM["IPOFL"] | sheet.RXCSUM["TUOFL"]
+_RXDMT0, _RXO, _RXT0, _SRPD = (sheet.ICR[name] for name in ("RXDMT0", "RXO", "RXT0", "SRPD"))
+_DD, _EOP, _VP, _PIF = (sheet.RDESC_STATUS[name] for name in ("DD", "EOP", "VP", "PIF"))
+_CE = sheet.RDESC_ERRORS["CE"]
+_FPD = sheet.RDTR["FPD"]
+
+_RESULT = Struct("<HH")  # length, packet checksum
+_STATUS_WORD = Struct("<I")  # status, errors, special
+_RDESC = sheet.RDESC_CODEC
+
+Stored = tuple[bytes, int, int]
+"""A frame in the packet buffer: its bytes as they go to memory, packet checksum, the last descriptor's status word."""
+
+
+class ReceiveUnit(Component):
+    """Takes frames off the cable, through the packet buffer, into the ring."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("scheduled", "generation", "buffered", "held", "done")
+
+    def __init__(self, bank: RegisterBank, interrupts: InterruptUnit, drop: Callable[..., None]) -> None:
+        self.path = "receive"
+        self.ready: Callable[[], bool] = lambda: False
+        """Wiring: whether the card may master the bus."""
+        self.scheduled = False
+        self.generation = 0
+        """Counts resets and disablings: work that began before one is not continued."""
+        self.buffered: deque[Stored] = deque()
+        """The packet buffer's content, oldest first."""
+        self.held = 0
+        """Its bytes."""
+        self.done = 0
+        """Bytes of the oldest that are in memory already: it spans descriptors, and they ran out."""
+        self.filter = AddressFilter(bank)
+        self._values = bank.values
+        self._interrupts = interrupts
+        self._drop = drop
+        self._configure()
+        for register in (sheet.RDBAL, sheet.RDBAH, sheet.RDLEN, sheet.VET):
+            bank.on_write(register, self._configured)
+        bank.on_write(sheet.RCTL, self._control_written)
+        bank.on_write(sheet.RDT, self._tail_written)
+        bank.on_write(sheet.RDTR, self._timer_written)
+        bank.on_write(sheet.PBA, self._allocation_written)
+
+    def plug(self, slot: PciSlot) -> None:
+        self._clock = slot.clock
+        self._fetch = slot.dma.reader(_RDESC, "RDESC")
+        self._write = slot.dma.write
+        self._store_result = slot.dma.writer(_RESULT, "RDESC.LENGTH")
+        self._store_status = slot.dma.writer(_STATUS_WORD, "RDESC.STATUS")
+
+    def reset(self) -> None:
+        """Empty the packet buffer."""
+        self.halt()
+        self.buffered.clear()
+        self.held = 0
+        self._configure()
+
+    def halt(self) -> None:
+        """The receiver is disabled, or the bus lost: what is under way ends."""
+        self.generation += 1
+        self.done = 0
+
+    def load(self, state: Plain) -> None:
+        super().load(state)
+        self._configure()
+
+    def _configure(self) -> None:
+        """What follows from the registers, so that it need not be worked out for each frame."""
+        values = self._values
+        control = values[_RCTL]
+        self._buffer_size = (32768 if control & _BSEX else 2048) >> _BSIZE.get(control)
+        self._base = values[_RDBAH] << 32 | values[_RDBAL]
+        self._count = values[_RDLEN] >> 4
+        self._threshold = self._count >> 1 + _RDMTS.get(control)
+        self._vlan_type = values[_VET].to_bytes(2, "big")
+        self.filter.rebuild()
+
+    def _configured(self, _: int) -> None:
+        self._configure()
+
+    # --- registers
+
+    def _control_written(self, control: int) -> None:
+        """13.4.22: disabling stops reception at once; what is in the packet buffer stays."""
+        if control & _BSEX and not _BSIZE.get(control):
+            self._drop("reserved buffer size", "RCTL.BSEX with BSIZE 0 (8254x 13.4.22)")
+        self._configure()
+        if control & _EN:
+            self.kick()
+        else:
+            self.halt()
+
+    def _tail_written(self, _: int) -> None:
+        self.kick()
+
+    def _timer_written(self, value: int) -> None:
+        """13.4.30: FPD flushes what waits for write-back, and raises the timer's interrupt."""
+        if value & _FPD:
+            self._interrupts.cause(_RXT0)
+
+    def _allocation_written(self, value: int) -> None:
+        """13.4.16: TXA = 64 - RXA."""
+        received = value & _RXA
+        self._values[_PBA] = received | max(64 - received, 0) << 16
+
+    # --- from the cable
+
+    def arrived(self, frame: bytes, damaged: bool) -> None:
+        """A frame without its FCS; `damaged`: the FCS does not match."""
+        values = self._values
+        control = values[_RCTL]
+        if not control & _EN:
+            self._drop("receiver disabled", frame=frame)
+            return
+        size = len(frame) + 4
+        values[_TPR] += 1
+        values[_TOR] += size
+        if size < 18:
+            values[_RFC] += 1
+            self._drop("not a frame", f"{size - 4} bytes", frame)
+            return
+        passed = EXACT if frame[:6] in self.filter.destinations else self.filter.passes(frame)
+        if not passed:
+            self._drop("not for us", frame=frame)
+            return
+        tag = -1
+        if frame[12:14] == self._vlan_type:
+            tag = frame[14] << 8 | frame[15]
+            if not self.filter.passes_vlan(tag):
+                self._drop("VLAN filtered", f"tag {tag:#06x}", frame)
+                return
+        if damaged or size < MINIMUM or size > (LONG_MAXIMUM if control & _LPE else MAXIMUM):
+            self._count_error(size, damaged)
+            if not control & _SBP:
+                self._drop("bad frame", f"{size} bytes" + (", FCS wrong" if damaged else ""), frame)
+                return
+        self._accept(frame, size, passed, tag, damaged)
+
+    def _count_error(self, size: int, damaged: bool) -> None:
+        """13.7.1, 13.7.15, 13.7.34 to 13.7.37."""
+        values = self._values
+        if damaged and size >= MINIMUM:
+            values[_CRCERRS] += 1
+        if size < MINIMUM:
+            values[_RLEC] += 1
+            values[_RFC if damaged else _RUC] += 1
+        elif size > (LONG_MAXIMUM if values[_RCTL] & _LPE else MAXIMUM):
+            values[_RLEC] += 1
+            values[_RJC if damaged else _ROC] += 1
+
+    def _accept(self, frame: bytes, size: int, passed: int, tag: int, damaged: bool) -> None:
+        """Into the packet buffer, and on to memory if nothing waits there."""
+        values = self._values
+        empty = not self.buffered
+        available = values[_RDH] != values[_RDT]
+        if not available:
+            values[_RNBC] += 1
+        if self.held + size > (values[_PBA] & _RXA) << 10:
+            values[_MPC] += 1
+            self._drop("packet buffer full", f"{self.held} bytes held", frame)
+            self._interrupts.cause(_RXO)
+            return
+        if not damaged and size >= MINIMUM:
+            count_received(values, frame, size)
+        stored = self._prepare(frame, passed, tag, damaged)
+        self.buffered.append(stored)
+        self.held += len(stored[0])
+        if empty and available and not self.scheduled and self.ready():
+            self._run(None)
+
+    def _prepare(self, frame: bytes, passed: int, tag: int, damaged: bool) -> Stored:
+        """The bytes and the status that memory will get."""
+        values = self._values
+        status, errors, special = _DD | _EOP, 0, 0
+        data = frame
+        if tag >= 0 and values[_CTRL] & _VME:
+            data = frame[:12] + frame[16:]
+            special, tag = tag, -1
+            status |= _VP
+        if not values[_RCTL] & _SECRC:
+            check = frame_check_sequence(frame)
+            data += bytes(byte ^ 0xFF for byte in check) if damaged else check
+        checks = values[_RXCSUM]
+        start = checks & _PCSS
+        total = ones_sum(memoryview(data)[start:] if start else data)
+        found = verify(data, tag >= 0, checks, start, total) if checks & _OFFLOADS else IGNORED
+        status |= found[0]
+        errors |= found[1]
+        if damaged:
+            errors |= _CE
+        if passed != EXACT:
+            status |= _PIF
+        return data, total ^ 0xFFFF, status | errors << 8 | special << 16
+
+    # --- into memory
+
+    def kick(self) -> None:
+        """Go on in an event of its own, if frames and descriptors wait."""
+        values = self._values
+        if (
+            self.buffered
+            and not self.scheduled
+            and values[_RCTL] & _EN
+            and values[_RDH] != values[_RDT]
+            and self.ready()
+        ):
+            self.scheduled = True
+            self._clock.after(0, self._run)
+
+    def _run(self, _: object) -> None:
+        """Empty the packet buffer into the ring: at most a ring's worth an event."""
+        self.scheduled = False
+        values, count = self._values, self._count
+        if not values[_RCTL] & _EN or not self.ready():
+            return
+        head, tail = values[_RDH], values[_RDT]
+        if head >= count or tail >= count:
+            self._drop("bad receive ring", f"RDH {head}, RDT {tail} in a ring of {count}")
+            return
+        generation, causes, budget = self.generation, 0, count
+        while self.buffered and head != tail and budget:
+            budget -= 1
+            finished = self._fill(self._base + head * 16)
+            if self.generation != generation:
+                return
+            head = head + 1 if head + 1 < count else 0
+            values[_RDH] = head
+            tail = values[_RDT]
+            if (tail - head) % count == self._threshold:
+                causes |= _RXDMT0
+            if finished:
+                causes |= _RXT0 if finished > values[_RSRPD] else _RXT0 | _SRPD
+        if self.buffered:
+            self.kick()
+        if causes:
+            self._interrupts.cause(causes)
+
+    def _fill(self, descriptor: int) -> int:
+        """Use one descriptor for the oldest frame. Returns the frame's length when it is the last one, else 0."""
+        generation = self.generation
+        address, _, _, status, errors, special = self._fetch(descriptor)
+        if self.generation != generation:
+            return 0
+        if not address:
+            # 3.2.5: no data goes to a null address; DD is written back, all other bits unchanged
+            self._store_status(descriptor + 12, status | _DD | errors << 8 | special << 16)
+            return 0
+        data, checksum, last_status = self.buffered[0]
+        done, size = self.done, self._buffer_size
+        length = len(data)
+        if done or length > size:
+            piece = memoryview(data)[done : done + size]
+            self._write(address, piece)
+            taken = len(piece)
+        else:
+            self._write(address, data)
+            taken = length
+        if self.generation != generation:
+            return 0
+        self._store_result(descriptor + 8, taken, 0 if done else checksum)
+        if self.generation != generation:
+            return 0
+        if done + taken < length:
+            self._store_status(descriptor + 12, _DD)
+            self.done = done + taken
+            return 0
+        self.done = 0
+        self.buffered.popleft()
+        self.held -= length
+        self._store_status(descriptor + 12, last_status)
+        return length

@@ -1,0 +1,66 @@
+"""The counters that the 82540EM keeps of frames (8254x 13.7): which one counts what."""
+
+from motenet.datasheets import e1000 as sheet
+from motenet.datasheets.registers import Register
+from motenet.devices.parts.bank import RegisterBank
+
+MINIMUM = 64
+"""Bytes of a legal frame, FCS included (8254x 13.7.34)."""
+MAXIMUM = 1522
+"""Of one without RCTL.LPE (8254x 13.7.15)."""
+LONG_MAXIMUM = 16384
+"""Of one with it."""
+
+
+def _classes(*registers: Register) -> list[int]:
+    """The counter's offset for each frame size from 0 to 1023."""
+    bounds = (64, 127, 255, 511, 1023)
+    offsets = []
+    for size in range(1024):
+        index = next(index for index, bound in enumerate(bounds) if size <= bound)
+        offsets.append(registers[index].offset)
+    return offsets
+
+
+RECEIVED_BY_SIZE = _classes(sheet.PRC64, sheet.PRC127, sheet.PRC255, sheet.PRC511, sheet.PRC1023)
+SENT_BY_SIZE = _classes(sheet.PTC64, sheet.PTC127, sheet.PTC255, sheet.PTC511, sheet.PTC1023)
+
+WIDE = (
+    (sheet.GORCL, sheet.GORCH),
+    (sheet.GOTCL, sheet.GOTCH),
+    (sheet.TORL, sheet.TORH),
+    (sheet.TOTL, sheet.TOTH),
+)
+
+_GPRC, _GORC, _BPRC, _MPRC = (r.offset for r in (sheet.GPRC, sheet.GORCL, sheet.BPRC, sheet.MPRC))
+_GPTC, _GOTC, _BPTC, _MPTC = (r.offset for r in (sheet.GPTC, sheet.GOTCL, sheet.BPTC, sheet.MPTC))
+_TPT, _TOT = sheet.TPT.offset, sheet.TOTL.offset
+_PRC1522, _PTC1522 = sheet.PRC1522.offset, sheet.PTC1522.offset
+_BROADCAST = b"\xff" * 6
+
+
+def prepare(bank: RegisterBank) -> None:
+    """Make the 64-bit counters read as two registers."""
+    for low, high in WIDE:
+        bank.wide_counter(low, high)
+
+
+def count_received(values: dict[int, int], frame: bytes, size: int) -> None:
+    """A good frame of `size` bytes, FCS included, has entered the packet buffer."""
+    values[_GPRC] += 1
+    values[_GORC] += size
+    values[RECEIVED_BY_SIZE[size] if size < 1024 else _PRC1522] += 1
+    if frame[0] & 1:
+        values[_BPRC if frame[:6] == _BROADCAST else _MPRC] += 1
+
+
+def count_sent(values: dict[int, int], frame: bytes, size: int) -> None:
+    """A frame of `size` bytes, FCS included, has been sent."""
+    values[_TPT] += 1
+    values[_TOT] += size
+    values[SENT_BY_SIZE[size] if size < 1024 else _PTC1522] += 1
+    if size >= MINIMUM:
+        values[_GPTC] += 1
+        values[_GOTC] += size
+    if frame[0] & 1:
+        values[_BPTC if frame[:6] == _BROADCAST else _MPTC] += 1

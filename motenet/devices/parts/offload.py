@@ -1,0 +1,200 @@
+"""Checksums put into frames, and TCP segmentation, as cards do it on the way out (8254x 3.5, 3.6)."""
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import TypeAlias
+
+import numpy as np
+
+from motenet.core.checksum import ones_sum
+from motenet.doors import FrameFacts
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+_SHORT = Struct(">H")
+_WORD = Struct(">I")
+
+PSH_FIN = 0x09
+"""TCP's flags that only the last segment carries (8254x 3.5.9)."""
+
+
+def insert_checksum(frame: bytearray, start: int, offset: int, end: int, *, zero_is_none: bool = False) -> bool:
+    """Store at `offset` the checksum of the bytes from `start` up to `end`, inclusive (0: to the frame's last).
+
+    The field itself is summed too: it holds the pseudo-header's sum. `zero_is_none`: a zero becomes 0xFFFF, as UDP
+    wants (RFC 768). Returns False, and changes nothing, if the frame has no such bytes (8254x 3.6).
+    """
+    length = len(frame)
+    stop = end + 1 if end and end < length else length
+    if start >= stop or offset + 2 > length:
+        return False
+    value = ones_sum(memoryview(frame)[start:stop]) ^ 0xFFFF
+    if not value and zero_is_none:
+        value = 0xFFFF
+    _SHORT.pack_into(frame, offset, value)
+    return True
+
+
+@dataclass(slots=True)
+class Segmentation:
+    """How a large TCP frame over IPv4 is to be cut: offsets in bytes from the frame's start."""
+
+    header: int
+    """Bytes of all headers."""
+    mss: int
+    ip: int
+    """Where the IPv4 header starts (IPCSS)."""
+    ip_end: int
+    """Its last byte (IPCSE); 0: the frame's."""
+    ip_checksum: int
+    """Where its checksum lies (IPCSO)."""
+    tcp: int
+    """Where the TCP header starts (TUCSS)."""
+    tcp_end: int
+    """The last byte that its checksum covers (TUCSE); 0: the frame's."""
+    tcp_checksum: int
+    """Where its checksum lies (TUCSO); it holds the pseudo-header's sum without the length (8254x 3.5.5)."""
+    insert_ip: bool = True
+    insert_tcp: bool = True
+
+    @property
+    def valid(self) -> bool:
+        """Whether all that has to be changed lies within the headers."""
+        return (
+            self.mss > 0
+            and self.ip + 20 <= self.header
+            and self.tcp + 20 <= self.header
+            and self.ip_checksum + 2 <= self.header
+            and self.tcp_checksum + 2 <= self.header
+        )
+
+    @property
+    def regular(self) -> bool:
+        """Whether it is the usual layout, for which sums can be shared among the segments."""
+        return (
+            self.ip_checksum == self.ip + 10
+            and self.tcp >= self.ip + 20
+            and self.tcp_checksum == self.tcp + 16
+            and self.ip_end == self.tcp - 1
+            and self.tcp_end == 0
+            and not (self.tcp - self.ip) & 1
+            and not (self.header - self.tcp) & 1
+            and self.insert_ip
+            and self.insert_tcp
+        )
+
+
+def segment(frame: Buffer, how: Segmentation) -> list[bytes]:
+    """The frames that a large one is cut into; `how` must be valid. Without payload it is a single one."""
+    return _segment_alike(frame, how) if how.regular else _segment_singly(frame, how)
+
+
+def _segment_singly(frame: Buffer, how: Segmentation) -> list[bytes]:
+    """Each segment's header is updated and summed for itself (8254x 3.5.9.1 to 3.5.9.3)."""
+    prototype, payload = bytes(frame[: how.header]), memoryview(frame)[how.header :]
+    identification = _SHORT.unpack_from(prototype, how.ip + 4)[0]
+    sequence = _WORD.unpack_from(prototype, how.tcp + 4)[0]
+    segments = []
+    starts = range(0, len(payload), how.mss) or range(1)
+    for number, start in enumerate(starts):
+        piece = payload[start : start + how.mss]
+        one = bytearray(prototype)
+        one += piece
+        _SHORT.pack_into(one, how.ip + 2, len(one) - how.ip & 0xFFFF)
+        _SHORT.pack_into(one, how.ip + 4, identification + number & 0xFFFF)
+        _WORD.pack_into(one, how.tcp + 4, sequence + start & 0xFFFFFFFF)
+        if start + how.mss < len(payload):
+            one[how.tcp + 13] &= ~PSH_FIN
+        if how.insert_tcp:
+            partial = _SHORT.unpack_from(one, how.tcp_checksum)[0] + len(one) - how.tcp
+            _SHORT.pack_into(one, how.tcp_checksum, partial % 0xFFFF)
+            insert_checksum(one, how.tcp, how.tcp_checksum, how.tcp_end)
+        if how.insert_ip:
+            insert_checksum(one, how.ip, how.ip_checksum, how.ip_end)
+        segments.append(bytes(one))
+    return segments
+
+
+def _payload_sums(payload: memoryview, mss: int) -> list[int]:
+    """The one's complement sum of each segment's payload, not folded; full ones all at once."""
+    full = len(payload) // mss
+    if mss & 3 or full < 2:
+        return [ones_sum(payload[start : start + mss]) for start in range(0, len(payload), mss)]
+    rows = np.frombuffer(payload, ">u2", full * mss >> 1).reshape(full, mss >> 1)
+    sums: list[int] = rows.sum(axis=1, dtype=np.uint32).tolist()
+    if full * mss < len(payload):
+        sums.append(ones_sum(payload[full * mss :]))
+    return sums
+
+
+def _segment_alike(frame: Buffer, how: Segmentation) -> list[bytes]:
+    """The same for the usual layout: what all headers have in common is summed once."""
+    prototype, payload = bytearray(frame[: how.header]), memoryview(frame)[how.header :]
+    ip, tcp, header, mss = how.ip, how.tcp, how.header, how.mss
+    identification = _SHORT.unpack_from(prototype, ip + 4)[0]
+    sequence = _WORD.unpack_from(prototype, tcp + 4)[0]
+    flags = prototype[tcp + 13]
+    early = flags & ~PSH_FIN
+    prototype[ip + 2 : ip + 6] = bytes(4)
+    prototype[tcp + 4 : tcp + 8] = bytes(4)
+    prototype[tcp + 13] = 0
+    # the checksum fields are summed too: they hold what the driver has put there (8254x 3.5.8)
+    ip_common = ones_sum(prototype[ip:tcp])
+    tcp_common = ones_sum(prototype[tcp:header]) + header - tcp
+    pack_short, pack_word = _SHORT.pack_into, _WORD.pack_into
+    segments = []
+    left, start = len(payload), 0
+    for number, payload_sum in enumerate(_payload_sums(payload, mss) or [0]):
+        size = mss if left > mss else left
+        last = left <= mss
+        total = header - ip + size
+        this_id = identification + number & 0xFFFF
+        this_sequence = sequence + start & 0xFFFFFFFF
+        these_flags = flags if last else early
+        pack_short(prototype, ip + 2, total & 0xFFFF)
+        pack_short(prototype, ip + 4, this_id)
+        pack_word(prototype, tcp + 4, this_sequence)
+        prototype[tcp + 13] = these_flags
+        check = ip_common + (total & 0xFFFF) + this_id
+        pack_short(prototype, ip + 10, (check - 1) % 0xFFFF + 1 ^ 0xFFFF if check else 0xFFFF)
+        check = tcp_common + size + (this_sequence >> 16) + (this_sequence & 0xFFFF) + these_flags + payload_sum
+        pack_short(prototype, tcp + 16, (check - 1) % 0xFFFF + 1 ^ 0xFFFF if check else 0xFFFF)
+        segments.append(b"".join((prototype, payload[start : start + size])))
+        start += size
+        left -= size
+    return segments
+
+
+def complete(frame: bytes, facts: FrameFacts) -> list[bytes]:
+    """What goes over a real cable for a frame whose sender left work to it: checksums inserted, segments cut.
+
+    For cards that take only whole frames. Segmentation here is TCP over IPv4 with standard headers.
+    """
+    if facts.segment_size and facts.header_length >= 54 and len(frame) > facts.header_length:
+        tcp = facts.checksum_start
+        how = Segmentation(
+            facts.header_length, facts.segment_size,
+            ip=14, ip_end=tcp - 1, ip_checksum=24, tcp=tcp, tcp_end=0, tcp_checksum=tcp + facts.checksum_offset,
+        )  # fmt: skip
+        if how.valid:
+            return segment(_without_length(frame, how), how)
+    if facts.checksum_offset:
+        whole = bytearray(frame)
+        insert_checksum(
+            whole,
+            facts.checksum_start,
+            facts.checksum_start + facts.checksum_offset,
+            0,
+            zero_is_none=facts.checksum_offset == 6,
+        )  # UDP
+        return [bytes(whole)]
+    return [frame]
+
+
+def _without_length(frame: bytes, how: Segmentation) -> bytearray:
+    """From virtio's convention (the field's sum includes the length; header checksum valid) to the segmenter's."""
+    whole = bytearray(frame)
+    whole[how.ip_checksum : how.ip_checksum + 2] = b"\0\0"
+    partial = _SHORT.unpack_from(whole, how.tcp_checksum)[0] - (len(frame) - how.tcp)
+    _SHORT.pack_into(whole, how.tcp_checksum, partial % 0xFFFF)
+    return whole
