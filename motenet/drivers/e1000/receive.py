@@ -41,6 +41,7 @@ _CHECKED = RDESC_STATUS["IXSM"] | _VERIFIED
 _BAD_SUM = RDESC_ERRORS["TCPE"] | RDESC_ERRORS["IPE"]
 _DAMAGED = RDESC_ERRORS.mask() & ~_BAD_SUM
 _JOINABLE = _WHOLE | _CHECKED | _VP
+_VERIFY = RXCSUM["IPOFL"] | RXCSUM["TUOFL"] | RXCSUM["IPV6OFL"]
 
 _BUFFER_SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
 """3.2.2: what RCTL.BSIZE and BSEX can say."""
@@ -113,7 +114,7 @@ class Receiver(Component):
         ring.produced = self._count - 1
         write(RDH.offset, 0)
         write(RDT.offset, ring.produced)
-        write(RXCSUM.offset, RXCSUM["IPOFL"] | RXCSUM["TUOFL"] if self._checksum else 0)
+        write(RXCSUM.offset, _VERIFY if self._checksum else 0)
 
     def enable(self, control: int) -> None:
         """14.4, last step: RCTL, with the frame check sequence stripped."""

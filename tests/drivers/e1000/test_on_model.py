@@ -1,0 +1,336 @@
+"""The driver on the model of its card: two machines and a wire, nothing between them but registers and descriptors."""
+
+from collections.abc import Callable
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Dot1Q, Ether
+
+from motenet.core.checksum import pseudo_header_sum
+from motenet.core.clock import Clock
+from motenet.core.state import Component, canonical, walk
+from motenet.core.trace import Watched
+from motenet.datasheets import e1000 as ds
+from motenet.devices import E1000
+from motenet.doors import FrameFacts, NetworkDriver, PciFunction
+from motenet.drivers import E1000Driver
+from motenet.machine import Machine, Port
+
+ADDRESSES = ("52:54:00:00:00:01", "52:54:00:00:00:02")
+MS, SECOND = 1_000_000, 1_000_000_000
+
+
+class Wire(Component):
+    """Joins two ports: a frame arrives 1 us after it was sent, in an event of its own."""
+
+    path = "wire"
+
+    def __init__(self, clock: Clock, ends: list[Port]) -> None:
+        self.clock, self.ends = clock, ends
+        self.frames: list[bytes] = []
+        for end in ends:
+            end.connect(self)
+
+    def frame_sent(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
+        assert facts is None
+        self.frames.append(frame)
+        self.clock.at(port.clock.now + 1000, self.arrive, (self.ends.index(port) ^ 1, frame))
+
+    def arrive(self, sent: tuple[int, bytes]) -> None:
+        self.ends[sent[0]].deliver(sent[1])
+
+
+class Pair:
+    """Two machines with a card and a driver each; what arrives is taken up when the driver wakes its stack."""
+
+    def __init__(self, timing: str = "instant", **options: object) -> None:
+        self.clock = Clock()
+        self.machines = [Machine(self.clock, name=name) for name in ("alice", "bob")]
+        self.cards = [m.plug(E1000(mac, timing)) for m, mac in zip(self.machines, ADDRESSES, strict=True)]
+        self.drivers = [E1000Driver(machine.pci.functions[0], **options) for machine in self.machines]  # type: ignore[arg-type]
+        self.wire = Wire(self.clock, [machine.slots[0].port for machine in self.machines])
+        self.received: list[list[tuple[bytes, list[bytes], bool, int | None]]] = [[], []]
+        for index, driver in enumerate(self.drivers):
+            driver.wake = self.waker(index)
+            driver.start()
+        self.run()
+
+    def waker(self, index: int) -> Callable[[], None]:
+        def wake() -> None:
+            self.machines[index].clock.post(lambda _: self.take(index))
+
+        return wake
+
+    def take(self, index: int) -> None:
+        driver = self.drivers[index]
+        driver.poll()
+        while (received := driver.receive()) is not None:
+            more = [bytes(view) for view in received.more]
+            self.received[index].append((bytes(received.frame), more, received.checksum_ok, received.vlan))
+
+    def run(self, duration: int = SECOND) -> None:
+        self.clock.run(self.clock.now + duration)
+
+    def components(self) -> list[Component]:
+        """Everything with state, machines, drivers and wire."""
+        roots = [*self.machines, *self.drivers, self.wire]
+        return [component for root in roots for component in walk(root)]
+
+    def drops(self) -> dict[str, dict[str, int]]:
+        return {c.path: c.drops for c in self.components() if isinstance(c, Watched) and c.drops}
+
+
+def put(driver: E1000Driver, frame: bytes, facts: FrameFacts | None = None) -> bool:
+    view = driver.reserve(len(frame))
+    if view is None:
+        return False
+    view[:] = frame
+    driver.commit(facts)
+    return True
+
+
+def plain(n: int, size: int = 200) -> bytes:
+    return bytes(Ether(src=ADDRESSES[0], dst=ADDRESSES[1], type=0x88B5) / (n.to_bytes(4, "big") * (size // 4)))
+
+
+def unsummed(payload: bytes, vlan: int | None = None, **tcp: object) -> bytes:
+    """A TCP frame whose checksum field holds the pseudo-header's sum, as stacks hand it to an offloading card."""
+    packet = IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1, dport=2, flags="A", **tcp) / payload
+    frame = bytearray(bytes(Ether(src=ADDRESSES[0], dst=ADDRESSES[1]) / packet))
+    seed = pseudo_header_sum(b"\x0a\0\0\x01", b"\x0a\0\0\x02", 6, len(frame) - 34)
+    frame[50:52] = seed.to_bytes(2, "big")
+    return bytes(frame)
+
+
+def test_it_is_what_the_doors_ask_for():
+    pair = Pair()
+    assert isinstance(pair.machines[0].pci.functions[0], PciFunction)
+    driver: NetworkDriver = pair.drivers[0]
+    assert driver.mac_address == bytes.fromhex("525400000001")
+    assert driver.is_link_up
+    assert pair.drivers[0].speed == 1000
+    assert pair.drops() == {}
+
+
+def test_with_the_datasheets_delays_the_link_comes_up_by_itself():
+    pair = Pair("datasheet")
+    pair.run(5 * SECOND)
+    assert [driver.is_link_up for driver in pair.drivers] == [True, True]
+    assert pair.drivers[0].send(plain(1))
+    pair.run()
+    assert pair.received[1] == [(plain(1), [], False, None)]
+    assert pair.drops() == {}
+
+
+def test_frames_both_ways_in_bursts():
+    pair = Pair()
+    for n in range(300):
+        assert put(pair.drivers[0], plain(n)) or (pair.drivers[0].flush(), pair.run(MS), put(pair.drivers[0], plain(n)))
+        if n % 20 == 19:
+            pair.drivers[0].flush()
+            pair.run(MS)
+    pair.run()
+    assert [entry[0] for entry in pair.received[1]] == [plain(n) for n in range(300)]
+    assert pair.drops() == {}
+    statistics = pair.drivers[1].statistics
+    assert statistics["GPRC"] == statistics["rx_frames"] == 300
+    assert pair.drivers[0].statistics["GPTC"] == 300
+    assert statistics["interrupts"] < 60
+
+
+def test_polling_mode():
+    pair = Pair(interrupts=False)
+    for n in range(10):
+        pair.drivers[0].send(plain(n))
+    pair.run()
+    assert pair.received[1] == []
+    pair.take(1)
+    assert [entry[0] for entry in pair.received[1]] == [plain(n) for n in range(10)]
+    assert not pair.drivers[0].poll()
+    assert pair.drivers[0].transmitter.idle
+
+
+def test_checksums_are_inserted_and_verified():
+    pair = Pair()
+    frame = unsummed(b"hello world", seq=5)
+    assert put(pair.drivers[0], frame, FrameFacts(34, 16))
+    udp = bytearray(bytes(Ether(src=ADDRESSES[0], dst=ADDRESSES[1]) / IP(dst="10.0.0.2") / UDP() / b"abc"))
+    udp[40:42] = pseudo_header_sum(bytes(udp[26:30]), bytes(udp[30:34]), 17, 11).to_bytes(2, "big")
+    assert put(pair.drivers[0], bytes(udp), FrameFacts(34, 6))
+    pair.drivers[0].flush()
+    pair.run()
+    for sent in pair.wire.frames:
+        packet = Ether(sent)
+        wire_sum = packet[IP].payload.chksum
+        del packet[IP].payload.chksum
+        assert Ether(bytes(packet))[IP].payload.chksum == wire_sum  # Scapy's own
+    assert [entry[2] for entry in pair.received[1]] == [True, True]
+
+
+def test_a_segmented_frame_arrives_as_one_train():
+    """TSO, the wire, and GRO: 40,000 bytes leave as one frame and are handed up as one."""
+    pair = Pair()
+    payload = bytes(n * 7 & 0xFF for n in range(40_000))
+    assert put(pair.drivers[0], unsummed(payload, seq=1000), FrameFacts(34, 16, 1460, 54))
+    pair.drivers[0].flush()
+    pair.run()
+    assert len(pair.wire.frames) == 28
+    assert all(len(frame) <= 1514 for frame in pair.wire.frames)
+    sequences = [Ether(frame)[TCP].seq for frame in pair.wire.frames]
+    assert sequences == [1000 + 1460 * n for n in range(28)]
+    assert all(entry[2] for entry in pair.received[1])
+    together = b"".join(b"".join((frame[54:], *more)) for frame, more, _, _ in pair.received[1])
+    assert together == payload
+    assert pair.drivers[1].statistics["gro_joined"] + len(pair.received[1]) == 28
+    assert pair.drivers[1].statistics["gro_joined"] > 20
+    assert pair.drops() == {}
+
+
+def test_contexts_for_checksums_and_segments_live_side_by_side():
+    pair = Pair()
+    for n in range(4):
+        assert put(pair.drivers[0], unsummed(bytes([n]) * 4000, seq=1), FrameFacts(34, 16, 1000, 54))
+        assert put(pair.drivers[0], unsummed(bytes([n]) * 99, seq=1), FrameFacts(34, 16))
+        assert put(pair.drivers[0], plain(n))
+    pair.drivers[0].flush()
+    pair.run()
+    assert len(pair.wire.frames) == 4 * 6
+    assert [entry[2] for entry in pair.received[1] if entry[0][12:14] == b"\x08\0"].count(False) == 0
+
+
+@pytest.mark.parametrize("rx_buffer", [None, 2048])
+def test_jumbo_frames(rx_buffer):
+    pair = Pair(mtu=9000, rx_buffer=rx_buffer, rx_ring=64)
+    for n in range(40):
+        pair.drivers[0].send(plain(n, 9000))
+        pair.run(MS)
+    assert [entry[0] for entry in pair.received[1]] == [plain(n, 9000) for n in range(40)]
+
+
+def test_vlan_tags_are_inserted_stripped_and_filtered():
+    pair = Pair()
+    for driver in pair.drivers:
+        driver.set_vlan_mode(True)
+    pair.drivers[1].set_vlan_filter([5])
+    pair.drivers[0].set_vlan_tag(5)
+    pair.drivers[0].send(plain(1))
+    pair.drivers[0].set_vlan_tag(6)
+    pair.drivers[0].send(plain(2))
+    assert put(pair.drivers[0], unsummed(bytes(3000), seq=1), FrameFacts(34, 16, 1460, 54))
+    pair.drivers[0].flush()
+    pair.run()
+    assert [Ether(frame)[Dot1Q].vlan for frame in pair.wire.frames] == [5, 6, 6, 6, 6]
+    assert pair.received[1] == [(plain(1), [], False, 5)]
+
+
+def test_multicast_filters():
+    pair = Pair()
+    groups = [bytes([1, 0, 0x5E, 0, 0, n]) for n in range(1, 21)]
+    pair.drivers[1].set_multicast(groups)
+    for group in [*groups, bytes.fromhex("01005e7f0102")]:
+        pair.drivers[0].send(group + plain(1)[6:])
+    pair.run()
+    assert [entry[0][:6] for entry in pair.received[1]] == groups
+    pair.drivers[1].set_promiscuous(True)
+    pair.drivers[0].send(bytes.fromhex("02aabbccddee") + plain(1)[6:])
+    pair.run()
+    assert pair.received[1][-1][0][:6] == bytes.fromhex("02aabbccddee")
+
+
+def test_a_full_ring_wakes_its_stack_when_there_is_room():
+    pair = Pair(tx_ring=8, segmentation_offload=False, rx_ring=512)
+    sent = 0
+
+    def more(_: object = None) -> None:
+        nonlocal sent
+        while sent < 200 and pair.drivers[0].send(plain(sent)):
+            sent += 1
+
+    take = pair.take
+
+    def take_and_send(index: int) -> None:
+        take(index)
+        if index == 0:
+            more()
+
+    pair.take = take_and_send  # type: ignore[method-assign]
+    more()
+    pair.run()
+    assert sent == 200
+    assert len(pair.received[1]) == 200
+
+
+def test_link_changes_are_seen_and_frames_wait_for_the_cable():
+    pair = Pair()
+    port = pair.wire.ends[0]
+    port.set_carrier(False)
+    pair.run()
+    assert not pair.drivers[0].is_link_up
+    assert pair.drivers[0].send(plain(1))
+    pair.run()
+    assert pair.received[1] == []
+    port.set_carrier(True)
+    pair.run(5 * SECOND)
+    assert pair.drivers[0].is_link_up
+    assert [entry[0] for entry in pair.received[1]] == [plain(1)]
+    assert pair.drivers[0].recoveries == 0
+
+
+def test_a_card_that_hangs_is_reset_and_goes_on():
+    pair = Pair(hang_timeout="50ms")
+    tctl = pair.machines[0].pci.functions[0].bar(0)
+    tctl.write32(ds.TCTL.offset, 0)  # somebody has switched the transmitter off
+    pair.drivers[0].send(plain(1))
+    pair.run(100 * MS)
+    assert pair.drivers[0].recoveries == 0
+    pair.take(0)
+    assert pair.drivers[0].recoveries == 1
+    pair.run(5 * SECOND)
+    assert pair.drivers[0].send(plain(2))
+    pair.run()
+    assert [entry[0] for entry in pair.received[1]] == [plain(2)]
+    assert pair.drivers[0].drops == {"tx lost": 1}
+
+
+def test_stop_and_start():
+    pair = Pair()
+    for n in range(3):
+        pair.drivers[0].send(plain(n))
+        pair.drivers[0].stop()
+        assert len(pair.wire.frames) == n + 1  # drained
+        pair.drivers[0].start()
+        pair.run(5 * SECOND)
+    assert len(pair.received[1]) == 3
+    assert pair.machines[0].interrupts.drops == {}
+
+
+@pytest.mark.parametrize("kinds", [("intx",), ("msi", "intx")])
+def test_a_snapshot_of_everything_runs_on_alike_even_over_stop_and_start(kinds):
+    pair = Pair(interrupt_kinds=kinds)
+
+    def traffic() -> bytes:
+        pair.received = [[], []]
+        for n in range(30):
+            pair.drivers[0].send(plain(n))
+            put(pair.drivers[1], unsummed(bytes(5000), seq=1), FrameFacts(34, 16, 1460, 54))
+            pair.drivers[1].flush()
+            pair.run(30_000)
+        pair.run()
+        assert len(pair.received[1]) == 31  # with the one on its way
+        return b"".join(b"".join(canonical(c.save())) for c in pair.components()) + repr(pair.received).encode()
+
+    def load(states: list, events: object) -> None:
+        parts = pair.components()
+        for component, state in zip(parts, states, strict=True):
+            component.load(state)
+        paths = {component.path: component for component in parts}
+        pair.clock.load_events(events, paths.__getitem__)
+
+    pair.drivers[0].send(plain(1))
+    states, events = [c.save() for c in pair.components()], pair.clock.save()
+    expected = traffic()
+    for driver in pair.drivers:
+        driver.stop()
+    pair.drivers[0].start()
+    load(states, events)
+    assert traffic() == expected
