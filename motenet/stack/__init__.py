@@ -1,0 +1,22 @@
+"""A TCP/IP stack in smoltcp's shape: it has no I/O of its own, and moves only when it is polled."""
+
+from motenet.stack.interface import Interface
+from motenet.stack.network_stack import NetworkStack
+from motenet.stack.phy import Device, DeviceWrapper, Loopback, RxToken, TxToken
+from motenet.stack.sockets.set import SocketSet
+from motenet.stack.sockets.tcp import TcpListener, TcpSocket
+from motenet.stack.sockets.udp import UdpSocket
+
+__all__ = [
+    "Device",
+    "DeviceWrapper",
+    "Interface",
+    "Loopback",
+    "NetworkStack",
+    "RxToken",
+    "SocketSet",
+    "TcpListener",
+    "TcpSocket",
+    "TxToken",
+    "UdpSocket",
+]

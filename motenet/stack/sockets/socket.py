@@ -31,3 +31,7 @@ class Socket(Watched):
         """Tell the application, if it listens, that something changed."""
         if self.waker is not None:
             self.waker()
+
+    def detach(self) -> None:
+        """The socket has left its set."""
+        self.ready = _nobody

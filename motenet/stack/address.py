@@ -1,0 +1,114 @@
+"""Addresses: bytes of length 4 (IPv4), 16 (IPv6) or 6 (Ethernet) inside; text only at the edges."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from motenet.core.errors import ConfigurationError
+
+ANY = b"\0\0\0\0"
+"""0.0.0.0: this host on this network, as a source before it has an address (RFC 1122, 3.2.1.3 a)."""
+
+LIMITED_BROADCAST = b"\xff\xff\xff\xff"
+"""255.255.255.255: all hosts on this network (RFC 1122, 3.2.1.3 c)."""
+
+
+def parse_address(text: str | bytes) -> bytes:
+    """ "10.0.0.1" or "fd00::1" as bytes; bytes of 4 or 16 pass. ConfigurationError for anything else."""
+    if isinstance(text, bytes) and len(text) in (4, 16):
+        return text
+    try:
+        if not isinstance(text, str) or "%" in text:
+            raise ValueError
+        return ip_address(text).packed
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is not an IP address; write it like '10.0.0.1' or 'fd00::1'") from None
+
+
+def format_address(address: bytes) -> str:
+    """An IP address for people; the empty one, which stands for every address, is "*"."""
+    return str(ip_address(address)) if address else "*"
+
+
+def format_mac(mac: bytes) -> str:
+    """An Ethernet address for people: "52:54:00:12:34:56"."""
+    return mac.hex(":")
+
+
+@dataclass(frozen=True, slots=True)
+class Cidr:
+    """An address and how many of its leading bits name the network."""
+
+    address: bytes
+    prefix: int
+
+    @classmethod
+    def parse(cls, text: "str | Cidr") -> "Cidr":
+        """ "10.0.0.1/24". ConfigurationError names what is wrong."""
+        if isinstance(text, Cidr):
+            return text
+        head, slash, length = text.partition("/") if isinstance(text, str) else ("", "", "")
+        if not slash:
+            raise ConfigurationError(f"{text!r} is not an address with its network; write it like '10.0.0.1/24'")
+        address = parse_address(head)
+        if not (length.isascii() and length.isdigit()) or int(length) > 8 * len(address):
+            raise ConfigurationError(f"{text!r}: the prefix length is a number from 0 to {8 * len(address)}")
+        return cls(address, int(length))
+
+    @property
+    def mask(self) -> int:
+        """The network's bits set, as an integer."""
+        bits = 8 * len(self.address)
+        return (1 << bits) - (1 << bits - self.prefix)
+
+    @property
+    def network(self) -> bytes:
+        """The network's own address: all host bits zero."""
+        return (int.from_bytes(self.address, "big") & self.mask).to_bytes(len(self.address), "big")
+
+    @property
+    def broadcast(self) -> bytes | None:
+        """The directed broadcast address (RFC 1122, 3.2.1.3 d); None for IPv6, /31 (RFC 3021) and /32."""
+        if len(self.address) != 4 or self.prefix > 30:
+            return None
+        host = 0xFFFF_FFFF ^ self.mask
+        return (int.from_bytes(self.address, "big") | host).to_bytes(4, "big")
+
+    def contains(self, address: bytes) -> bool:
+        """Whether the address is in this network."""
+        if len(address) != len(self.address):
+            return False
+        return (int.from_bytes(address, "big") ^ int.from_bytes(self.address, "big")) & self.mask == 0
+
+    def __str__(self) -> str:
+        return f"{format_address(self.address)}/{self.prefix}"
+
+
+def is_multicast(address: bytes) -> bool:
+    """RFC 1112, 4: class D, 224.0.0.0/4; RFC 4291, 2.7: ff00::/8."""
+    return address[0] & 0xF0 == 0xE0 if len(address) == 4 else address[0] == 0xFF
+
+
+def is_loopback(address: bytes) -> bool:
+    """RFC 1122, 3.2.1.3 g: 127.0.0.0/8 must not appear outside a host; RFC 4291, 2.5.3: ::1."""
+    return address[0] == 127 if len(address) == 4 else address == b"\0" * 15 + b"\1"
+
+
+def is_unicast_host(address: bytes) -> bool:
+    """Whether it may name one IPv4 host: not 0/8, not loopback, below class D (RFC 1122, 3.2.1.3)."""
+    return 0 < address[0] < 0xE0 and address[0] != 127
+
+
+def check_host_address(cidr: Cidr) -> Cidr:
+    """The address, if an interface can have it; else ConfigurationError."""
+    if len(cidr.address) != 4:
+        raise ConfigurationError(f"{cidr}: this stack speaks IPv4; give an address like '10.0.0.1/24'")
+    if not is_unicast_host(cidr.address) or cidr.address == cidr.broadcast:
+        raise ConfigurationError(f"{cidr} cannot be a host's address: it is a group's, a broadcast or reserved")
+    if cidr.prefix < 31 and cidr.address == cidr.network:
+        raise ConfigurationError(f"{cidr} is the network itself; a host's address has bits of its own")
+    return cidr
+
+
+def multicast_mac(address: bytes) -> bytes:
+    """The Ethernet group of an IPv4 group: 01-00-5E and its low 23 bits (RFC 1112, 6.4)."""
+    return bytes((0x01, 0x00, 0x5E, address[1] & 0x7F, address[2], address[3]))

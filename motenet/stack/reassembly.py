@@ -1,0 +1,139 @@
+"""Putting IPv4 fragments together (RFC 791, 3.2; RFC 815; RFC 1122, 3.3.2), bounded in time, memory and count."""
+
+from bisect import bisect
+from dataclasses import astuple, dataclass, field
+
+from motenet.core.state import Plain, plain
+from motenet.core.trace import HasNow, Watched
+from motenet.core.units import SECOND
+from motenet.stack.wire import Malformed
+from motenet.stack.wire.ipv4 import FRAGMENT_OFFSET, MAXIMUM_LENGTH, MORE_FRAGMENTS, Packet
+
+LIFETIME = 60 * SECOND
+"""RFC 1122, 3.3.2: "a fixed timeout value ... between 60 seconds and 120 seconds"."""
+
+MAXIMUM_DATAGRAMS = 64
+MAXIMUM_BYTES = 1 << 20
+_FRAGMENT_COST = 128  # bytes of bookkeeping that each fragment is charged beside its data
+
+Key = tuple[bytes, bytes, int, int]
+"""RFC 791, 3.2: source, destination, protocol and identification name a datagram."""
+
+
+@dataclass(slots=True)
+class Partial:
+    """A datagram of which not all has come."""
+
+    expires: int
+    header: bytes = b""
+    """The first fragment's header, and 8 bytes: what an ICMP error quotes. Empty until that fragment comes."""
+    total: int = 0
+    """The datagram's payload in bytes; 0 until the last fragment comes."""
+    have: int = 0
+    cost: int = 0
+    offsets: list[int] = field(default_factory=list)
+    pieces: list[bytes] = field(default_factory=list)
+
+
+class Reassembly(Watched):
+    """The datagrams under way. A fragment that overlaps another ends its datagram, as RFC 5722 has it for IPv6.
+
+    (RFC 1858 and RFC 3128 tell what overlaps are used for; Linux drops such datagrams in IPv4 too.)
+    """
+
+    def __init__(self, clock: HasNow, path: str = "reassembly") -> None:
+        super().__init__(clock, path)
+        self.partials: dict[Key, Partial] = {}
+        self.bytes = 0
+
+    def add(self, packet: Packet, now: int) -> Packet | None:
+        """Take a fragment; returns it as the datagram when that is whole. Malformed if the fragment is refused."""
+        key = (packet.source, packet.destination, packet.protocol, packet.ident)
+        offset = (packet.flags & FRAGMENT_OFFSET) * 8
+        length = len(packet.payload)
+        last = not packet.flags & MORE_FRAGMENTS
+        if not last and (length == 0 or length % 8):
+            raise Malformed("fragment-length")  # RFC 791, 3.1: fragments are counted in units of 8 octets
+        if offset + length + len(packet.header) > MAXIMUM_LENGTH:
+            raise Malformed("fragment-too-long")
+        partial = self.partials.get(key)
+        if partial is None:
+            partial = self._begin(key, now)
+        try:
+            if not self._insert(partial, offset, packet.payload, last):
+                return None
+        except Malformed:
+            self._end(key)
+            raise
+        if offset == 0:
+            partial.header = bytes(packet.header) + bytes(packet.payload[:8])
+        if partial.total and partial.have == partial.total:
+            self._end(key)
+            packet.header = memoryview(partial.header)[:-8]
+            packet.payload = memoryview(b"".join(partial.pieces))
+            packet.flags = 0
+            return packet
+        self._make_room(key)
+        return None
+
+    def _begin(self, key: Key, now: int) -> Partial:
+        if len(self.partials) >= MAXIMUM_DATAGRAMS:
+            self._evict(next(iter(self.partials)))
+        partial = self.partials[key] = Partial(now + LIFETIME)
+        return partial
+
+    def _insert(self, partial: Partial, offset: int, payload: memoryview, last: bool) -> bool:
+        """Put a fragment in its place; False for one that is there already, Malformed for one that contradicts."""
+        end = offset + len(payload)
+        index = bisect(partial.offsets, offset)
+        if index and partial.offsets[index - 1] == offset and len(partial.pieces[index - 1]) == len(payload):
+            return False
+        before = partial.offsets[index - 1] + len(partial.pieces[index - 1]) if index else 0
+        after = partial.offsets[index] if index < len(partial.offsets) else end
+        if before > offset or after < end:
+            raise Malformed("fragment-overlap")
+        if (last and (partial.total or index < len(partial.offsets))) or (partial.total and end > partial.total):
+            raise Malformed("fragment-end")
+        if last:
+            partial.total = end
+        partial.offsets.insert(index, offset)
+        partial.pieces.insert(index, bytes(payload))
+        partial.have += len(payload)
+        partial.cost += len(payload) + _FRAGMENT_COST
+        self.bytes += len(payload) + _FRAGMENT_COST
+        return True
+
+    def _make_room(self, newest: Key) -> None:
+        while self.bytes > MAXIMUM_BYTES:
+            self._evict(next((key for key in self.partials if key != newest), newest))
+
+    def _evict(self, key: Key) -> None:
+        self._end(key)
+        self.drop("reassembly-full")
+
+    def _end(self, key: Key) -> Partial:
+        partial = self.partials.pop(key)
+        self.bytes -= partial.cost
+        return partial
+
+    def expired(self, now: int) -> list[Partial]:
+        """The datagrams whose time is over, which end here."""
+        over = [key for key, partial in self.partials.items() if partial.expires <= now]
+        return [self._end(key) for key in over]
+
+    def poll_at(self) -> int | None:
+        """When the next datagram's time is over, in ns: the oldest's."""
+        for partial in self.partials.values():
+            return partial.expires
+        return None
+
+    def save(self) -> Plain:
+        partials = [(key, plain(astuple(partial))) for key, partial in self.partials.items()]
+        return super().save() | {"partials": partials}
+
+    def load(self, state: Plain) -> None:
+        super().load(state)
+        self.partials.clear()
+        for key, fields in state["partials"]:
+            self.partials[key] = Partial(*plain(fields))
+        self.bytes = sum(partial.cost for partial in self.partials.values())

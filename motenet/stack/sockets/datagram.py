@@ -1,0 +1,133 @@
+"""What sockets for whole messages have in common: a bounded queue each way, and what went wrong."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from motenet.core.trace import HasNow
+from motenet.stack import errors
+from motenet.stack.packet import Outgoing
+from motenet.stack.sockets.socket import Socket
+
+QUEUE_BYTES = 256 * 1024
+"""How much a queue takes by default, each message charged with some bookkeeping."""
+
+_MESSAGE_COST = 64
+_MAXIMUM_ERRORS = 16
+
+Failure = tuple[str, bytes, int]
+"""A kind of failure ("port", "host", ...), and the remote address and port (or identifier) that it is about."""
+
+_EXCEPTIONS: dict[str, type[errors.StackError]] = {
+    "port": errors.ConnectionRefused,
+    "protocol": errors.ConnectionRefused,
+    "network": errors.NetworkUnreachable,
+}
+
+
+def exception(failure: Failure) -> errors.StackError:
+    """The error that an application gets for a failure."""
+    kind = failure[0]
+    return _EXCEPTIONS.get(kind, errors.HostUnreachable)(f"what was sent could not be delivered: {kind} unreachable")
+
+
+class DatagramSocket(Socket):
+    """Queues of messages; each is a tuple whose last member is the data."""
+
+    STATE: ClassVar[tuple[str, ...]] = (
+        *Socket.STATE, "incoming", "incoming_bytes", "outgoing", "outgoing_bytes", "queue_bytes", "failures",
+        "hop_limit", "closed",
+    )  # fmt: skip
+
+    def __init__(self, clock: HasNow, path: str = "") -> None:
+        super().__init__(clock, path)
+        self.incoming: deque[tuple[Any, ...]] = deque()
+        self.incoming_bytes = 0
+        self.outgoing: deque[tuple[Any, ...]] = deque()
+        self.outgoing_bytes = 0
+        self.queue_bytes = QUEUE_BYTES
+        """The bound of either queue."""
+        self.failures: deque[Failure] = deque()
+        """What ICMP or address resolution has said about what was sent; the latest only."""
+        self.hop_limit = 64
+        self.closed = False
+
+    @property
+    def key(self) -> Any:
+        """What packets are matched by; None while unbound."""
+        raise AssertionError("each kind of socket has its own")
+
+    @property
+    def finished(self) -> bool:
+        """Closed, and nothing is left to send."""
+        return self.closed and not self.outgoing
+
+    @property
+    def can_receive(self) -> bool:
+        """Whether a message waits."""
+        return bool(self.incoming)
+
+    def close(self) -> None:
+        """Receive no more; what is queued is still sent."""
+        self.closed = True
+        self.ready()
+
+    # --- towards the interface
+
+    def poll_at(self, now: int) -> int | None:
+        return now if self.outgoing else None
+
+    def dispatch(self, now: int, emit: Callable[[Outgoing], bool]) -> None:
+        """Hand over what is queued, until `emit` says that there is no room."""
+        outgoing = self.outgoing
+        before = len(outgoing)
+        while outgoing:
+            message = outgoing[0]
+            if not emit(self._packet(message)):
+                break
+            outgoing.popleft()
+            self.outgoing_bytes -= len(message[-1]) + _MESSAGE_COST
+        if len(outgoing) != before:
+            self.wake()
+
+    def _packet(self, message: tuple[Any, ...]) -> Outgoing:
+        """The packet for a queued message."""
+        raise AssertionError("each kind of socket has its own")
+
+    def fail(self, kind: str, remote: bytes, port: int) -> None:
+        """Something that was sent to `remote` cannot be delivered."""
+        if len(self.failures) == _MAXIMUM_ERRORS:
+            self.failures.popleft()
+        self.failures.append((kind, remote, port))
+        self.wake()
+
+    # --- for the kinds of sockets
+
+    def _take(self, *message: Any) -> bool:
+        """Queue a received message; when there is no room it is dropped."""
+        cost = len(message[-1]) + _MESSAGE_COST
+        if self.incoming_bytes + cost > self.queue_bytes:
+            self.drop("queue-full")
+            return False
+        self.incoming.append(message)
+        self.incoming_bytes += cost
+        self.wake()
+        return True
+
+    def _next(self) -> tuple[Any, ...] | None:
+        if not self.incoming:
+            return None
+        message = self.incoming.popleft()
+        self.incoming_bytes -= len(message[-1]) + _MESSAGE_COST
+        return message
+
+    def _queue(self, *message: Any) -> None:
+        """Queue a message to be sent. QueueFull when there is no room."""
+        if self.closed:
+            raise errors.BrokenPipe("this socket is closed: open another one")
+        cost = len(message[-1]) + _MESSAGE_COST
+        if self.outgoing_bytes + cost > self.queue_bytes:
+            raise errors.QueueFull(f"{self.outgoing_bytes} bytes wait to be sent: let the stack run first")
+        self.outgoing.append(message)
+        self.outgoing_bytes += cost
+        self.ready()

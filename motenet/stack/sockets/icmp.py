@@ -1,0 +1,63 @@
+"""ICMP sockets: one conversation of echo requests and replies, as ping has it (RFC 792)."""
+
+from typing import Any, ClassVar, NamedTuple
+
+from motenet.core.trace import HasNow
+from motenet.stack import errors
+from motenet.stack.address import parse_address
+from motenet.stack.packet import Outgoing
+from motenet.stack.sockets.datagram import DatagramSocket
+from motenet.stack.wire import icmpv4, ipv4
+
+MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH - icmpv4.HEADER_LENGTH
+
+
+class Reply(NamedTuple):
+    """A received echo reply: where from, which one, when in ns, and the data."""
+
+    address: bytes
+    sequence: int
+    time: int
+    data: bytes
+
+
+class IcmpSocket(DatagramSocket):
+    """Sends echo requests under one identifier, and receives the replies."""
+
+    kind: ClassVar[str] = "icmp"
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "ident")
+
+    def __init__(self, clock: HasNow, path: str = "") -> None:
+        super().__init__(clock, path)
+        self.ident: int | None = None
+
+    @property
+    def key(self) -> int | None:
+        return self.ident
+
+    def bind(self, ident: int) -> None:
+        """Choose the identifier, 0 to 65535; before the socket is added to a set."""
+        self.ident = ident & 0xFFFF
+
+    def send_echo(self, address: str | bytes, sequence: int, data: bytes = b"") -> None:
+        """Queue an echo request. QueueFull, MessageTooLong."""
+        if len(data) > MAXIMUM_PAYLOAD:
+            raise errors.MessageTooLong(f"{len(data)} bytes do not fit into an echo request: {MAXIMUM_PAYLOAD} do")
+        self._queue(parse_address(address), sequence & 0xFFFF, bytes(data))
+
+    def receive(self) -> Reply | None:
+        """The next reply, or None."""
+        message = self._next()
+        return None if message is None else Reply(*message)
+
+    # --- towards the interface
+
+    def process(self, now: int, source: bytes, message: icmpv4.Message) -> None:
+        """Take an echo reply with our identifier."""
+        self._take(source, message.sequence, now, bytes(message.payload))
+
+    def _packet(self, message: tuple[Any, ...]) -> Outgoing:
+        address, sequence, data = message
+        assert self.ident is not None, "the set takes bound sockets only"
+        request = icmpv4.echo_request(self.ident, sequence, data)
+        return Outgoing(b"", address, ipv4.ICMP, request, self.hop_limit)

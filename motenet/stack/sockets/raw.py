@@ -1,0 +1,64 @@
+"""Raw sockets: the payloads of one IP protocol, for what the stack does not speak itself."""
+
+from typing import Any, ClassVar, NamedTuple
+
+from motenet.core.errors import ConfigurationError
+from motenet.core.trace import HasNow
+from motenet.stack import errors
+from motenet.stack.address import parse_address
+from motenet.stack.packet import Outgoing, Raw
+from motenet.stack.sockets.datagram import DatagramSocket
+from motenet.stack.wire import ipv4
+
+MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH
+
+
+class Payload(NamedTuple):
+    """What a received packet carried, where it came from, and where it was sent to."""
+
+    data: bytes
+    address: bytes
+    destination: bytes
+
+
+class RawSocket(DatagramSocket):
+    """Sends and receives whatever follows the IP header; it sees a copy of what other sockets get too."""
+
+    kind: ClassVar[str] = "raw"
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "protocol")
+
+    def __init__(self, clock: HasNow, path: str = "") -> None:
+        super().__init__(clock, path)
+        self.protocol: int | None = None
+
+    @property
+    def key(self) -> int | None:
+        return self.protocol
+
+    def bind(self, protocol: int) -> None:
+        """Choose the protocol's number, 0 to 255; before the socket is added to a set."""
+        if not 0 <= protocol <= 0xFF:
+            raise ConfigurationError(f"{protocol} is not an IP protocol; those are 0 to 255")
+        self.protocol = protocol
+
+    def send_to(self, data: bytes, address: str | bytes) -> None:
+        """Queue a payload, checksums and all. QueueFull, MessageTooLong."""
+        if len(data) > MAXIMUM_PAYLOAD:
+            raise errors.MessageTooLong(f"{len(data)} bytes do not fit into an IPv4 packet: {MAXIMUM_PAYLOAD} do")
+        self._queue(parse_address(address), bytes(data))
+
+    def receive(self) -> Payload | None:
+        """The next payload, or None."""
+        message = self._next()
+        return None if message is None else Payload(message[2], message[0], message[1])
+
+    # --- towards the interface
+
+    def process(self, packet: ipv4.Packet) -> None:
+        """Take a packet of our protocol."""
+        self._take(packet.source, packet.destination, bytes(packet.payload))
+
+    def _packet(self, message: tuple[Any, ...]) -> Outgoing:
+        address, data = message
+        assert self.protocol is not None, "the set takes bound sockets only"
+        return Outgoing(b"", address, self.protocol, Raw(data), self.hop_limit)

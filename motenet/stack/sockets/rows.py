@@ -1,0 +1,58 @@
+"""A socket as a plain row, for listings."""
+
+from typing import TYPE_CHECKING, Any
+
+from motenet.stack.address import format_address
+from motenet.stack.sockets.datagram import DatagramSocket
+from motenet.stack.sockets.icmp import IcmpSocket
+from motenet.stack.sockets.raw import RawSocket
+from motenet.stack.sockets.tcp.socket import TcpSocket
+from motenet.stack.sockets.udp import UdpSocket
+
+if TYPE_CHECKING:
+    from motenet.stack.sockets.set import AnySocket
+
+
+def row(socket: "AnySocket") -> dict[str, Any]:
+    """kind, local, remote (as text; "*" is every one), state, and how many bytes wait each way."""
+    if isinstance(socket, TcpSocket):
+        return {
+            "kind": socket.kind,
+            "local": _endpoint(socket.local),
+            "remote": _endpoint(socket.remote),
+            "state": str(socket.state),
+            "receive_queue": len(socket.receiver.ring),
+            "send_queue": len(socket.sender.ring),
+        }
+    if isinstance(socket, DatagramSocket):
+        return {
+            "kind": socket.kind,
+            "local": _name(socket),
+            "remote": _endpoint(socket.remote) if isinstance(socket, UdpSocket) and socket.remote else "*",
+            "state": "CLOSED" if socket.closed else "OPEN",
+            "receive_queue": socket.incoming_bytes,
+            "send_queue": socket.outgoing_bytes,
+        }
+    return {
+        "kind": socket.kind,
+        "local": _endpoint(socket.local),
+        "remote": "*",
+        "state": "CLOSED" if socket.closed else "LISTEN",
+        "receive_queue": len(socket.pending),
+        "send_queue": 0,
+    }
+
+
+def _name(socket: DatagramSocket) -> str:
+    if isinstance(socket, UdpSocket):
+        return _endpoint(socket.local) if socket.local else "*"
+    if isinstance(socket, IcmpSocket):
+        return f"echo {socket.ident}"
+    assert isinstance(socket, RawSocket)
+    return f"protocol {socket.protocol}"
+
+
+def _endpoint(endpoint: tuple[bytes, int]) -> str:
+    address, port = endpoint
+    text = format_address(address)
+    return f"[{text}]:{port}" if len(address) == 16 else f"{text}:{port}"

@@ -1,0 +1,325 @@
+"""The sockets of an interface: who a packet is for, and who has something to do. Idle sockets cost a poll nothing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from heapq import heappop, heappush
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+from motenet.core.errors import ConfigurationError
+from motenet.core.rng import Stream
+from motenet.core.state import Component, Plain
+from motenet.core.trace import HasNow, Watched
+from motenet.stack.address import parse_address
+from motenet.stack.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable
+from motenet.stack.sockets.icmp import IcmpSocket
+from motenet.stack.sockets.raw import RawSocket
+from motenet.stack.sockets.rows import row
+from motenet.stack.sockets.tcp.handshake import reset_reply
+from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
+from motenet.stack.sockets.tcp.socket import TcpSocket
+from motenet.stack.sockets.udp import UdpSocket
+from motenet.stack.wire.tcp import Segment
+
+FIRST_EPHEMERAL, EPHEMERALS = 49152, 16384
+"""RFC 6335, 6: the dynamic ports are 49152 to 65535."""
+
+Ports = tuple[bytes, int, bytes, int]
+"""A TCP connection's name: local address and port, remote address and port."""
+
+EVERY = b""
+"""Stands for all of our addresses."""
+
+AnySocket = TcpSocket | TcpListener | UdpSocket | IcmpSocket | RawSocket
+
+_MAKERS: dict[str, Callable[[HasNow], AnySocket]] = {
+    TcpListener.kind: TcpListener,
+    UdpSocket.kind: UdpSocket,
+    IcmpSocket.kind: IcmpSocket,
+    RawSocket.kind: RawSocket,
+}
+
+
+def _no_route(destination: bytes) -> bytes:
+    raise NetworkUnreachable("this set of sockets belongs to no interface: give a source address")
+
+
+class SocketSet(Watched):
+    """Sockets by handle (an integer, never used twice), and by what packets carry. Nothing here blocks.
+
+    A socket that has finished is forgotten, but a TCP connection only once its application has let go of it.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "next_handle", "ready", "_deadlines", "_timers")
+
+    def __init__(self, clock: HasNow, stream: Stream) -> None:
+        super().__init__(clock, "sockets")
+        self.stream = stream
+        self.kick: Callable[[], None] | None = None
+        """Tells the host that a socket became ready outside a poll."""
+        self.polling = False
+        self.source_for: Callable[[bytes], bytes] = _no_route
+        """Our address on the way to a destination; NetworkUnreachable if there is no way."""
+        self.mss_limit = 1460
+        """The largest TCP segment's payload, in bytes, that fits into a packet."""
+        self.max_segmented = 0
+        """Payload bytes that the card cuts into segments; 0: it cuts none."""
+        self.next_handle = 1
+        self.ready: dict[int, None] = {}
+        """Handles of sockets that have something to dispatch, in the order in which they said so."""
+        self.tcp: dict[Ports, TcpSocket] = {}
+        self.listeners: dict[tuple[bytes, int], TcpListener] = {}
+        self.udp: dict[tuple[bytes, int], UdpSocket] = {}
+        self.icmp: dict[int, IcmpSocket] = {}
+        self.raw: dict[int, RawSocket] = {}
+        self._sockets: dict[int, AnySocket] = {}
+        self._keys: dict[int, Any] = {}  # handle -> its key in the table of its kind, as long as it is there
+        self._deadlines: dict[int, int] = {}  # handle -> the one entry of `_timers` that counts
+        self._timers: list[tuple[int, int]] = []  # a heap of (when, handle); entries that do not count are passed over
+        self._tables: dict[str, dict[Any, Any]] = {
+            TcpSocket.kind: self.tcp,
+            TcpListener.kind: self.listeners,
+            UdpSocket.kind: self.udp,
+            IcmpSocket.kind: self.icmp,
+            RawSocket.kind: self.raw,
+        }
+        # also sockets that were removed, while somebody holds them: a snapshot may bring them back
+        self._objects: WeakValueDictionary[int, AnySocket] = WeakValueDictionary()
+
+    # --- opening sockets
+
+    def tcp_connect(self, address: str | bytes, port: int, source: str | bytes = b"", local_port: int = 0) -> TcpSocket:
+        """A connection that is being opened. AddressInUse, AddressNotAvailable, NetworkUnreachable."""
+        remote = (parse_address(address), port)
+        local = parse_address(source) if source else self.source_for(remote[0])
+        if not local_port:
+            local_port = self._free(lambda port: (local, port, *remote) in self.tcp or self.listener(local, port))
+        socket = self._tcp_socket()
+        socket.connect(remote, (local, local_port))
+        self.add(socket)
+        return socket
+
+    def tcp_listen(self, port: int, address: str | bytes = b"", backlog: int = BACKLOG) -> TcpListener:
+        """A listener at a port of one address, or of all. AddressInUse."""
+        listener = TcpListener(self.clock)
+        listener.listen(port, parse_address(address) if address else EVERY, backlog)
+        self.add(listener)
+        return listener
+
+    def udp_bind(self, port: int = 0, address: str | bytes = b"") -> UdpSocket:
+        """A UDP socket at a port (0: a free one) of one address, or of all. AddressInUse, AddressNotAvailable."""
+        socket = UdpSocket(self.clock)
+        local = parse_address(address) if address else EVERY
+        socket.bind(port or self._free(lambda port: (local, port) in self.udp or (EVERY, port) in self.udp), local)
+        self.add(socket)
+        return socket
+
+    def icmp_bind(self, ident: int | None = None) -> IcmpSocket:
+        """A socket for echoes, under an identifier that is given, or free."""
+        socket = IcmpSocket(self.clock)
+        socket.bind(self._free(self.icmp.__contains__) if ident is None else ident)
+        self.add(socket)
+        return socket
+
+    def raw_bind(self, protocol: int) -> RawSocket:
+        """A socket for all packets of an IP protocol. AddressInUse."""
+        socket = RawSocket(self.clock)
+        socket.bind(protocol)
+        self.add(socket)
+        return socket
+
+    def _free(self, taken: Callable[[int], Any]) -> int:
+        """A port that is free, by RFC 6056, 3.3.1: begin anywhere, and go on."""
+        start = self.stream.below(EPHEMERALS)
+        for step in range(EPHEMERALS):
+            port = FIRST_EPHEMERAL + (start + step) % EPHEMERALS
+            if not taken(port):
+                return port
+        raise AddressNotAvailable("all ephemeral ports are taken: close some sockets, or name a port")
+
+    # --- the set
+
+    def parts(self) -> Iterable[Component]:
+        return list(self._sockets.values())
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def __iter__(self) -> Iterator[tuple[int, AnySocket]]:
+        return iter(list(self._sockets.items()))
+
+    def __contains__(self, handle: int) -> bool:
+        return handle in self._sockets
+
+    def get(self, handle: int) -> AnySocket | None:
+        """A socket by its handle; None if it is not here any more."""
+        return self._sockets.get(handle)
+
+    def add(self, socket: AnySocket) -> int:
+        """Take a socket that is bound, connected or listening; returns its handle. AddressInUse."""
+        key = socket.key
+        if key is None:
+            raise ConfigurationError("bind, connect or listen first: the set has to know what is for this socket")
+        other = self._tables[socket.kind].get(key)
+        if other is not None and not other.finished:
+            raise AddressInUse(f"there is a socket already: {row(other)}; close that one, or take another port")
+        handle = self.next_handle
+        self.next_handle += 1
+        self._attach(handle, socket, key)
+        if socket.poll_at(self.clock.now) is not None:
+            self.mark(handle)
+        return handle
+
+    def remove(self, handle: int) -> AnySocket:
+        """Forget a socket at once, whatever state it is in; KeyError if it is not here any more."""
+        self._unlist(handle)
+        socket = self._sockets.pop(handle)
+        self.ready.pop(handle, None)
+        self._deadlines.pop(handle, None)
+        socket.detach()
+        return socket
+
+    def _unlist(self, handle: int) -> None:
+        """No packet is for this socket any more."""
+        if handle in self._keys:
+            table, key = self._tables[self._sockets[handle].kind], self._keys.pop(handle)
+            if table.get(key) is self._sockets[handle]:
+                del table[key]
+
+    def _tcp_socket(self) -> TcpSocket:
+        return TcpSocket(self.clock, self.stream)
+
+    def _attach(self, handle: int, socket: AnySocket, key: Any) -> None:
+        """All wiring of a socket is made here."""
+        socket.ready = partial(self.mark, handle)
+        socket.watch = self.watch
+        socket.place(f"{self.path}/{handle}")
+        if isinstance(socket, TcpSocket):
+            socket.mss_limit, socket.max_segmented = self.mss_limit, self.max_segmented
+            socket.find, socket.reroute = self.find, self._reroute
+        elif isinstance(socket, TcpListener):
+            socket.spawn, socket.adopt, socket.find = self._tcp_socket, self._adopt, self.find
+        self._sockets[handle] = socket
+        self._objects[handle] = socket
+        if key is not None:
+            self._keys[handle] = key
+            self._tables[socket.kind][key] = socket
+
+    def _adopt(self, socket: TcpSocket) -> None:
+        self.add(socket)
+
+    def _reroute(self, now: int, source: bytes, destination: bytes, segment: Segment) -> Segment | None:
+        """A connection in TIME-WAIT has made way for a SYN: the listener takes it, if there is one."""
+        listener = self.listener(destination, segment.destination_port)
+        return reset_reply(segment) if listener is None else listener.process(now, source, destination, segment)
+
+    # --- who it is for
+
+    def find(self, path: str) -> AnySocket | None:
+        """The socket with this path; None if it is not here any more."""
+        socket = self._sockets.get(int(path.rpartition("/")[2]))
+        return socket if socket is not None and socket.path == path else None
+
+    def listener(self, address: bytes, port: int) -> TcpListener | None:
+        """Who listens at this address and port."""
+        found = self.listeners.get((address, port))
+        return self.listeners.get((EVERY, port)) if found is None else found
+
+    def udp_socket(self, address: bytes, port: int) -> UdpSocket | None:
+        """Who receives datagrams at this address and port."""
+        found = self.udp.get((address, port))
+        return self.udp.get((EVERY, port)) if found is None else found
+
+    # --- who has something to do
+
+    def mark(self, handle: int) -> None:
+        """A socket has something to dispatch, or its timer has changed."""
+        if handle not in self.ready:
+            self.ready[handle] = None
+            if self.kick is not None and not self.polling:
+                self.kick()
+
+    def take_ready(self, now: int) -> list[int]:
+        """The sockets to dispatch now, in order; each is to be given back by `settle` or `mark`."""
+        timers, deadlines = self._timers, self._deadlines
+        while timers and timers[0][0] <= now:
+            time, handle = heappop(timers)
+            if deadlines.get(handle) == time:
+                del deadlines[handle]
+                self.ready[handle] = None
+        taken = list(self.ready)
+        self.ready.clear()
+        return taken
+
+    def settle(self, handle: int, now: int, parked: bool = False) -> None:
+        """A socket has been dispatched: when is it to be again? `parked`: not before its neighbor is known."""
+        socket = self._sockets.get(handle)
+        if socket is None:
+            return
+        if socket.finished:
+            self._retire(handle, socket)
+            return
+        at = socket.poll_at(now)
+        if at is None:
+            return
+        if at <= now:
+            if not parked:
+                self.ready[handle] = None
+            return
+        known = self._deadlines.get(handle)
+        if known is None or at < known:
+            self._deadlines[handle] = at
+            heappush(self._timers, (at, handle))
+
+    def _retire(self, handle: int, socket: AnySocket) -> None:
+        if isinstance(socket, TcpSocket) and not socket.orphan:
+            self._unlist(handle)
+        else:
+            self.remove(handle)
+
+    def poll_at(self, now: int) -> int | None:
+        """When a socket next has something to dispatch, in ns."""
+        if self.ready:
+            return now
+        timers, deadlines = self._timers, self._deadlines
+        while timers and deadlines.get(timers[0][1]) != timers[0][0]:
+            heappop(timers)
+        return timers[0][0] if timers else None
+
+    def limit(self, mss_limit: int, max_segmented: int) -> None:
+        """Take what the device can carry, for the connections to come and those that are there."""
+        if (mss_limit, max_segmented) != (self.mss_limit, self.max_segmented):
+            self.mss_limit, self.max_segmented = mss_limit, max_segmented
+            for socket in self.tcp.values():
+                socket.mss_limit, socket.max_segmented = mss_limit, max_segmented
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All sockets, for people: handle, kind, local and remote address and port, state, bytes queued."""
+        return [{"handle": handle, **row(socket)} for handle, socket in self._sockets.items()]
+
+    # --- state
+
+    def save(self) -> Plain:
+        members = {handle: (socket.kind, self._keys.get(handle)) for handle, socket in self._sockets.items()}
+        return super().save() | {"members": members}
+
+    def load(self, state: Plain) -> None:
+        """Sockets of the snapshot are the same objects as then, as far as they are still held; `parts` loads them."""
+        before = dict(self._sockets)
+        for table in self._tables.values():
+            table.clear()
+        self._sockets.clear()
+        self._keys.clear()
+        super().load(state)
+        for handle, (kind, key) in state["members"].items():
+            socket = before.pop(handle, None) or self._objects.get(handle)
+            if socket is None or socket.kind != kind:
+                socket = self._make(kind)
+            self._attach(handle, socket, key)
+        for socket in before.values():
+            socket.detach()
+
+    def _make(self, kind: str) -> AnySocket:
+        if kind == TcpSocket.kind:
+            return self._tcp_socket()
+        return _MAKERS[kind](self.clock)

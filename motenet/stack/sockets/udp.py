@@ -1,0 +1,89 @@
+"""UDP sockets (RFC 768; RFC 1122, 4.1)."""
+
+from typing import Any, ClassVar, NamedTuple
+
+from motenet.core.errors import ConfigurationError
+from motenet.core.trace import HasNow
+from motenet.stack import errors
+from motenet.stack.address import parse_address
+from motenet.stack.packet import Outgoing
+from motenet.stack.sockets.datagram import DatagramSocket, exception
+from motenet.stack.wire import ipv4, udp
+
+
+class Message(NamedTuple):
+    """A received datagram, where it came from, and which of our addresses it was sent to."""
+
+    data: bytes
+    address: bytes
+    port: int
+    destination: bytes
+
+
+class UdpSocket(DatagramSocket):
+    """Sends and receives datagrams at one port. Addresses go in as text or bytes, and come out as bytes."""
+
+    kind: ClassVar[str] = "udp"
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "local", "remote")
+
+    def __init__(self, clock: HasNow, path: str = "") -> None:
+        super().__init__(clock, path)
+        self.local: tuple[bytes, int] | None = None
+        """Address and port; the address is empty for all of ours."""
+        self.remote: tuple[bytes, int] | None = None
+        """With whom alone we speak, after `connect`."""
+
+    @property
+    def key(self) -> tuple[bytes, int] | None:
+        return self.local
+
+    def bind(self, port: int, address: str | bytes = b"") -> None:
+        """Choose the local port and, if wanted, the address; before the socket is added to a set."""
+        if not 0 < port <= 0xFFFF:
+            raise ConfigurationError(f"{port} is not a port; ports are 1 to 65535")
+        self.local = (parse_address(address) if address else b"", port)
+
+    def connect(self, address: str | bytes, port: int) -> None:
+        """Speak with one remote port alone: `send` goes there, all others are not heard, errors are raised."""
+        self.remote = (parse_address(address), port)
+
+    def send_to(self, data: bytes, address: str | bytes, port: int) -> None:
+        """Queue a datagram. QueueFull, MessageTooLong; a connected socket raises what went wrong before."""
+        if len(data) > udp.MAXIMUM_PAYLOAD:
+            raise errors.MessageTooLong(f"{len(data)} bytes do not fit into a datagram: {udp.MAXIMUM_PAYLOAD} do")
+        if not 0 < port <= 0xFFFF:
+            raise ConfigurationError(f"{port} is not a port; ports are 1 to 65535")
+        self._raise_failure()
+        self._queue(parse_address(address), port, bytes(data))
+
+    def send(self, data: bytes) -> None:
+        """Queue a datagram for the one that this socket is connected to."""
+        if self.remote is None:
+            raise errors.NotConnected("connect this socket first, or use send_to with an address")
+        self.send_to(data, *self.remote)
+
+    def receive(self) -> Message | None:
+        """The next datagram, or None. A connected socket raises what went wrong (RFC 1122, 4.1.3.3)."""
+        self._raise_failure()
+        message = self._next()
+        return None if message is None else Message(message[3], message[0], message[1], message[2])
+
+    def _raise_failure(self) -> None:
+        if self.remote is not None and self.failures:
+            raise exception(self.failures.popleft())
+
+    # --- towards the interface
+
+    def accepts(self, source: bytes, port: int) -> bool:
+        """Whether a datagram from there is for this socket."""
+        return self.remote is None or self.remote == (source, port)
+
+    def process(self, source: bytes, destination: bytes, datagram: udp.Datagram) -> None:
+        """Take a datagram that was sent to this socket."""
+        self._take(source, datagram.source_port, destination, bytes(datagram.payload))
+
+    def _packet(self, message: tuple[Any, ...]) -> Outgoing:
+        address, port, data = message
+        assert self.local is not None, "the set takes bound sockets only"
+        datagram = udp.Datagram(self.local[1], port, data)
+        return Outgoing(self.local[0], address, ipv4.UDP, datagram, self.hop_limit)

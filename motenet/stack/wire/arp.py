@@ -1,0 +1,45 @@
+"""Address resolution for IPv4 over Ethernet (RFC 826)."""
+
+from dataclasses import dataclass
+from struct import Struct
+
+from motenet.stack.wire import Malformed
+
+REQUEST = 1
+REPLY = 2
+
+_PACKET = Struct("!HHBBH6s4s6s4s")
+LENGTH = _PACKET.size
+
+_ETHERNET = 1
+_IPV4 = 0x0800
+
+
+@dataclass(slots=True)
+class Packet:
+    """Who asks or answers (sender), and whom it is about (target)."""
+
+    operation: int
+    sender_mac: bytes
+    sender_address: bytes
+    target_mac: bytes
+    target_address: bytes
+
+    def emit(self, view: memoryview) -> None:
+        """Write the 28 bytes."""
+        _PACKET.pack_into(
+            view, 0, _ETHERNET, _IPV4, 6, 4, self.operation,
+            self.sender_mac, self.sender_address, self.target_mac, self.target_address,
+        )  # fmt: skip
+
+
+def parse(view: memoryview) -> Packet:
+    """Read a packet. RFC 826: "?Do I have the hardware type in ar$hrd? ... ?Do I speak the protocol in ar$pro?"."""
+    if len(view) < LENGTH:
+        raise Malformed("arp-short")
+    hardware, protocol, hardware_length, protocol_length, operation, *addresses = _PACKET.unpack_from(view)
+    if (hardware, protocol, hardware_length, protocol_length) != (_ETHERNET, _IPV4, 6, 4):
+        raise Malformed("arp-type")
+    if operation not in (REQUEST, REPLY):
+        raise Malformed("arp-operation")
+    return Packet(operation, *addresses)

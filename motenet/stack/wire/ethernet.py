@@ -1,0 +1,49 @@
+"""Ethernet II frames (IEEE 802.3, 3.2), also with an IEEE 802.1Q tag; without the frame check sequence."""
+
+from dataclasses import dataclass
+from struct import Struct
+
+from motenet.stack.wire import Malformed
+
+HEADER = Struct("!6s6sH")
+HEADER_LENGTH = HEADER.size
+
+IPV4 = 0x0800
+ARP = 0x0806
+VLAN = 0x8100
+"""IEEE 802.1Q, 9.6: two bytes of tag control information and the real type follow."""
+IPV6 = 0x86DD
+
+BROADCAST = b"\xff\xff\xff\xff\xff\xff"
+
+_TAG = Struct("!HH")
+
+
+@dataclass(slots=True)
+class Frame:
+    """A frame's header and what it carries, padding included."""
+
+    destination: bytes
+    source: bytes
+    ethertype: int
+    payload: memoryview
+    vlan: int | None = None
+    """The tag control information: priority, drop eligible, and 12 bits of VLAN identifier."""
+
+
+def parse(view: memoryview) -> Frame:
+    """Read a frame; Malformed if its header is not whole."""
+    if len(view) < HEADER_LENGTH:
+        raise Malformed("ethernet-short")
+    destination, source, ethertype = HEADER.unpack_from(view)
+    if ethertype != VLAN:
+        return Frame(destination, source, ethertype, view[HEADER_LENGTH:])
+    if len(view) < HEADER_LENGTH + _TAG.size:
+        raise Malformed("ethernet-short")
+    tag, ethertype = _TAG.unpack_from(view, HEADER_LENGTH)
+    return Frame(destination, source, ethertype, view[HEADER_LENGTH + _TAG.size :], tag)
+
+
+def emit(view: memoryview, destination: bytes, source: bytes, ethertype: int) -> None:
+    """Write the header into the first 14 bytes."""
+    HEADER.pack_into(view, 0, destination, source, ethertype)
