@@ -332,7 +332,12 @@ class E1000Driver(Watched):
     def _look_for_hang(self) -> None:
         """Frames that wait while the link is up, and none sent for `hang_timeout`: the card hangs."""
         if self.link_up and self.clock.now - self.transmitter.progress_at > self._hang_timeout:
-            self.recover()
+            try:
+                self.recover()
+            except DriverError as error:
+                self.link_up = False
+                self.transmitter.running = True  # its ring fills up, and `reserve` says so
+                self.drop("card dead", str(error))
 
     def recover(self) -> None:
         """Reset the card and start it anew, as it was set up. Frames in both rings are lost, and counted."""

@@ -153,7 +153,7 @@ class Receiver(Component):
     def waiting(self) -> bool:
         """Whether the next descriptor is done."""
         ring = self.ring
-        return ring.consumed < ring.produced and bool(self._load(ring.consumed % self._count * 16)[3] & _DD)
+        return ring.consumed < ring.produced and bool(self._load(ring.offset(ring.consumed))[3] & _DD)
 
     def _next(self) -> Received | None:
         """The next good frame. Everything that the card has written is checked before it is used."""
@@ -171,7 +171,7 @@ class Receiver(Component):
                 if not span:
                     return None
                 frame = self._gather(index, span)
-                _, length, _, status, errors, special = self._load((index + span - 1) % self._count * 16)
+                _, length, _, status, errors, special = self._load(ring.offset(index + span - 1))
                 ring.consumed += span
             if frame is None or errors & _DAMAGED:
                 self._refuse(length, status, errors)
@@ -196,7 +196,7 @@ class Receiver(Component):
         """How many descriptors the frame at hand has; 0: its end is not there yet. One without end has all of them."""
         ring = self.ring
         for counter in range(ring.consumed, ring.produced):
-            status = self._load(counter % self._count * 16)[3]
+            status = self._load(ring.offset(counter))[3]
             if not status & _DD:
                 return 0
             if status & _EOP:
@@ -210,7 +210,7 @@ class Receiver(Component):
         """
         lengths = []
         for place in range(index, index + span):
-            _, length, _, status, _, _ = self._load(place % self._count * 16)
+            _, length, _, status, _, _ = self._load(self.ring.offset(place))
             if not 0 < length <= self.size:
                 return None
             lengths.append(length)

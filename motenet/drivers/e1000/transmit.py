@@ -287,8 +287,7 @@ class Transmitter(Component):
             self.context = start << 8 | place
             ring = self.ring
             command = _CONTEXT | _CONTEXT_TCP if facts.checksum_offset == _TCP_CHECKSUM else _CONTEXT
-            at = ring.produced % self._count * 16
-            self._store_context(at, 0, 0, 0, start, place, 0, command, 0, 0, 0)
+            self._store_context(ring.offset(ring.produced), 0, 0, 0, start, place, 0, command, 0, 0, 0)
             ring.produced += 1
         self._describe(_DATA, _TXSM, offset, length, self._piece)
 
@@ -313,7 +312,7 @@ class Transmitter(Component):
         self._prepare_prototype(offset + network, offset + transport)
         ring = self.ring
         self._store_context(
-            ring.produced % self._count * 16,
+            ring.offset(ring.produced),
             network, network + 10, transport - 1, transport, transport + _TCP_CHECKSUM, 0,
             _CONTEXT_SEGMENT | length - header, 0, header, size,
         )  # fmt: skip
@@ -336,7 +335,7 @@ class Transmitter(Component):
     def _report(self) -> None:
         """Ask for a write-back of the newest descriptor, which the card has not seen yet."""
         produced = self.ring.produced
-        at = (produced - 1) % self._count * 16
+        at = self.ring.offset(produced - 1)
         address, command, _, options, special = self._load(at)
         self._store(at, address, command | _RS, 0, options, special)
         self.marks.append((produced, self.written))

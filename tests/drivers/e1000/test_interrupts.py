@@ -1,5 +1,8 @@
 """Interrupts in NAPI's style, link changes, statistics and state (8254x 13.4.17 to 13.4.21, 13.7)."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from motenet.core.state import canonical, walk
 from motenet.datasheets import e1000 as ds
 
@@ -173,3 +176,29 @@ def test_a_snapshot_loads_in_place_even_over_a_stop_and_a_start(make_started):
     assert snapshot(fake, driver) == saved
     driver.commit()
     assert run_on(fake, driver) == expected
+
+
+step = st.tuples(st.sampled_from(["interrupt", "poll", "receive", "send", "done", "wait"]), st.integers(0, 2**32 - 1))
+
+
+@given(st.lists(step, max_size=40), st.booleans())
+def test_no_register_value_makes_the_driver_raise(make_started, steps, interrupts):
+    """ICR, STATUS, MDIC, PHY and transmit write-backs are anything; it goes on, or says that the card is dead."""
+    fake, driver = make_started(tx_ring=8, segmentation_offload=False, interrupts=interrupts, hang_timeout="1ms")
+    for what, value in steps:
+        if what == "interrupt" and interrupts:
+            fake.raise_interrupt(value)
+        elif what == "poll":
+            fake.registers[ds.ICR.offset] = fake.registers[ds.STATUS.offset] = value
+            fake.phy[1] = fake.phy[17] = value >> 16
+            driver.poll()
+        elif what == "receive":
+            driver.receive()
+        elif what == "send":
+            driver.send(bytes(14 + value % 1000))
+        elif what == "done":
+            fake.memory.view[driver.transmitter.ring.address + value % 128] = value >> 24
+        else:
+            fake.reset_bit_stuck = bool(value & 1)
+            fake.clock.now += value
+        assert 0 <= driver.transmitter.ring.produced - driver.transmitter.ring.consumed <= 7

@@ -356,6 +356,21 @@ def test_hang_time_does_not_count_without_link_nor_without_frames(fake, started)
     assert driver.recoveries == 0
 
 
+def test_a_card_that_does_not_come_back_leaves_a_link_that_is_down(fake, started):
+    driver = started(hang_timeout="100ms", tx_ring=8, segmentation_offload=False)
+    driver.send(bytes(60))
+    fake.reset_bit_stuck = True
+    fake.clock.now += 200_000_000
+    assert driver.poll() is False
+    assert driver.drops == {"tx lost": 1, "card dead": 1}
+    assert not driver.is_link_up
+    while driver.send(bytes(60)):
+        assert driver.transmitter.ring.room() >= 0
+    fake.clock.now += 10**10
+    driver.poll()
+    assert driver.recoveries == 1
+
+
 def test_3_3_3_2_collisions_are_counted(fake, started):
     driver = started()
     driver.send(bytes(60))
