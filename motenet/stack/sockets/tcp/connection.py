@@ -141,7 +141,9 @@ class Connection(Socket):
         elif state is State.CLOSED:
             return reset_reply(segment)
         elif state is State.SYN_SENT:
-            return in_syn_sent(self, segment)
+            reply = in_syn_sent(self, segment)
+            arrival.check_fin(self)
+            return reply
         return arrival.in_synchronized(self, segment)
 
     def dispatch(self, now: int, emit: departure.Emit) -> None:
@@ -262,7 +264,7 @@ class Connection(Socket):
     def measured(self, segment: Segment) -> int | None:
         """The round-trip time that a segment's TSecr tells, in ns; None when it is not needed, or there is none."""
         stamps = segment.timestamps
-        if self.sender.timed >= 0 or not self.stamped or stamps is None or not stamps[1]:
+        if not self.sender.wants_sample or not self.stamped or stamps is None or not stamps[1]:
             return None
         ticks = self.stamp() - stamps[1] & MASK
         return ticks * STAMP_TICK if ticks < _HALF else None

@@ -6,7 +6,7 @@ from motenet.core.clock import FOREVER
 from motenet.core.state import Component, Plain
 from motenet.stack.sockets.tcp.buffers import Ring
 from motenet.stack.sockets.tcp.congestion import CONTROLS, CongestionControl
-from motenet.stack.sockets.tcp.timers import OVERRIDE, RTO_MAXIMUM, RoundTrip
+from motenet.stack.sockets.tcp.timers import OVERRIDE, RTO_MAXIMUM, STAMP_TICK, RoundTrip
 
 DUPLICATES = 3  # RFC 5681, 3.2: the fast retransmit threshold
 _UNTIMED = -1
@@ -17,7 +17,7 @@ class Sender(Component):
 
     STATE: ClassVar[tuple[str, ...]] = (
         "isn", "una", "nxt", "max", "wnd", "wl1", "wl2", "max_wnd", "scale", "mss", "fin", "urgent", "nagle", "small",
-        "control", "duplicates", "recover", "recovering", "partials", "resend", "timed", "timed_at", "sent_at",
+        "control", "duplicates", "recover", "recovering", "partials", "resend", "timed", "timed_at", "sent_at", "resent_at",
         "rto_at", "probe_at", "probes", "force", "waiting_since", "lost_syn",
         "retransmissions", "timeouts", "fast_retransmits",
     )  # fmt: skip
@@ -64,6 +64,8 @@ class Sender(Component):
         """The number whose acknowledgment ends a round-trip measurement."""
         self.timed_at = 0
         self.sent_at = 0
+        self.resent_at = 0
+        """When something was sent again last."""
         self.rto_at = FOREVER
         self.probe_at = FOREVER
         """When to probe a zero window, or to override silly window avoidance."""
@@ -96,6 +98,11 @@ class Sender(Component):
     @property
     def fin_acknowledged(self) -> bool:
         return self.fin and self.una > self.ring.end
+
+    @property
+    def wants_sample(self) -> bool:
+        """Whether a coarse measurement of the round-trip time is better than what there is."""
+        return self.timed == _UNTIMED or self.rtt.backoffs > 0
 
     def acceptable(self) -> int:
         """SND.NXT for a segment without data: never beyond the peer's window, where it would not be looked at."""
@@ -148,6 +155,7 @@ class Sender(Component):
             self.waiting_since = now
         if seq < self.max:
             self.retransmissions += 1
+            self.resent_at = now
             self.timed = _UNTIMED  # Karn (MUST-18): not while an acknowledgment could be ambiguous
         else:
             if self.timed == _UNTIMED and not probe:
@@ -230,8 +238,8 @@ class Sender(Component):
         if self.timed != _UNTIMED and ack >= self.timed:
             self.rtt.sample(now - self.timed_at)
             self.timed = _UNTIMED
-        elif measured is not None and self.timed == _UNTIMED:
-            self.rtt.sample(measured)  # RFC 7323, 4.1: also of what was sent again
+        elif measured is not None and measured <= now - self.resent_at + STAMP_TICK:
+            self.rtt.sample(measured)  # RFC 7323, 4.1: of what was sent again, unless the echo is of what was sent first
         self.una = ack
         self.ring.release(ack if ack < self.ring.end else self.ring.end)
         if self.nxt < ack:

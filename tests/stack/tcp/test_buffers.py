@@ -1,0 +1,87 @@
+"""The ring and the assembler, against models that are too simple to be wrong."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motenet.stack.sockets.tcp.assembler import LIMIT, Assembler
+from motenet.stack.sockets.tcp.buffers import Ring
+
+
+@given(
+    start=st.integers(0, 2**33),
+    steps=st.lists(st.tuples(st.binary(max_size=40), st.integers(0, 40)), max_size=30),
+    capacity=st.integers(1, 50),
+)
+def test_a_ring_is_a_bounded_queue_of_bytes(start: int, steps: list[tuple[bytes, int]], capacity: int) -> None:
+    ring, model = Ring(capacity), b""
+    ring.anchor(start)
+    for data, taken in steps:
+        accepted = ring.append(data)
+        assert accepted == min(len(data), capacity - len(model))
+        model += data[:accepted]
+        assert ring.peek(taken) == model[:taken]
+        count = min(taken, len(model))
+        ring.start += count
+        model = model[count:]
+        assert b"".join(bytes(piece) for piece in ring.pieces(ring.start, len(ring))) == model
+        assert ring.room == capacity - len(model)
+
+
+@given(start=st.integers(0, 2**33), data=st.binary(min_size=1, max_size=64), cuts=st.sets(st.integers(0, 63)))
+def test_pieces_placed_in_any_order_make_the_stream(start: int, data: bytes, cuts: set[int]) -> None:
+    ring = Ring(64)
+    ring.anchor(start)
+    edges = [0, *sorted(cut for cut in cuts if 0 < cut < len(data)), len(data)]
+    for left, right in reversed(list(pairwise(edges))):
+        ring.place(start + left, data[left:right])
+    ring.end = start + len(data)
+    assert ring.peek(64) == data
+
+
+@given(base=st.integers(0, 2**33), spans=st.lists(st.tuples(st.integers(0, 99), st.integers(1, 20)), max_size=30))
+def test_the_assembler_knows_exactly_what_has_arrived(base: int, spans: list[tuple[int, int]]) -> None:
+    assembler, model = Assembler(), set[int]()
+    for left, length in spans:
+        assert assembler.add(base + left, base + left + length)
+        model |= set(range(left, left + length))
+        ranges = assembler.ranges()
+        assert {n - base for first, behind in ranges for n in range(first, behind)} == model
+        assert all(ranges[i][1] < ranges[i + 1][0] for i in range(len(ranges) - 1)), "neighbours are joined"
+        blocks = assembler.blocks(4)
+        assert blocks[0][0] <= base + left < blocks[0][1], "RFC 2018, 4: the latest first"
+        assert len(set(blocks)) == len(blocks) <= len(ranges)
+        assert set(blocks) <= set(ranges)
+    edge = 0
+    while edge in model:
+        edge += 1
+    assert assembler.advance(base) == base + edge
+    left_over = {n - base for first, behind in assembler.ranges() for n in range(first, behind)}
+    assert left_over == {n for n in model if n > edge}
+
+
+def test_rfc_2018_5_blocks_as_in_the_rfcs_example() -> None:
+    """Case 3: of 8 segments of 500 bytes from 5000 on, the 2nd, 4th, 6th and 8th arrive, then the 5th, then the 1st."""
+    assembler = Assembler()
+    expected = [
+        [(5500, 6000)],
+        [(6500, 7000), (5500, 6000)],
+        [(7500, 8000), (6500, 7000), (5500, 6000)],
+        [(8500, 9000), (7500, 8000), (6500, 7000), (5500, 6000)],
+    ]
+    for left, blocks in zip((5500, 6500, 7500, 8500), expected, strict=True):
+        assembler.add(left, left + 500)
+        assert assembler.blocks(4) == blocks
+    assembler.add(7000, 7500)  # it joins two
+    assert assembler.blocks(3) == [(6500, 8000), (8500, 9000), (5500, 6000)]
+    assert assembler.advance(5500) == 6000
+    assert assembler.blocks(3) == [(6500, 8000), (8500, 9000)]
+
+
+def test_the_number_of_ranges_is_bounded() -> None:
+    assembler = Assembler()
+    assert all(assembler.add(2 * n, 2 * n + 1) for n in range(LIMIT))
+    assert not assembler.add(2 * LIMIT, 2 * LIMIT + 1)
+    assert assembler.add(1, 2), "what joins others is still welcome"
+    assert len(assembler.lefts) == LIMIT - 1
