@@ -23,6 +23,8 @@ class Clock(Component):
         self.now = 0
         """The current virtual time in nanoseconds."""
         self.running = False
+        self.on_return: Callable[[], None] | None = None
+        """Wiring: called whenever `run` returns to the top level."""
         self._sequence = 0
         self._heap: list[Entry] = []
         self._soon: deque[Entry] = deque()  # events for this very instant, behind those of the heap
@@ -87,6 +89,8 @@ class Clock(Component):
             return False
         finally:
             self.running = False
+            if self.on_return is not None:
+                self.on_return()
 
     def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
         """Run the world until `ready()` holds or `deadline` (ns) has passed; says whether it holds. Top level only."""

@@ -30,6 +30,7 @@ class World(Component):
         self.path = "world"
         self.seed = seed
         self.clock = Clock()
+        self.clock.on_return = self.flush
         self.hosts: dict[str, Host] = {}
         self.switches: dict[str, Switch] = {}
         self.links: list[Link] = []
@@ -145,14 +146,11 @@ class World(Component):
         if duration is None and until is None:
             raise ConfigurationError('run() takes a duration ("2s"), until=predicate, or both')
         deadline = FOREVER if duration is None else self.clock.now + units.duration(duration)
-        try:
-            if until is None:
-                self.clock.run(deadline)
-            elif not self.clock.wait(until, deadline):
-                what = "no event is left" if duration is None else f"{duration} have passed"
-                raise WorldStuck(f"{what}, and the condition does not hold at {units.format_duration(self.now)}")
-        finally:
-            self.flush()
+        if until is None:
+            self.clock.run(deadline)
+        elif not self.clock.wait(until, deadline):
+            what = "no event is left" if duration is None else f"{duration} have passed"
+            raise WorldStuck(f"{what}, and the condition does not hold at {units.format_duration(self.now)}")
 
     def flush(self) -> None:
         """Bring what the captures hold to their files."""

@@ -7,7 +7,7 @@ from motenet.core.rng import Stream
 from motenet.core.state import Component, walk
 from motenet.core.trace import Watched
 from motenet.core.units import duration, format_duration
-from motenet.doors import NetworkDriver
+from motenet.doors import Capabilities, NetworkDriver
 from motenet.stack.address import Cidr, format_address, format_mac, parse_address
 from motenet.stack.errors import HostUnreachable, TimedOut
 from motenet.stack.interface import Interface
@@ -53,6 +53,7 @@ class NetworkStack(Watched):
         self.filtered: list[bytes] = []
         """The Ethernet groups that the card has been told to let pass."""
         self._filter = driver if isinstance(driver, MulticastFilter) else None
+        self._capabilities: Capabilities | None = None
         self._woken = False
         for one in (address,) if isinstance(address, str | Cidr) else address:
             self.add_address(one)
@@ -88,7 +89,10 @@ class NetworkStack(Watched):
         return self.interface.poll_at(now)
 
     def _look_at_card(self, driver: NetworkDriver) -> None:
-        self.interface.adopt(driver.mac_address, driver.capabilities)
+        mac, capabilities = driver.mac_address, driver.capabilities
+        if mac != self.interface.egress.mac or capabilities is not self._capabilities:
+            self._capabilities = capabilities
+            self.interface.adopt(mac, capabilities)
         link_up = driver.is_link_up
         if link_up != self.link_up:
             self.link_up = link_up
@@ -163,6 +167,7 @@ class NetworkStack(Watched):
         self._check_top_level()
         destination = parse_address(address)
         self.interface.source_for(destination)
+        self._wait(lambda: self.is_link_up, self._deadline(timeout))  # a card just started negotiates first
         data = bytes(value & 0xFF for value in range(size))
         socket = self.sockets.icmp_bind()
         times: list[int | None] = []

@@ -68,7 +68,9 @@ def pattern(start: int, length: int) -> bytes:
 
 def test_the_public_face() -> None:
     world, alice, bob = pair()
-    assert alice.stack.ping("10.0.0.2", count=3, timeout="1s") == pytest.approx([100_000] * 3, abs=20_000)
+    first, second, third = alice.stack.ping("10.0.0.2", count=3, timeout="1s")
+    assert 200_000 < first < 300_000, "ARP's round trip and its own"
+    assert 100_000 < second == third < 110_000
     assert isinstance(world.now, int)
     assert alice.machine.pci.find(vendor=0x8086, device=0x100E)
     assert alice.driver.is_link_up
@@ -224,12 +226,17 @@ def test_a_traced_world_keeps_its_events() -> None:
     assert any(isinstance(event, RegisterAccess) and event.path == "alice/nic/bar0" for event in world.events)
 
 
+def packets_of(path) -> list:
+    with PcapNgReader(str(path)) as reader:
+        return list(reader)
+
+
 def test_captures_have_an_interface_a_host_and_comments_on_lost_frames(tmp_path) -> None:
     world, alice, bob = pair(loss=0.5)
     with world.capture(tmp_path / "all.pcapng"), world.capture(tmp_path / "bob.pcapng", at=bob):
         alice.stack.ping("10.0.0.2", count=5, timeout="100ms")
         everything = (tmp_path / "all.pcapng").read_bytes()
-    packets = list(PcapNgReader(str(tmp_path / "all.pcapng")))
+    packets = packets_of(tmp_path / "all.pcapng")
     lost = [packet for packet in packets if packet.comment]
     assert {packet.comment for packet in lost} == {b"lost on the link"}
     assert {packet.sniffed_on for packet in packets} == {"alice", "bob"}
@@ -238,7 +245,7 @@ def test_captures_have_an_interface_a_host_and_comments_on_lost_frames(tmp_path)
     sent = sum(way.frames for way in world.links[0].directions)
     assert len(packets) == sent + drops
     assert len(everything) == (tmp_path / "all.pcapng").stat().st_size, "run() flushes"
-    at_bob = list(PcapNgReader(str(tmp_path / "bob.pcapng")))
+    at_bob = packets_of(tmp_path / "bob.pcapng")
     ways = world.links[0].directions
     assert len(at_bob) == ways[0].frames + ways[1].frames + ways[1].drops.get("lost", 0)
 
