@@ -7,7 +7,7 @@ from typing import ClassVar
 from motenet.core.rng import Stream
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
-from motenet.core.units import US
+from motenet.core.units import MS
 from motenet.doors import Capabilities
 from motenet.stack.address import format_address
 from motenet.stack.addressing import Addressing
@@ -26,8 +26,8 @@ from motenet.stack.wire import ipv4, tcp
 FRAME_BUDGET = 256
 """Frames taken in one poll; if more wait, `poll_at` says that the next poll is due at once."""
 
-FULL_RETRY = 100 * US
-"""When to try again after the device was full, should nothing else call for a poll before."""
+FULL_RETRY = MS
+"""When to try again after the device was full, should the driver not call for a poll before."""
 
 _HEADERS = ipv4.HEADER_LENGTH + tcp.HEADER_LENGTH
 _LARGEST_HEADERS = ipv4.HEADER_LENGTH + 60
@@ -87,7 +87,8 @@ class Interface(Watched):
         self.egress.begin(now, device)
         self.ingress.now = now
         self._receive(now, device)
-        self._expire(now)
+        if self.reassembly.partials or self.neighbors.unresolved:
+            self._expire(now)
         self._dispatch(now)
         self._ask_neighbors(now)
         if self.egress.full:
@@ -100,7 +101,7 @@ class Interface(Watched):
         if self.more or self.egress.looped:
             return now
         sockets_at = self.sockets.poll_at(now)
-        if self.retry_at and (self.egress.backlog or sockets_at == now):
+        if self.egress.backlog or (self.retry_at and sockets_at == now):
             sockets_at = max(self.retry_at, now)
         times = (sockets_at, self.neighbors.poll_at(), self.reassembly.poll_at())
         return min((time for time in times if time is not None), default=None)

@@ -119,14 +119,17 @@ class NeighborCache(Watched):
         """
         asked: list[tuple[bytes, bytes | None]] = []
         released: list[int] = []
-        for address, resolution in self.unresolved.items():
-            if resolution.ask_at <= now and resolution.tries < TRIES:
-                if resolution.tries:
-                    released += resolution.sockets
-                    resolution.sockets.clear()
-                resolution.tries += 1
-                resolution.ask_at = now + SILENCE
-                asked.append((address, None))
+        due = [(key, found) for key, found in self.unresolved.items() if found.ask_at <= now and found.tries < TRIES]
+        for address, resolution in due:
+            if resolution.tries and not resolution.packets and not resolution.sockets:
+                del self.unresolved[address]  # nobody waits any more
+                continue
+            if resolution.tries:
+                released += resolution.sockets
+                resolution.sockets.clear()
+            resolution.tries += 1
+            resolution.ask_at = now + SILENCE
+            asked.append((address, None))
         for address in self._refresh:
             if address in self.known:
                 mac, _, expires = self.known[address]

@@ -80,13 +80,12 @@ class Outgoing:
 
     def write(self, view: memoryview) -> None:
         """Write the frame into a view of exactly its length."""
-        source, destination, protocol, length = self.source, self.destination, self.protocol, self.length
         ethernet.emit(view, self.to_mac, self.from_mac, ethernet.IPV4)
-        header = view[ethernet.HEADER_LENGTH : TRANSPORT]
-        ipv4.emit(header, source, destination, protocol, length, self.hop_limit, self.ident, self.flags, self.tos)
-        self.transport.emit(
-            view[TRANSPORT:], pseudo_header_sum(source, destination, protocol, length), self.checksum
+        pseudo_sum = ipv4.emit(
+            view[ethernet.HEADER_LENGTH : TRANSPORT], self.source, self.destination, self.protocol, self.length,
+            self.hop_limit, self.ident, self.flags, self.tos,
         )  # fmt: skip
+        self.transport.emit(view[TRANSPORT:], pseudo_sum, self.checksum)
 
     def payload(self) -> bytes:
         """The transport's bytes alone, complete with their checksum."""

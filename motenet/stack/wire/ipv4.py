@@ -6,8 +6,9 @@ from struct import Struct
 from motenet.core.checksum import Buffer, ones_sum
 from motenet.stack.wire import Malformed
 
-HEADER = Struct("!BBHHHBBH4s4s")
-HEADER_LENGTH = HEADER.size
+_HEADER = Struct("!BBHHHBBH4s4s")
+HEADER_LENGTH = _HEADER.size
+_WORDS = Struct("!HHHHHH4s4s")
 MAXIMUM_LENGTH = 0xFFFF
 
 ICMP = 1
@@ -53,7 +54,7 @@ def parse(view: memoryview, verify: bool = True) -> Packet:
     available = len(view)
     if available < HEADER_LENGTH:
         raise Malformed("ipv4-short")
-    first, tos, total, ident, flags, hop_limit, protocol, _, source, destination = HEADER.unpack_from(view)
+    first, tos, total, ident, flags, hop_limit, protocol, _, source, destination = _HEADER.unpack_from(view)
     length = HEADER_LENGTH
     if first != _NO_OPTIONS:
         if first >> 4 != 4:
@@ -79,22 +80,17 @@ def emit(
     ident: int = 0,
     flags: int = 0,
     tos: int = 0,
-) -> None:
-    """Write a header without options and its checksum into 20 bytes; `length` is the payload's, in bytes."""
+) -> int:
+    """Write a header without options and its checksum into 20 bytes; `length` is the payload's, in bytes.
+
+    Returns the pseudo-header's sum for the transport (RFC 9293, 3.1), since its parts are at hand.
+    """
+    addresses = int.from_bytes(source, "big") + int.from_bytes(destination, "big")
     total = HEADER_LENGTH + length
-    checksum = (
-        (_NO_OPTIONS << 8 | tos)
-        + total
-        + ident
-        + flags
-        + (hop_limit << 8 | protocol)
-        + int.from_bytes(source, "big")
-        + int.from_bytes(destination, "big")
-    )
-    checksum = 0xFFFE - (checksum - 1) % 0xFFFF
-    HEADER.pack_into(
-        view, 0, _NO_OPTIONS, tos, total, ident, flags, hop_limit, protocol, checksum, source, destination
-    )  # fmt: skip
+    first, time_and_protocol = _NO_OPTIONS << 8 | tos, hop_limit << 8 | protocol
+    checksum = 0xFFFE - (first + total + ident + flags + time_and_protocol + addresses - 1) % 0xFFFF
+    _WORDS.pack_into(view, 0, first, total, ident, flags, time_and_protocol, checksum, source, destination)
+    return (addresses + protocol + length - 1) % 0xFFFF + 1
 
 
 @dataclass(slots=True)
@@ -112,7 +108,7 @@ def parse_quote(view: memoryview) -> Quote:
     """Read what an ICMP error carries: a header, and as much as the sender gave (RFC 792; RFC 1122, 3.2.2)."""
     if len(view) < HEADER_LENGTH:
         raise Malformed("icmp-quote-short")
-    first, _, _, _, flags, _, protocol, _, source, destination = HEADER.unpack_from(view)
+    first, _, _, _, flags, _, protocol, _, source, destination = _HEADER.unpack_from(view)
     length = (first & 15) * 4
     if first >> 4 != 4 or length < HEADER_LENGTH or len(view) < length + 8:
         raise Malformed("icmp-quote-short")

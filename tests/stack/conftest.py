@@ -1,0 +1,148 @@
+"""Stacks on drivers of memory: a `Bench` with any number of them on one segment, and time that jumps to what is next."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from motenet.core.state import Plain, walk
+from motenet.doors import Capabilities, FrameFacts, Received
+from motenet.stack import NetworkStack
+
+MAC = bytes.fromhex("020000000001")
+
+
+class MemoryDriver:
+    """A NetworkDriver whose card is two queues of frames."""
+
+    def __init__(self, bench: "Bench", mac: bytes, capabilities: Capabilities | None = None) -> None:
+        self.clock = bench
+        self.mac_address = mac
+        self.is_link_up = True
+        self.capabilities = capabilities or Capabilities()
+        self.statistics: dict[str, int] = {}
+        self.wake: Callable[[], None] | None = None
+        self.room = 10_000
+        self.received: deque[Received] = deque()
+        self.sent: deque[bytes] = deque()
+        self.facts: list[FrameFacts | None] = []
+        self.groups: list[bytes] = []
+        self.flushed = 0
+        self._buffer = bytearray()
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def poll(self) -> bool:
+        return bool(self.received)
+
+    def receive(self) -> Received | None:
+        return self.received.popleft() if self.received else None
+
+    def reserve(self, length: int) -> memoryview | None:
+        if len(self.sent) >= self.room:
+            return None
+        self._buffer = bytearray(length)
+        return memoryview(self._buffer)
+
+    def commit(self, facts: FrameFacts | None = None) -> None:
+        self.sent.append(bytes(self._buffer))
+        self.facts.append(facts)
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    def send(self, frame: bytes) -> bool:
+        self.sent.append(frame)
+        return True
+
+    def set_multicast(self, groups: Sequence[bytes]) -> None:
+        self.groups = list(groups)
+
+
+class Bench:
+    """Virtual time, and one cable that all drivers share; each frame takes `delay` ns."""
+
+    def __init__(self, delay: int = 1000) -> None:
+        self.now = 0
+        self.delay = delay
+        self.stacks: list[NetworkStack] = []
+        self.flying: list[tuple[int, int, bytes]] = []
+        """Frames on the cable: when they arrive, who sent them, and their bytes."""
+        self.lose: Callable[[bytes], bool] = lambda frame: False
+        self.running = False
+
+    def stack(self, address: str | Sequence[str] = (), **more: object) -> NetworkStack:
+        """Another stack; `capabilities` are its driver's."""
+        number = len(self.stacks) + 1
+        capabilities = more.pop("capabilities", None)
+        driver = MemoryDriver(self, MAC[:5] + bytes((number,)), capabilities)
+        stack = NetworkStack(driver, address, name=f"host{number}", **more)
+        stack.kick = lambda: None
+        self.stacks.append(stack)
+        return stack
+
+    def post(self, callback: Callable[[object], None], argument: object = None) -> None:
+        callback(argument)
+
+    def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
+        while not ready():
+            at = self.settle()
+            if ready():
+                return True
+            if at is None or at > deadline:
+                self.now = max(self.now, deadline)
+                return False
+            self.now = max(self.now, at)
+        return True
+
+    def run(self, duration: int) -> None:
+        """Let the time pass."""
+        self.wait(lambda: False, self.now + duration)
+
+    def settle(self) -> int | None:
+        """Do all that is due now; returns when there is more."""
+        for _ in range(1000):
+            due = [entry for entry in self.flying if entry[0] <= self.now]
+            self.flying = [entry for entry in self.flying if entry[0] > self.now]
+            for _, sender, frame in due:
+                for number, stack in enumerate(self.stacks):
+                    if number != sender:
+                        verified = stack.driver.capabilities.checksum_rx
+                        stack.driver.received.append(Received(memoryview(frame), verified))
+            for number, stack in enumerate(self.stacks):
+                stack.poll(self.now)
+                sent = stack.driver.sent
+                while sent:
+                    frame = sent.popleft()
+                    if not self.lose(frame):
+                        self.flying.append((self.now + self.delay, number, frame))
+            times = [stack.poll_at(self.now) for stack in self.stacks] + [entry[0] for entry in self.flying]
+            at = min((time for time in times if time is not None), default=None)
+            if at is None or at > self.now:
+                return at
+        raise AssertionError("the stacks never come to rest")
+
+    def save(self) -> Plain:
+        parts = {part.path: part.save() for stack in self.stacks for part in walk(stack)}
+        return (self.now, list(self.flying), parts)
+
+    def load(self, state: Plain) -> None:
+        self.now, flying, parts = state
+        self.flying = list(flying)
+        for stack in self.stacks:
+            stack.driver.received.clear()
+            for part in walk(stack):
+                part.load(parts[part.path])
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def pair(bench: Bench) -> tuple[NetworkStack, NetworkStack]:
+    """Two stacks on one segment: 10.0.0.1 and 10.0.0.2."""
+    return bench.stack("10.0.0.1/24"), bench.stack("10.0.0.2/24")

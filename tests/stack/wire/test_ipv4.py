@@ -1,0 +1,100 @@
+"""IPv4 headers (RFC 791, 3.1; RFC 1122, 3.2.1)."""
+
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, IPOption_RR
+
+from motenet.core.checksum import pseudo_header_sum
+from motenet.stack.wire import Malformed, ipv4
+
+KNOWN = bytes.fromhex("45000073 00004000 4011b861 c0a80001 c0a800c7")
+"""The example by which the header checksum is usually explained: 0xB861."""
+
+addresses = st.binary(min_size=4, max_size=4)
+bytes_ = st.integers(0, 255)
+shorts = st.integers(0, 0xFFFF)
+
+
+def test_known_header() -> None:
+    packet = ipv4.parse(memoryview(KNOWN + bytes(95)))
+    assert (packet.source, packet.destination) == (bytes((192, 168, 0, 1)), bytes((192, 168, 0, 199)))
+    assert (packet.protocol, packet.hop_limit, packet.flags) == (ipv4.UDP, 64, ipv4.DONT_FRAGMENT)
+    assert (len(packet.payload), packet.is_fragment) == (95, False)
+    buffer = bytearray(20)
+    ipv4.emit(memoryview(buffer), packet.source, packet.destination, 17, 95, 64, 0, ipv4.DONT_FRAGMENT)
+    assert bytes(buffer) == KNOWN
+
+
+@given(
+    addresses, addresses, st.integers(1, 255), bytes_, shorts,
+    st.sampled_from((0, 0x2000, 0x4000, 0x2005)), bytes_, st.binary(),
+)  # fmt: skip
+def test_emitted_header_is_what_scapy_would_write(
+    source: bytes, destination: bytes, protocol: int, hop_limit: int, ident: int, flags: int, tos: int, payload: bytes
+) -> None:
+    theirs = IP(
+        src=str(IPv4Address(source)),
+        dst=str(IPv4Address(destination)),
+        proto=protocol,
+        ttl=hop_limit,
+        id=ident,
+        flags=flags >> 13,
+        frag=flags & 0x1FFF,
+        tos=tos,
+    )
+    buffer = bytearray(20)
+    pseudo = ipv4.emit(memoryview(buffer), source, destination, protocol, len(payload), hop_limit, ident, flags, tos)
+    assert bytes(buffer) + payload == bytes(theirs / payload)
+    assert pseudo == pseudo_header_sum(source, destination, protocol, len(payload))
+    packet = ipv4.parse(memoryview(bytes(buffer) + payload))
+    assert (packet.source, packet.destination, packet.protocol) == (source, destination, protocol)
+    assert (packet.hop_limit, packet.ident, packet.flags, packet.tos) == (hop_limit, ident, flags, tos)
+    assert packet.payload == payload
+
+
+def test_rfc_1122_3_2_1_8_options_are_passed_over() -> None:
+    data = bytes(IP(src="10.0.0.1", dst="10.0.0.2", proto=17, options=[IPOption_RR()]) / b"data")
+    packet = ipv4.parse(memoryview(data + b"padding"))
+    assert (len(packet.header), bytes(packet.payload)) == (len(data) - 4, b"data")
+
+
+def patched(offset: int, value: int) -> bytes:
+    """The known packet with one byte changed, and the checksum that fits it."""
+    header = bytearray(KNOWN)
+    header[offset] = value
+    header[10:12] = bytes(2)
+    total = sum(int.from_bytes(header[at : at + 2], "big") for at in range(0, 20, 2))
+    total = (total & 0xFFFF) + (total >> 16)
+    header[10:12] = (~((total & 0xFFFF) + (total >> 16)) & 0xFFFF).to_bytes(2, "big")
+    return bytes(header) + bytes(95)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (KNOWN[:19], "ipv4-short"),
+        (patched(0, 0x65), "ipv4-version"),
+        (patched(0, 0x44), "ipv4-header-length"),
+        (patched(3, 19), "ipv4-length"),  # less than the header
+        (patched(3, 0x74), "ipv4-length"),  # more than there is
+        (KNOWN[:9] + b"\x06" + KNOWN[10:] + bytes(95), "ipv4-checksum"),
+    ],
+)
+def test_rfc_1122_3_2_1_2_bad_headers_are_malformed(data: bytes, reason: str) -> None:
+    with pytest.raises(Malformed, match=reason):
+        ipv4.parse(memoryview(data))
+
+
+def test_a_card_that_verifies_spares_the_checksum() -> None:
+    assert ipv4.parse(memoryview(KNOWN[:9] + b"\x06" + KNOWN[10:] + bytes(95)), verify=False).protocol == 6
+
+
+def test_a_quote_needs_eight_bytes_behind_the_header() -> None:
+    quote = ipv4.parse_quote(memoryview(KNOWN + b"12345678"))
+    assert (quote.source, quote.protocol, bytes(quote.payload)) == (bytes((192, 168, 0, 1)), 17, b"12345678")
+    for data in (KNOWN + b"1234567", KNOWN[:12], b"\x60" + KNOWN[1:] + bytes(8)):
+        with pytest.raises(Malformed, match="icmp-quote-short"):
+            ipv4.parse_quote(memoryview(data))
