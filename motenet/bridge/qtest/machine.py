@@ -19,9 +19,11 @@ from motenet.bridge.qtest.memory import SharedMemory
 from motenet.bridge.qtest.process import QemuProcess, has_qtest_accelerator
 from motenet.bridge.qtest.time import HpetTime, QtestClock, SteppedTime
 from motenet.bridge.qtest.wire import Wire
+from motenet.bridge.tap import BridgeError
 from motenet.core import units
 from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError
+from motenet.datasheets.pci import COMMAND
 from motenet.machine.dma import MachineDma
 from motenet.machine.interrupts import InterruptController
 
@@ -34,6 +36,9 @@ _LINES = (10, 11)
 _MEMORY_BASE, _IO_BASE = 0xE0000000, 0xC000
 _STOP_PIT = b"outb 0x43 0x30"
 """8254 data sheet, control word: counter 0 in mode 0 without a count stands still, so that no tick moves the time."""
+_RESET = b"outb 0xcf9 0x6"
+"""82371SB (PIIX3) 2.5.10: a hard reset of the whole machine."""
+_LOOKS = 10_000
 
 
 class QtestMachine:
@@ -81,10 +86,16 @@ class QtestMachine:
             self.allocator = self.memory.allocator()
             self.interrupts = InterruptController(self.clock)
             self._vectors = {line: self.interrupts.new_vector() for line in _LINES}
+            self.connection.ask(b"irq_intercept_in ioapic")
             self.function = self._set_up(f"{name}/{device.partition(',')[0]}")
         except BaseException:
             self.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process."""
+        return self._process.pid
 
     def _set_up(self, path: str) -> QtestFunction:
         """What a PC's firmware does: route the interrupts, give the card addresses."""
@@ -92,7 +103,6 @@ class QtestMachine:
         bridge = QtestConfigSpace(connection, _PIIX3)
         for pin, line in enumerate(_PIRQ_ROUTES[1]):
             bridge.write(_PIRQ_ROUTES[0] + pin, line, 1)
-        connection.ask(b"irq_intercept_in ioapic")
         config = QtestConfigSpace(connection, _SLOT)
         disable_decoding(config)
         windows = {
@@ -119,6 +129,25 @@ class QtestMachine:
         """Bring in what QEMU has said and sent; tells whether there was any."""
         levels = self._take_levels()
         return self.wire.take(self.clock.known) or levels
+
+    def reset(self) -> None:
+        """Press the reset button, and set the machine up anew: `function` stays, its card and BARs are fresh.
+
+        Frames under way are lost, and DMA memory stays as it is. Stop the driver first.
+        """
+        config, command = self.function.config, COMMAND["MEMORY"]
+        now = self.clock.now
+        config.write(COMMAND.offset, command, 2)
+        self.connection.ask(_RESET)
+        for _ in range(_LOOKS):
+            if not config.read(COMMAND.offset, 2):
+                break
+        else:
+            raise BridgeError("QEMU does not reset its machine")
+        self.connection.ask(_STOP_PIT)
+        self.clock.restart(now)
+        self.take()
+        self._set_up(self.function.name)
 
     def run(self, duration: str | int) -> None:
         """Let QEMU and the world run for so long."""

@@ -34,6 +34,9 @@ class VirtualTime(Protocol):
     def advance(self, target: int) -> None:
         """Bring the clock to `target` at least; device timers fire on the way. A target in the past is no mistake."""
 
+    def restart(self, now: int) -> None:
+        """The machine has been reset at `now`: read on from there."""
+
 
 class SteppedTime:
     """The clock of `-accel qtest`: it moves by `clock_step` alone, so the last reply is the time."""
@@ -49,20 +52,28 @@ class SteppedTime:
         if behind > 0:
             self._connection.ask(b"clock_step %d" % behind)
 
+    def restart(self, now: int) -> None:
+        """A reset leaves this clock alone."""
+
 
 class HpetTime:
     """The clock of `-icount sleep=off`, read and moved through the HPET, at a resolution of 10 ns."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        connection.ask(b"writeq %#x %#x" % (_CONFIGURATION, _ENABLE))
         self._look = b"readq %#x" % _COUNTER
+        self.restart(0)
+
+    def restart(self, now: int) -> None:
+        """2.3.5: the counter is at 0 after a reset, and stands still until it is enabled."""
+        self._begin = now
+        self._connection.ask(b"writeq %#x %#x" % (_CONFIGURATION, _ENABLE))
 
     def read(self) -> int:
-        return self._connection.value(self._look) * _TICK
+        return self._begin + self._connection.value(self._look) * _TICK
 
     def advance(self, target: int) -> None:
-        ticks = -(-target // _TICK)
+        ticks = -(-(target - self._begin) // _TICK)
         value = self._connection.value
         if value(self._look) >= ticks:
             return
@@ -99,6 +110,10 @@ class QtestClock(LocalClock):
         """QEMU's time in nanoseconds, on the world's scale."""
         self._local = local = max(self._origin + self._time.read(), self.world.now, self._local)
         return local
+
+    def restart(self, now: int) -> None:
+        """QEMU's machine has been reset at `now`, after which nothing has looked at its clock."""
+        self._time.restart(now - self._origin)
 
     @property
     def known(self) -> int:
