@@ -1,4 +1,4 @@
-"""A world on the real clock: its events run when their time has come, and frames pass between cards and TAP devices."""
+"""A world on the real clock: its events run when their time has come, and what real files bring becomes events."""
 
 import select
 import time
@@ -8,7 +8,7 @@ from motenet.bridge.tap import Tap
 from motenet.core.checksum import internet_checksum
 from motenet.core.clock import FOREVER, Clock
 from motenet.core.trace import Watched
-from motenet.core.units import SECOND
+from motenet.core.units import MS, SECOND, US
 from motenet.doors import FrameFacts
 from motenet.machine import Port
 
@@ -18,6 +18,14 @@ SPIN = 50_000
 """Nanoseconds: to sleep for less costs more than it saves."""
 LONGEST_SLEEP = SECOND
 """So that a condition that somebody else fulfils (a signal, another thread) is noticed."""
+STRIDE = 100 * US
+"""Virtual time that a busy world goes at once, before the files are looked at again."""
+LAG = 10 * MS
+"""How far a busy world may fall behind the real clock before the difference is forgotten: it must not have to catch
+up, with its timers ahead of the outer world's answers."""
+
+Reader = Callable[[int], None]
+"""Called with a time (ns) when its file is readable: what it brings is to be an event then."""
 
 
 class TapCable(Watched):
@@ -43,15 +51,14 @@ class TapCable(Watched):
         if not self.tap.write(frame):
             self.drop("refused by the kernel", f"is {self.tap.name} up?", frame)
 
-    def take(self, when: int) -> int:
-        """Bring up to BURST waiting frames into the world, as events at `when` (ns). Returns how many."""
+    def take(self, when: int) -> None:
+        """Bring up to BURST waiting frames into the world, as events at `when` (ns)."""
         read, schedule = self.tap.read, self._world.at
-        for count in range(BURST):
+        for _ in range(BURST):
             frame = read()
             if frame is None:
-                return count
+                return
             schedule(when, self._arrive, frame)
-        return BURST
 
     def _arrive(self, frame: bytes) -> None:
         self.port.deliver(frame)
@@ -71,40 +78,48 @@ class RealTime:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.cables: list[TapCable] = []
+        self._readers: dict[int, Reader] = {}
 
     def connect(self, port: Port, tap: Tap) -> TapCable:
         """Lay a cable from a card's port to a TAP; the card sees a carrier from now on."""
         cable = TapCable(self.clock, port, tap)
         self.cables.append(cable)
+        self.watch(tap.fileno(), cable.take)
         port.connect(cable)
         return cable
 
+    def watch(self, file: int, reader: Reader) -> None:
+        """Call `reader(when)` between two events whenever this file descriptor is readable."""
+        self._readers[file] = reader
+
+    def unwatch(self, file: int) -> None:
+        """End what `watch` began; a file that is not watched is no mistake."""
+        self._readers.pop(file, None)
+
     def run(self, ready: Callable[[], bool] | None = None, timeout: int = FOREVER) -> bool:
-        """Run until `ready()` holds, looked at whenever events have run, or for `timeout` nanoseconds.
+        """Run until `ready()` holds, looked at whenever events have run, or for `timeout` nanoseconds of virtual time.
 
         Returns whether `ready` stopped it. KeyboardInterrupt passes through, and leaves the world fit to be run on.
         """
-        clock = self.clock
+        clock, readers = self.clock, self._readers
         begin = time.monotonic_ns() - clock.now
         deadline = min(FOREVER, clock.now + timeout)
-        files = [cable.tap.fileno() for cable in self.cables]
         while True:
+            due = clock.next_time()
             now = time.monotonic_ns() - begin
-            taken = self._take(now)
-            clock.run(min(now, deadline))
+            wait = min(deadline if due is None else due, deadline, now + LONGEST_SLEEP) - now
+            readable = select.select(readers, (), (), wait / SECOND if wait > SPIN else 0)[0]
+            now = time.monotonic_ns() - begin
+            # What the files bring comes ahead of timers that are overdue, lest a slow process retransmits in vain.
+            when = now if due is None or due > now else max(due - 1, clock.now)
+            for file in readable:
+                reader = readers.get(file)
+                if reader is not None:
+                    reader(when)
+            clock.run(min(deadline, max(when, min(now, clock.now + STRIDE))))
             if ready is not None and ready():
                 return True
-            if now >= deadline:
+            if clock.now >= deadline:
                 return False
-            if taken:
-                continue
-            due = clock.next_time()
-            wait = min(deadline if due is None else due, deadline, now + LONGEST_SLEEP) - (time.monotonic_ns() - begin)
-            if wait > SPIN:
-                select.select(files, (), (), wait / SECOND)
-
-    def _take(self, now: int) -> int:
-        """Take what waits in the TAPs: ahead of timers that are overdue, lest a slow process retransmits in vain."""
-        due = self.clock.next_time()
-        when = now if due is None or due > now else due - 1
-        return sum(cable.take(when) for cable in self.cables)
+            if now - clock.now > LAG:
+                begin += now - clock.now - LAG
