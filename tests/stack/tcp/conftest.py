@@ -337,11 +337,11 @@ class Set:
             socket.adopt = self.add
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tcp() -> SimpleNamespace:
     """Makers of conversations, diagrams and channels, and the language of segments."""
     return SimpleNamespace(
-        Conversation=Conversation, Diagram=Diagram, Channel=Channel, Set=Set, segment=segment, shown=shown,
+        Conversation=Conversation, Diagram=Diagram, Channel=Channel, Set=Set, segment=segment, shown=shown, State=State,
         stream=stream, A=A, B=B, established=lambda **settings: Conversation(**settings).established(),
         in_state=lambda state, **settings: Conversation(**settings).in_state(state),
     )  # fmt: skip

@@ -104,8 +104,8 @@ def _acceptable(socket: "Connection", segment: Segment, seq: int) -> bool:
     nxt, edge = socket.receiver.nxt, socket.receiver.edge
     if seq == nxt or nxt < seq < edge:
         return True
-    last = seq + segment.payload_length + (segment.flags & FIN) - 1
-    return nxt <= last < edge
+    length = segment.payload_length + (segment.flags & FIN)
+    return length > 0 and nxt <= seq + length - 1 < edge
 
 
 def _stamp_is_good(socket: "Connection", segment: Segment) -> bool:
@@ -194,11 +194,12 @@ def _check_ack(socket: "Connection", segment: Segment, seq: int) -> Segment | No
     else:
         if changed or sender.resend:
             socket.stir()
+        elif sender.wnd == 0:
+            if sender.waiting_since != FOREVER:
+                sender.waiting_since = socket.now  # MUST-37: it answers, so it may keep its window shut
         elif ack == sender.una and not segment.length and sender.nxt > sender.una:  # RFC 5681, 2
             sender.duplicate(socket.now)
             socket.stir()
-        if sender.wnd == 0 and sender.waiting_since != FOREVER:
-            sender.waiting_since = socket.now  # MUST-37: it answers, so it may keep its window shut
     return None
 
 

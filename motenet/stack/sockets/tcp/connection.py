@@ -272,6 +272,8 @@ class Connection(Socket):
     def fit_mss(self) -> None:
         """Eff.snd.MSS (MUST-16): what peer and interface take, without the options that every segment carries."""
         self.sender.mss = min(self.peer_mss, self.mss_limit) - (12 if self.stamped else 0)
+        if self.mss_limit != self.receiver.mss_limit:
+            self.receiver.limit(self.mss_limit)
 
     # --- state ---
 

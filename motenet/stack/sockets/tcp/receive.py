@@ -18,7 +18,7 @@ class Receiver(Component):
     """RCV.NXT and what belongs to it. All sequence numbers are unwrapped ones."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        "isn", "nxt", "edge", "scale", "acked", "ack_now", "ack_at", "owed", "delay", "mss", "fin", "urgent",
+        "isn", "nxt", "edge", "scale", "acked", "ack_now", "ack_at", "owed", "delay", "mss", "mss_limit", "fin", "urgent",
         "recent_stamp", "stamped_at", "sack", "duplicates",
     )  # fmt: skip
 
@@ -44,7 +44,9 @@ class Receiver(Component):
         self.delay: int | None = ACK_DELAY
         """How long an acknowledgment may wait for company; None: not at all."""
         self.mss = DEFAULT_MSS
-        """The largest segment seen: two of them make an acknowledgment due (SHLD-19)."""
+        """The largest segment seen: two of them make an acknowledgment due (SHLD-19), or that no more than one fits."""
+        self.mss_limit = DEFAULT_MSS
+        """RMSS: the largest that we take."""
         self.fin: int | None = None
         """The number of the peer's FIN, once it is known."""
         self.urgent = 0
@@ -64,6 +66,11 @@ class Receiver(Component):
         while self.ring.capacity >> shift > _LARGEST_FIELD and shift < MAX_SCALE:
             shift += 1
         return shift
+
+    def limit(self, mss: int) -> None:
+        """The largest segment that we take has become known."""
+        self.mss_limit = mss
+        self.mss = min(self.mss, mss)
 
     def synchronize(self, isn: int, offered: int) -> None:
         """The peer's SYN has come; `offered` is the window that ours carries."""
@@ -115,8 +122,8 @@ class Receiver(Component):
     def count(self, now: int, first: int) -> bool:
         """Data has come in order: when is it to be acknowledged (3.8.6.3)? `first` is one segment's length."""
         if first > self.mss:
-            self.mss = first
-        if self.delay is None or self.nxt - self.acked >= 2 * self.mss:
+            self.mss = min(first, self.mss_limit)
+        if self.delay is None or self.nxt - self.acked >= 2 * self.mss or self.edge - self.nxt < self.mss:
             self.ack_now = True
         elif self.ack_at == FOREVER:
             self.ack_at = now + self.delay
