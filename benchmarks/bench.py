@@ -61,7 +61,7 @@ class Transfer:
         options = {"checksum_offload": offload, "segmentation_offload": offload, "gro": offload}
         self.alice = self.world.host("alice", address="10.0.0.1/24", driver_options=options)
         self.bob = self.world.host("bob", address="10.0.0.2/24", driver_options=options)
-        self.world.link(self.alice, self.bob, bandwidth="1Gbit/s", delay="5us")
+        self.world.link(self.alice, self.bob, delay="5us")
         listener = self.bob.stack.tcp_listen(5001)
         self.sender = self.alice.stack.tcp_connect("10.0.0.2", 5001)
         self.world.run("1ms")
@@ -227,7 +227,7 @@ import motenet, resource
 world = motenet.World(seed=1)
 lan = world.switch("lan")
 for number in range(1000):
-    host = world.host(f"h{number}", address=f"10.0.{number >> 8}.{number & 255}/16")
+    host = world.host(f"h{number}", address=f"10.1.{number >> 8}.{number & 255}/15")
     world.link(host, lan, bandwidth="1Gbit/s", delay="5us")
 world.run("1s")
 print(int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize())

@@ -7,6 +7,8 @@ import numpy as np
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
+_WORDS, _LONG = np.dtype("<u4"), np.dtype("u8")
+_frombuffer, _reduce = np.frombuffer, np.add.reduce
 _VECTOR_FROM = 700  # bytes: above this numpy's 32-bit lanes beat one big integer
 
 
@@ -20,14 +22,11 @@ def ones_sum(data: Buffer, initial: int = 0) -> int:
         total = int.from_bytes(data, "big") << (8 if length & 1 else 0)
         total += initial
         return (total - 1) % 0xFFFF + 1 if total else 0
-    whole = length & ~3
-    lanes = np.add.reduce(np.frombuffer(data, "<u4", whole >> 2), dtype=np.uint64)
-    total = int(lanes)  # little-endian words: the one's complement sum commutes with swapping bytes (RFC 1071, 2 B)
+    total = int(_reduce(_frombuffer(data, _WORDS, length >> 2), 0, _LONG))
     if length & 3:
-        total += int.from_bytes(data[whole:], "little")
-    total = (total - 1) % 0xFFFF + 1 if total else 0
-    total = (total & 0xFF) << 8 | total >> 8
-    total += initial
+        total += int.from_bytes(data[length & ~3 :], "little")
+    # these were little-endian words, so the sum is byte-swapped (RFC 1071, 2 B): modulo 0xFFFF, swapping is times 256
+    total = (total << 8) + initial
     return (total - 1) % 0xFFFF + 1 if total else 0
 
 

@@ -185,7 +185,7 @@ class Function(Component):
 class Slot(Watched):
     """The joint between a card and its machine. Implements doors.PciSlot."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "level", "power_state")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "level", "power_state", "messages", "silent")
 
     def __init__(
         self,
@@ -212,6 +212,10 @@ class Slot(Watched):
         self.power_state = 0
         """PMCSR's: 0 is D0, 3 is D3hot."""
         dma.aborted = self._aborted
+        self.messages = False
+        """MSI or MSI-X is enabled."""
+        self.silent = False
+        """The INTx pin may not be driven."""
         self.has_pin = self.config.content[0x3D] != 0
         self.message_vector = controller.new_vector() if CAP_MSI in self.config.capabilities else -1
         card.plugged(self)
@@ -233,7 +237,7 @@ class Slot(Watched):
             self._drive()
 
     def message_enabled(self) -> bool:
-        return self._capability_bit(CAP_MSI, MSI_CONTROL) or self._capability_bit(CAP_MSIX, MSIX_CONTROL)
+        return self.messages
 
     def send_message(self, vector: int) -> None:
         if not self.dma.enabled or not self._capability_bit(CAP_MSI, MSI_CONTROL):
@@ -254,10 +258,16 @@ class Slot(Watched):
 
     def _drive(self) -> None:
         """6.2.2, 6.2.3: the pin is silent under INTX_DISABLE and with messages enabled; STATUS tells what is wanted."""
-        status = self.config.word(STATUS.offset)
-        self.config.set_word(STATUS.offset, status | _INTERRUPT if self.level else status & ~_INTERRUPT)
-        silent = self.config.word(COMMAND.offset) & _INTX_DISABLE or self.message_enabled()
-        self.controller.set_level(self.line, self.source, self.level and not silent)
+        content = self.config.content
+        if self.level:
+            content[STATUS.offset] |= _INTERRUPT
+        else:
+            content[STATUS.offset] &= ~_INTERRUPT
+        self.controller.set_level(self.line, self.source, self.level and not self.silent)
+
+    def _messages_changed(self) -> None:
+        self.messages = self._capability_bit(CAP_MSI, MSI_CONTROL) or self._capability_bit(CAP_MSIX, MSIX_CONTROL)
+        self.silent = self.messages or bool(self.config.word(COMMAND.offset) & _INTX_DISABLE)
 
     def _aborted(self) -> None:
         self.config.set_word(STATUS.offset, self.config.word(STATUS.offset) | _MASTER_ABORT)
@@ -279,6 +289,7 @@ class Slot(Watched):
         if pm is not None and offset == pm + PMCSR.offset:
             self._power_changed(self.config.word(offset) & PMCSR["STATE"])
         self._gate()
+        self._messages_changed()
         self._drive()
 
     def _power_changed(self, state: int) -> None:

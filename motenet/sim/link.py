@@ -75,12 +75,14 @@ class Direction(Watched):
         fingerprint: Fingerprint,
     ) -> None:
         super().__init__(clock, path)
-        self._world = clock
+        self._schedule = clock.at
         self.number = number
         self.destination = destination
         self.settings = settings
         self._stream = stream
         self._random = stream.random
+        self._bandwidth, self._delay = settings.bandwidth, settings.delay
+        self._queue = settings.queue * 8 * units.SECOND
         self._faulty = any((settings.loss, settings.corrupt, settings.duplicate, settings.reorder, settings.jitter))
         self._record = fingerprint.record
         self._busy_until = 0
@@ -96,24 +98,22 @@ class Direction(Watched):
     def frame_sent(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
         """A frame enters the cable at the sender's local time; what becomes of it is decided here."""
         now = port.clock.now
-        settings = self.settings
         if self.cut:
             self.drop("cable pulled", frame=frame)
             return
-        arrival = now + settings.delay
-        if settings.bandwidth:
+        departure = now
+        if self._bandwidth:
             start = self._busy_until if self._busy_until > now else now
-            if settings.queue and (start - now) * settings.bandwidth > settings.queue * 8 * units.SECOND:
+            if self._queue and (start - now) * self._bandwidth > self._queue:
                 self._conclude(now, frame, QUEUE_FULL)
                 return
             octets = max(len(frame), MINIMUM_FRAME) + WIRE_OVERHEAD
-            self._busy_until = start + -(-octets * 8 * units.SECOND // settings.bandwidth)
-            arrival = self._busy_until + settings.delay
+            departure = self._busy_until = start + -(-octets * 8 * units.SECOND // self._bandwidth)
         if self._faulty:
-            self._send_faulty(now, arrival, frame, facts)
+            self._send_faulty(now, departure + self._delay, frame, facts)
             return
         self._conclude(now, frame, DELIVERED)
-        self._world.at(arrival, self._arrive, (frame, facts))
+        self._schedule(departure + self._delay, self._arrive, (frame, facts))
 
     def _send_faulty(self, now: int, arrival: int, frame: bytes, facts: FrameFacts | None) -> None:
         """Faults, in a fixed order of draws. Jitter keeps the order of frames; only `reorder` breaks it."""
@@ -137,10 +137,10 @@ class Direction(Watched):
         else:
             arrival = self._last_arrival = max(arrival, self._last_arrival)
         if settings.duplicate and self._random() < settings.duplicate:
-            self._world.at(arrival, self._arrive, (frame, facts))
+            self._schedule(arrival, self._arrive, (frame, facts))
             verdict = DUPLICATED
         self._conclude(now, frame, verdict)
-        self._world.at(arrival, self._arrive, (frame, facts))
+        self._schedule(arrival, self._arrive, (frame, facts))
 
     def _conclude(self, now: int, frame: bytes, verdict: int) -> None:
         self._record(now, self.number, verdict, frame)
