@@ -215,11 +215,14 @@ class E1000(Watched):
             for whole in complete(frame, facts):
                 self.receiver.arrived(whole, False)
 
-    def _send(self, frame: bytes, facts: FrameFacts | None) -> None:
+    def _send(self, frames: list[bytes], facts: FrameFacts | None) -> None:
         if self.link.phy.loopback:
-            self._timers.after(0, self._looped_back, (frame, facts is not None))
+            for frame in frames:
+                self._timers.after(0, self._looped_back, (frame, facts is not None))
         else:
-            self._port.transmit(frame, facts)
+            transmit = self._port.transmit
+            for frame in frames:
+                transmit(frame, facts)
 
     def _looped_back(self, looped: tuple[bytes, bool]) -> None:
         """What the PHY has turned around."""

@@ -54,13 +54,13 @@ def count_received(values: dict[int, int], frame: bytes, size: int) -> None:
         values[_BPRC if frame[:6] == _BROADCAST else _MPRC] += 1
 
 
-def count_sent(values: dict[int, int], frame: bytes, size: int) -> None:
-    """A frame of `size` bytes, FCS included, has been sent."""
-    values[_TPT] += 1
-    values[_TOT] += size
-    values[SENT_BY_SIZE[size] if size < 1024 else _PTC1522] += 1
+def count_sent(values: dict[int, int], frame: bytes, size: int, number: int = 1) -> None:
+    """`number` frames like this one, of `size` bytes, FCS included, have been sent."""
+    values[_TPT] += number
+    values[_TOT] += number * size
+    values[SENT_BY_SIZE[size] if size < 1024 else _PTC1522] += number
     if size >= MINIMUM:
-        values[_GPTC] += 1
-        values[_GOTC] += size
+        values[_GPTC] += number
+        values[_GOTC] += number * size
     if frame[0] & 1:
-        values[_BPTC if frame[:6] == _BROADCAST else _MPTC] += 1
+        values[_BPTC if frame[:6] == _BROADCAST else _MPTC] += number

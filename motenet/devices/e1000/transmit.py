@@ -57,7 +57,7 @@ class TransmitUnit(Component):
         self.path = "transmit"
         self.ready: Callable[[], bool] = lambda: False
         """Wiring: whether the card may master the bus and has a link."""
-        self.send: Callable[[bytes, FrameFacts | None], None] = lambda frame, facts: None
+        self.send: Callable[[list[bytes], FrameFacts | None], None] = lambda frames, facts: None
         """Wiring: where finished frames go."""
         self.scheduled = False
         self.generation = 0
@@ -215,11 +215,11 @@ class TransmitUnit(Component):
         elif pieces:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             if not command & _DEXT:
-                self._transmit(self._with_legacy_checksum(data, command), command, special)
+                self._transmit([self._with_legacy_checksum(data, command)], command, special)
             elif command & _TSE:
                 self._transmit_segments(data)
             else:
-                self._transmit(self._with_checksums(data), command, special)
+                self._transmit([self._with_checksums(data)], command, special)
         self._finish_packet()
 
     def _with_legacy_checksum(self, data: bytes, command: int) -> bytes:
@@ -263,24 +263,25 @@ class TransmitUnit(Component):
             self._values[_TSCTFC] += 1  # 3.3.7.1: abnormal termination
         else:
             self._values[_TSCTC] += 1
-        for frame in segment(data, how):
-            self._transmit(frame, *self.first)
+        self._transmit(segment(data, how), *self.first)
 
-    def _transmit(self, frame: bytes, command: int, special: int) -> None:
-        """One frame: 802.1Q tag, padding, FCS."""
+    def _transmit(self, frames: list[bytes], command: int, special: int) -> None:
+        """Frames of one packet: 802.1Q tag, FCS, padding; then out."""
         values = self._values
         facts = None
         if command & _VLE and values[_CTRL] & _VME:
             tag = (values[_VET] << 16 | special).to_bytes(4, "big")
-            frame = frame[:12] + tag + frame[12:]
+            frames = [frame[:12] + tag + frame[12:] for frame in frames]
         elif not command & _IFCS:  # software supplies the FCS
-            frame, check = frame[:-4], frame[-4:]
-            if check != frame_check_sequence(frame):
+            if any(frame[-4:] != frame_check_sequence(frame[:-4]) for frame in frames):
                 facts = FrameFacts(damaged=True)
-        if len(frame) < SHORTEST and values[_TCTL] & _PSP:
-            frame = frame.ljust(SHORTEST, b"\0")
-        if len(frame) < 14:
-            self._drop("packet too short", f"{len(frame)} bytes are no Ethernet frame")
+            frames = [frame[:-4] for frame in frames]
+        if len(frames[-1]) < SHORTEST and values[_TCTL] & _PSP:
+            frames[-1] = frames[-1].ljust(SHORTEST, b"\0")
+        if len(frames[-1]) < 14:
+            self._drop("packet too short", f"{len(frames[-1])} bytes are no Ethernet frame")
             return
-        count_sent(values, frame, len(frame) + 4)
-        self.send(frame, facts)
+        if len(frames) > 1:  # all but the last are of one size
+            count_sent(values, frames[0], len(frames[0]) + 4, len(frames) - 1)
+        count_sent(values, frames[-1], len(frames[-1]) + 4)
+        self.send(frames, facts)

@@ -84,10 +84,10 @@ def _verify_segment(frame: bytes, protocol: int, at: int, end: int, pseudo: int,
         return 0, 0  # RFC 768: the sender has computed none
     if start <= at and not (at - start) & 1:
         # the packet checksum has summed all this: take away what lies before and behind
-        around = int.from_bytes(frame[start:at], "big")
-        rest = frame[end:]
-        after = int.from_bytes(rest, "big") << 8 * (len(rest) + end - at & 1)  # its first byte keeps its place
-        summed = total - around - after
+        summed = total - int.from_bytes(frame[start:at], "big")
+        if end < len(frame):
+            rest = frame[end:]  # its first byte keeps its place within a word
+            summed -= int.from_bytes(rest, "big") << 8 * (len(rest) + end - at & 1)
     else:
         summed = ones_sum(frame[at:end])
     return _TCPCS, _TCPE if (summed + pseudo + end - at) % 0xFFFF else 0

@@ -13,6 +13,8 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _SHORT = Struct(">H")
 _WORD = Struct(">I")
+_IP_FIELDS = Struct(">5H")  # from byte 2: total length, identification, fragment, TTL and protocol, checksum
+_TCP_FIELDS = Struct(">I5sB2H")  # from byte 4: sequence, acknowledgment and offset, flags, window, checksum
 
 PSH_FIN = 0x09
 """TCP's flags that only the last segment carries (8254x 3.5.9)."""
@@ -130,38 +132,31 @@ def _payload_sums(payload: memoryview, mss: int) -> list[int]:
 def _segment_alike(frame: Buffer, how: Segmentation) -> list[bytes]:
     """The same for the usual layout: what all headers have in common is summed once."""
     prototype, payload = bytearray(frame[: how.header]), memoryview(frame)[how.header :]
-    ip, tcp, header, mss = how.ip, how.tcp, how.header, how.mss
-    identification = _SHORT.unpack_from(prototype, ip + 4)[0]
-    sequence = _WORD.unpack_from(prototype, tcp + 4)[0]
-    flags = prototype[tcp + 13]
+    ip, tcp, mss = how.ip, how.tcp, how.mss
+    _, first_id, fragment, protocol, ip_check = _IP_FIELDS.unpack_from(prototype, ip + 2)
+    sequence, acknowledgment, flags, window, tcp_check = _TCP_FIELDS.unpack_from(prototype, tcp + 4)
     early = flags & ~PSH_FIN
-    prototype[ip + 2 : ip + 6] = bytes(4)
-    prototype[tcp + 4 : tcp + 8] = bytes(4)
-    prototype[tcp + 13] = 0
     # the checksum fields are summed too: they hold what the driver has put there (8254x 3.5.8)
+    _IP_FIELDS.pack_into(prototype, ip + 2, 0, 0, fragment, protocol, ip_check)
+    _TCP_FIELDS.pack_into(prototype, tcp + 4, 0, acknowledgment, 0, window, tcp_check)
     ip_common = ones_sum(prototype[ip:tcp])
-    tcp_common = ones_sum(prototype[tcp:header]) + header - tcp
-    pack_short, pack_word = _SHORT.pack_into, _WORD.pack_into
+    tcp_common = ones_sum(prototype[tcp:]) + how.header - tcp
+    pack_ip, pack_tcp, join = _IP_FIELDS.pack_into, _TCP_FIELDS.pack_into, b"".join
     segments = []
-    left, start = len(payload), 0
+    start, left = 0, len(payload)
     for number, payload_sum in enumerate(_payload_sums(payload, mss) or [0]):
-        size = mss if left > mss else left
-        last = left <= mss
-        total = header - ip + size
-        this_id = identification + number & 0xFFFF
-        this_sequence = sequence + start & 0xFFFFFFFF
-        these_flags = flags if last else early
-        pack_short(prototype, ip + 2, total & 0xFFFF)
-        pack_short(prototype, ip + 4, this_id)
-        pack_word(prototype, tcp + 4, this_sequence)
-        prototype[tcp + 13] = these_flags
-        check = ip_common + (total & 0xFFFF) + this_id
-        pack_short(prototype, ip + 10, (check - 1) % 0xFFFF + 1 ^ 0xFFFF if check else 0xFFFF)
-        check = tcp_common + size + (this_sequence >> 16) + (this_sequence & 0xFFFF) + these_flags + payload_sum
-        pack_short(prototype, tcp + 16, (check - 1) % 0xFFFF + 1 ^ 0xFFFF if check else 0xFFFF)
-        segments.append(b"".join((prototype, payload[start : start + size])))
-        start += size
-        left -= size
+        if left <= mss:
+            mss, early = left, flags
+        total = how.header - ip + mss & 0xFFFF
+        this_id = first_id + number & 0xFFFF
+        this = sequence + start & 0xFFFFFFFF
+        check = ip_common + total + this_id
+        pack_ip(prototype, ip + 2, total, this_id, fragment, protocol, -check % 0xFFFF if check else 0xFFFF)
+        check = tcp_common + mss + (this >> 16) + (this & 0xFFFF) + early + payload_sum
+        pack_tcp(prototype, tcp + 4, this, acknowledgment, early, window, -check % 0xFFFF if check else 0xFFFF)
+        segments.append(join((prototype, payload[start : start + mss])))
+        start += mss
+        left -= mss
     return segments
 
 
