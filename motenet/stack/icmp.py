@@ -19,6 +19,7 @@ ERRORS_A_SECOND = 1000
 QUOTED = 548
 """RFC 1812, 4.3.2.3: as much of the packet as possible, in an error of at most 576 bytes."""
 
+_ECHO_REQUEST = bytes((icmpv4.ECHO_REQUEST,))
 _INTERVAL = SECOND // ERRORS_A_SECOND
 
 
@@ -83,7 +84,7 @@ class IcmpResponder(Watched):
             if udp is not None and udp.accepts(quote.destination, there):
                 udp.fail(kind, quote.destination, there)
                 return
-        elif quote.protocol == ipv4.ICMP and quote.payload[0] == icmpv4.ECHO_REQUEST:
+        elif quote.protocol == ipv4.ICMP and quote.payload[:1] == _ECHO_REQUEST:
             ident = int.from_bytes(quote.payload[4:6], "big")
             icmp = self.sockets.icmp.get(ident)
             if icmp is not None:

@@ -136,7 +136,7 @@ class Interface(Watched):
     def _undeliverable(self, packet: Held) -> None:
         """RFC 1122, 2.4: what the link layer finds unreachable is reported as ICMP would."""
         source, destination, protocol, _, _, payload = packet
-        self.icmp.report("host", ipv4.Quote(source, destination, protocol, 0, payload[:8].ljust(8, b"\0")))
+        self.icmp.report("host", ipv4.Quote(source, destination, protocol, payload))
 
     def _dispatch(self, now: int) -> None:
         sockets, egress = self.sockets, self.egress

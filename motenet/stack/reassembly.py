@@ -1,7 +1,7 @@
 """Putting IPv4 fragments together (RFC 791, 3.2; RFC 815; RFC 1122, 3.3.2), bounded in time, memory and count."""
 
 from bisect import bisect
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 
 from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
@@ -47,7 +47,7 @@ class Reassembly(Watched):
         self.bytes = 0
 
     def add(self, packet: Packet, now: int) -> Packet | None:
-        """Take a fragment; returns it as the datagram when that is whole. Malformed if the fragment is refused."""
+        """Take a fragment; returns the datagram when it is whole. Malformed if the fragment is refused."""
         key = (packet.source, packet.destination, packet.protocol, packet.ident)
         offset = (packet.flags & FRAGMENT_OFFSET) * 8
         length = len(packet.payload)
@@ -69,10 +69,8 @@ class Reassembly(Watched):
             partial.header = bytes(packet.header) + bytes(packet.payload[:8])
         if partial.total and partial.have == partial.total:
             self._end(key)
-            packet.header = memoryview(partial.header)[:-8]
-            packet.payload = memoryview(b"".join(partial.pieces))
-            packet.flags = 0
-            return packet
+            header, payload = memoryview(partial.header)[:-8], memoryview(b"".join(partial.pieces))
+            return replace(packet, header=header, payload=payload, flags=0)
         self._make_room(key)
         return None
 

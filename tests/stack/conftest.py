@@ -1,15 +1,19 @@
-"""Stacks on drivers of memory: a `Bench` with any number of them on one segment, and time that jumps to what is next."""
+"""Stacks on drivers of memory: a `Bench` with several on one segment, and a `Script` that plays one stack's peer."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
+from scapy.layers.inet import IP
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Packet
 
 from motenet.core.state import Plain, walk
 from motenet.doors import Capabilities, FrameFacts, Received
 from motenet.stack import NetworkStack
 
-MAC = bytes.fromhex("020000000001")
+US, PEER, BROADCAST = "02:00:00:00:00:01", "02:00:00:00:00:02", "ff:ff:ff:ff:ff:ff"
 
 
 class MemoryDriver:
@@ -77,7 +81,7 @@ class Bench:
         """Another stack; `capabilities` are its driver's."""
         number = len(self.stacks) + 1
         capabilities = more.pop("capabilities", None)
-        driver = MemoryDriver(self, MAC[:5] + bytes((number,)), capabilities)
+        driver = MemoryDriver(self, bytes((2, 0, 0, 0, 0, number)), capabilities)
         stack = NetworkStack(driver, address, name=f"host{number}", **more)
         stack.kick = lambda: None
         self.stacks.append(stack)
@@ -135,6 +139,57 @@ class Bench:
             stack.driver.received.clear()
             for part in walk(stack):
                 part.load(parts[part.path])
+
+
+class Script:
+    """The stack 10.0.0.1/24, and we are everybody else: Scapy's packets go in, and what it sends comes out as such."""
+
+    def __init__(self, bench: Bench, **more: object) -> None:
+        self.bench = bench
+        self.stack = bench.stack("10.0.0.1/24", **more)
+        self.driver = self.stack.driver
+
+    def hear(self, *packets: Packet | bytes) -> list[Any]:
+        """Give frames to the stack; returns what it has sent."""
+        for packet in packets:
+            self.driver.received.append(Received(memoryview(bytes(packet))))
+        return self.sent()
+
+    def sent(self) -> list[Any]:
+        """Let the stack do what is due now; returns the frames that it has sent."""
+        self.stack.poll(self.bench.now)
+        frames = [Ether(frame) for frame in self.driver.sent]
+        self.driver.sent.clear()
+        return frames
+
+    def pass_time(self, nanoseconds: int) -> list[Any]:
+        """As `sent`, over a while: the stack is polled exactly when it asked for that."""
+        end, frames = self.bench.now + nanoseconds, []
+        for _ in range(10_000):
+            at = self.stack.poll_at(self.bench.now)
+            if at is None or at > end:
+                self.bench.now = end
+                return frames
+            self.bench.now = max(self.bench.now, at)
+            frames += self.sent()
+        raise AssertionError("the stack never comes to rest")
+
+    def know_peer(self) -> None:
+        """Let the stack know 10.0.0.2's Ethernet address."""
+        self.hear(Ether(src=PEER, dst=BROADCAST) / ARP(op=1, hwsrc=PEER, psrc="10.0.0.2", pdst="10.0.0.1"))
+
+    def from_peer(self, **fields: object) -> Packet:
+        """Ethernet and IP headers of a packet from 10.0.0.2 to us."""
+        return Ether(src=PEER, dst=US) / IP(**{"src": "10.0.0.2", "dst": "10.0.0.1", **fields})
+
+    @property
+    def drops(self) -> dict[str, int]:
+        return self.stack.drop_reasons
+
+
+@pytest.fixture
+def script(bench: Bench) -> Script:
+    return Script(bench)
 
 
 @pytest.fixture

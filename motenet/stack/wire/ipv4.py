@@ -95,12 +95,11 @@ def emit(
 
 @dataclass(slots=True)
 class Quote:
-    """The packet that an ICMP error quotes: its header's fields and at least 8 bytes of what followed."""
+    """The packet that an ICMP error quotes: its header's fields, and the first bytes of what followed."""
 
     source: bytes
     destination: bytes
     protocol: int
-    flags: int
     payload: Buffer
 
 
@@ -108,8 +107,8 @@ def parse_quote(view: memoryview) -> Quote:
     """Read what an ICMP error carries: a header, and as much as the sender gave (RFC 792; RFC 1122, 3.2.2)."""
     if len(view) < HEADER_LENGTH:
         raise Malformed("icmp-quote-short")
-    first, _, _, _, flags, _, protocol, _, source, destination = _HEADER.unpack_from(view)
+    first, _, _, _, _, _, protocol, _, source, destination = _HEADER.unpack_from(view)
     length = (first & 15) * 4
-    if first >> 4 != 4 or length < HEADER_LENGTH or len(view) < length + 8:
+    if first >> 4 != 4 or not HEADER_LENGTH <= length <= len(view):
         raise Malformed("icmp-quote-short")
-    return Quote(source, destination, protocol, flags, view[length:])
+    return Quote(source, destination, protocol, view[length:])

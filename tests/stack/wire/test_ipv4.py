@@ -92,9 +92,9 @@ def test_a_card_that_verifies_spares_the_checksum() -> None:
     assert ipv4.parse(memoryview(KNOWN[:9] + b"\x06" + KNOWN[10:] + bytes(95)), verify=False).protocol == 6
 
 
-def test_a_quote_needs_eight_bytes_behind_the_header() -> None:
+def test_a_quote_is_a_header_and_what_the_sender_of_the_error_gave() -> None:
     quote = ipv4.parse_quote(memoryview(KNOWN + b"12345678"))
     assert (quote.source, quote.protocol, bytes(quote.payload)) == (bytes((192, 168, 0, 1)), 17, b"12345678")
-    for data in (KNOWN + b"1234567", KNOWN[:12], b"\x60" + KNOWN[1:] + bytes(8)):
+    for data in (KNOWN[:19], b"\x46" + KNOWN[1:], b"\x44" + KNOWN[1:], b"\x65" + KNOWN[1:]):
         with pytest.raises(Malformed, match="icmp-quote-short"):
             ipv4.parse_quote(memoryview(data))

@@ -1,0 +1,154 @@
+"""Address resolution: RFC 826, and what RFC 1122, 2.3.2 asks of an ARP cache."""
+
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import ARP, Ether
+
+SECOND = 1_000_000_000
+US, PEER, OTHER, BROADCAST = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "ff:ff:ff:ff:ff:ff"
+NOBODY = "00:00:00:00:00:00"
+
+
+def arp(op: int = 1, mac: str = PEER, sender: str = "10.0.0.2", target: str = "10.0.0.1", to: str = BROADCAST) -> Any:
+    return Ether(src=mac, dst=to) / ARP(op=op, hwsrc=mac, psrc=sender, hwdst=NOBODY, pdst=target)
+
+
+def addresses(script: Any) -> dict[str, str]:
+    return {row["address"]: row["mac"] for row in script.stack.list_neighbors() if row["state"] == "reachable"}
+
+
+def test_rfc_826_a_request_for_our_address_is_answered_and_its_sender_learned(script: Any) -> None:
+    (reply,) = script.hear(arp())
+    assert (reply.dst, reply.src, reply.type) == (PEER, US, 0x0806)
+    assert (reply.op, reply.hwsrc, reply.psrc, reply.hwdst, reply.pdst) == (2, US, "10.0.0.1", PEER, "10.0.0.2")
+    assert addresses(script) == {"10.0.0.2": PEER}
+
+
+def test_rfc_826_a_request_for_somebody_else_is_neither_answered_nor_learned(script: Any) -> None:
+    assert script.hear(arp(target="10.0.0.7")) == []
+    assert addresses(script) == {}
+
+
+def test_rfc_826_merge_flag_a_known_sender_is_updated_whatever_the_target(script: Any) -> None:
+    script.hear(arp())
+    script.hear(arp(mac=OTHER, target="10.0.0.2"))  # a gratuitous request (RFC 5944, 4.6)
+    assert addresses(script) == {"10.0.0.2": OTHER}
+
+
+def test_rfc_5227_a_probe_is_answered_but_teaches_nothing(script: Any) -> None:
+    (reply,) = script.hear(arp(sender="0.0.0.0"))
+    assert (reply.op, reply.psrc, reply.pdst) == (2, "10.0.0.1", "0.0.0.0")
+    assert addresses(script) == {}
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (arp(mac="01:00:5e:00:00:01"), "arp-group"),
+        (arp(sender="10.0.0.1"), "arp-conflict"),
+        (arp(sender="192.168.0.9"), "arp-not-on-link"),
+        (Ether(src=PEER, dst=US) / ARP(op=3, psrc="10.0.0.2", pdst="10.0.0.1"), "arp-operation"),
+    ],
+)
+def test_what_no_neighbor_would_say_is_dropped_with_a_reason(script: Any, frame: Any, reason: str) -> None:
+    assert script.hear(frame) == []
+    assert script.drops == {reason: 1}
+    assert addresses(script) == {}
+
+
+def test_rfc_1122_2_3_2_2_packets_are_kept_and_sent_in_order_once_the_neighbor_is_known(script: Any) -> None:
+    socket = script.stack.udp_socket(1000)
+    for data in (b"first", b"second"):
+        socket.send_to(data, "10.0.0.2", 53)
+    (request,) = script.sent()
+    assert (request.dst, request.op, request.psrc, request.pdst) == (BROADCAST, 1, "10.0.0.1", "10.0.0.2")
+    first, second = script.hear(arp(op=2, to=US))
+    assert (first.dst, bytes(first[UDP].payload), bytes(second[UDP].payload)) == (PEER, b"first", b"second")
+    assert (first[IP].src, first[IP].dst) == ("10.0.0.1", "10.0.0.2")
+
+
+def test_rfc_1122_2_3_2_1_one_request_a_second_and_three_in_all(script: Any) -> None:
+    socket = script.stack.udp_socket(1000)
+    times = []
+    for tenth in range(60):
+        if tenth < 25:
+            socket.send_to(b"again", "10.0.0.2", 53)
+        if any(frame.type == 0x0806 for frame in script.pass_time(SECOND // 10)):
+            times.append(tenth)
+    assert times == [0, 9, 19]  # the requests at 0, 1 s and 2 s fall into these tenths
+    assert script.drops == {"neighbor-unreachable": 25}
+    assert socket.failures[0] == ("host", bytes((10, 0, 0, 2)), 53)
+
+
+def test_silence_is_kept_for_each_neighbor_alone(script: Any) -> None:
+    socket = script.stack.udp_socket(1000)
+    socket.send_to(b"x", "10.0.0.2", 53)
+    assert [frame.pdst for frame in script.sent()] == ["10.0.0.2"]
+    socket.send_to(b"x", "10.0.0.3", 53)
+    assert [frame.pdst for frame in script.sent()] == ["10.0.0.3"]
+
+
+def test_packets_kept_for_a_neighbor_are_bounded_and_the_latest_stay(script: Any) -> None:
+    socket = script.stack.udp_socket(1000)
+    for number in range(40):
+        socket.send_to(bytes((number,)), "10.0.0.2", 53)
+    script.sent()
+    sent = script.hear(arp(op=2, to=US))
+    assert [bytes(frame[UDP].payload)[0] for frame in sent] == list(range(8, 40))
+    assert script.drops == {"neighbor-queue": 8}
+
+
+def test_a_connection_waits_for_its_neighbor_without_losing_its_syn(script: Any) -> None:
+    socket = script.stack.sockets.tcp_connect("10.0.0.2", 80)
+    (request,) = script.sent()
+    assert request.type == 0x0806
+    (syn,) = script.hear(arp(op=2, to=US))
+    assert (syn.dst, syn.dport, str(syn.sprintf("%TCP.flags%"))) == (PEER, 80, "S")
+    assert socket.statistics["retransmissions"] == 0
+
+
+def test_an_entry_in_use_is_refreshed_by_unicast_before_it_expires(script: Any) -> None:
+    """RFC 1122, 2.3.2.1 (2): a unicast poll, so that traffic does not stop once a minute."""
+    script.hear(arp())
+    socket = script.stack.udp_socket(1000)
+    script.bench.now = 51 * SECOND
+    socket.send_to(b"x", "10.0.0.2", 53)
+    data, request = script.sent()
+    assert (data.dst, request.dst, request.op, request.pdst) == (PEER, PEER, 1, "10.0.0.2")
+    socket.send_to(b"x", "10.0.0.2", 53)
+    assert [frame.type for frame in script.sent()] == [0x0800]  # and not more than once a second
+    script.hear(arp(op=2, to=US))
+    script.bench.now = 100 * SECOND
+    socket.send_to(b"x", "10.0.0.2", 53)
+    assert [frame.type for frame in script.sent()] == [0x0800]
+
+
+def test_an_entry_lives_sixty_seconds(script: Any) -> None:
+    script.hear(arp())
+    script.bench.now = 60 * SECOND - 1
+    assert addresses(script) == {"10.0.0.2": PEER}
+    script.bench.now = 60 * SECOND
+    assert addresses(script) == {}
+    socket = script.stack.udp_socket(1000)
+    socket.send_to(b"x", "10.0.0.2", 53)
+    assert [frame.type for frame in script.sent()] == [0x0806]
+
+
+def test_the_cache_is_bounded_and_the_oldest_goes(script: Any) -> None:
+    script.stack.add_address("10.8.0.1/16")
+    for number in range(1, 1100):
+        script.bench.now = number
+        script.hear(arp(sender=f"10.8.{number >> 8}.{number & 255 or 2}", target="10.8.0.1"))
+    found = addresses(script)
+    assert len(found) == 1024
+    assert "10.8.4.75" in found
+    assert "10.8.0.3" not in found
+
+
+def test_rfc_5227_announcements_go_out_on_request(script: Any) -> None:
+    script.stack.poll(0)
+    script.stack.announce()
+    (frame,) = script.sent()
+    assert (frame.dst, frame.op, frame.psrc, frame.pdst) == (BROADCAST, 1, "10.0.0.1", "10.0.0.1")
