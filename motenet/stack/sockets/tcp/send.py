@@ -17,7 +17,7 @@ class Sender(Component):
 
     STATE: ClassVar[tuple[str, ...]] = (
         "isn", "una", "nxt", "max", "wnd", "wl1", "wl2", "max_wnd", "scale", "mss", "fin", "urgent", "nagle", "small",
-        "control", "duplicates", "recover", "recovering", "partials", "resend", "timed", "timed_at", "sent_at", "resent_at",
+        "control", "duplicates", "recover", "recovering", "partials", "resend", "timed", "timed_at", "peak", "sent_at", "resent_at",
         "rto_at", "probe_at", "probes", "force", "waiting_since", "lost_syn",
         "retransmissions", "timeouts", "fast_retransmits",
     )  # fmt: skip
@@ -63,6 +63,8 @@ class Sender(Component):
         self.timed = _UNTIMED
         """The number whose acknowledgment ends a round-trip measurement."""
         self.timed_at = 0
+        self.peak = 0
+        """FlightSize when something was sent last: how much of the congestion window is really used."""
         self.sent_at = 0
         self.resent_at = 0
         """When something was sent again last."""
@@ -176,6 +178,7 @@ class Sender(Component):
         self.probe_at = FOREVER
         self.probes = 0
         self.sent_at = now
+        self.peak = self.nxt - self.una
         if self.rto_at == FOREVER:
             self.rto_at = now + self.rtt.timeout  # RFC 6298, 5.1
 
@@ -233,18 +236,19 @@ class Sender(Component):
 
     def acknowledged(self, now: int, ack: int, measured: int | None) -> None:
         """`ack` is beyond SND.UNA. `measured`: the round-trip time that the timestamps tell."""
-        flight = self.flight
         length = ack - self.una
         if self.timed != _UNTIMED and ack >= self.timed:
             self.rtt.sample(now - self.timed_at)
             self.timed = _UNTIMED
         elif measured is not None and measured <= now - self.resent_at + STAMP_TICK:
-            self.rtt.sample(measured)  # RFC 7323, 4.1: of what was sent again, unless the echo is of what was sent first
+            self.rtt.sample(
+                measured
+            )  # RFC 7323, 4.1: of what was sent again, unless the echo is of what was sent first
         self.una = ack
         self.ring.release(ack if ack < self.ring.end else self.ring.end)
         if self.nxt < ack:
             self.nxt = ack
-        self._recover(now, ack, length, flight)
+        self._recover(now, ack, length)
         self.force = False
         self.probe_at = FOREVER
         self.probes = 0
@@ -256,12 +260,12 @@ class Sender(Component):
             if not self.recovering or self.partials == 1:
                 self.rto_at = now + self.rtt.timeout  # RFC 6298, 5.3; RFC 6582: in recovery the first time only
 
-    def _recover(self, now: int, ack: int, length: int, flight: int) -> None:
+    def _recover(self, now: int, ack: int, length: int) -> None:
         """RFC 6582, 3.2: what new data being acknowledged means for recovery."""
         if not self.recovering:
             self.duplicates = 0
             # in slow start after a timeout an acknowledgment may cover what had arrived before (RFC 3465, 2.3: L = 1)
-            self.congestion.acknowledged(now, min(length, self.mss) if ack <= self.recover else length, flight)
+            self.congestion.acknowledged(now, min(length, self.mss) if ack <= self.recover else length, self.peak)
         elif ack >= self.recover:
             self.recovering = False
             self.duplicates = 0

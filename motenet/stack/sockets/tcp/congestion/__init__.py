@@ -21,7 +21,7 @@ class CongestionControl(Protocol):
         """The connection is established, with segments of `mss` bytes; `lost_syn`: its SYN had to be sent again."""
 
     def acknowledged(self, now: int, length: int, flight: int) -> None:
-        """New data was acknowledged outside recovery; `flight` bytes were on their way before."""
+        """New data was acknowledged outside recovery; `flight` bytes were on their way when something was sent last."""
 
     def lost(self, now: int, flight: int) -> None:
         """Three duplicate acknowledgments: fast recovery begins."""
