@@ -16,6 +16,8 @@ BURST = 64
 """Frames taken from a TAP before the world's events have their turn."""
 SPIN = 50_000
 """Nanoseconds: to sleep for less costs more than it saves."""
+SHORTEST_FRAME = 60
+"""Bytes without FCS (IEEE 802.3, 4.2.3.3): a TAP hands over shorter ones, which no cable carries."""
 LONGEST_SLEEP = SECOND
 """So that a condition that somebody else fulfils (a signal, another thread) is noticed."""
 STRIDE = 100 * US
@@ -58,7 +60,7 @@ class TapCable(Watched):
             frame = read()
             if frame is None:
                 return
-            schedule(when, self._arrive, frame)
+            schedule(when, self._arrive, frame if len(frame) >= SHORTEST_FRAME else frame.ljust(SHORTEST_FRAME, b"\0"))
 
     def _arrive(self, frame: bytes) -> None:
         self.port.deliver(frame)
@@ -79,6 +81,7 @@ class RealTime:
         self.clock = clock
         self.cables: list[TapCable] = []
         self._readers: dict[int, Reader] = {}
+        self._poll = select.poll()
 
     def connect(self, port: Port, tap: Tap) -> TapCable:
         """Lay a cable from a card's port to a TAP; the card sees a carrier from now on."""
@@ -89,12 +92,14 @@ class RealTime:
         return cable
 
     def watch(self, file: int, reader: Reader) -> None:
-        """Call `reader(when)` between two events whenever this file descriptor is readable."""
+        """Call `reader(when)` between two events whenever this file descriptor is readable, or hung up."""
         self._readers[file] = reader
+        self._poll.register(file, select.POLLIN)
 
     def unwatch(self, file: int) -> None:
         """End what `watch` began; a file that is not watched is no mistake."""
-        self._readers.pop(file, None)
+        if self._readers.pop(file, None) is not None:
+            self._poll.unregister(file)
 
     def run(self, ready: Callable[[], bool] | None = None, timeout: int = FOREVER) -> bool:
         """Run until `ready()` holds, looked at whenever events have run, or for `timeout` nanoseconds of virtual time.
@@ -107,12 +112,11 @@ class RealTime:
         while True:
             due = clock.next_time()
             now = time.monotonic_ns() - begin
-            wait = min(deadline if due is None else due, deadline, now + LONGEST_SLEEP) - now
-            readable = select.select(readers, (), (), wait / SECOND if wait > SPIN else 0)[0]
+            readable = self._wait(min(deadline if due is None else due, deadline, now + LONGEST_SLEEP) - now)
             now = time.monotonic_ns() - begin
             # What the files bring comes ahead of timers that are overdue, lest a slow process retransmits in vain.
             when = now if due is None or due > now else max(due - 1, clock.now)
-            for file in readable:
+            for file, _ in readable:
                 reader = readers.get(file)
                 if reader is not None:
                     reader(when)
@@ -123,3 +127,10 @@ class RealTime:
                 return False
             if now - clock.now > LAG:
                 begin += now - clock.now - LAG
+
+    def _wait(self, nanoseconds: int) -> list[tuple[int, int]]:
+        """The files that are readable, at the latest after this time (poll knows whole milliseconds only)."""
+        if SPIN < nanoseconds < MS:
+            select.select(self._readers, (), (), nanoseconds / SECOND)
+            nanoseconds = 0
+        return self._poll.poll(max(nanoseconds, 0) // MS)

@@ -60,9 +60,9 @@ class Card(Component):
         port.attach(self)
 
     def frame_arrived(self, frame: bytes, facts: FrameFacts | None) -> None:
-        self.note(frame)
+        self.note(frame.rstrip(b"\0"))
         if frame.startswith(b"?"):
-            self.port.transmit(b"!" + frame)
+            self.port.transmit(b"!" + frame.rstrip(b"\0"))
 
     def carrier_changed(self, carrier: bool) -> None:
         self.note(carrier)
@@ -130,6 +130,18 @@ def test_a_waiting_frame_comes_before_a_timer_that_is_overdue(setup: Setup) -> N
     setup.clock.at(20 * MS, setup.card.note, "retransmission timer")
     setup.pump.run(lambda: len(setup.card.log) == 3)
     assert [what for _, what in setup.card.log[1:]] == [b"ack", "retransmission timer"]
+
+
+def test_a_short_frame_is_padded_as_on_a_cable() -> None:
+    """IEEE 802.3, 4.2.3.3: no frame on a cable has less than 64 bytes with its FCS; Linux gives a TAP 42 for an ARP."""
+    setup = Setup()
+    arrived: list[bytes] = []
+    setup.card.frame_arrived = lambda frame, facts: arrived.append(frame)  # type: ignore[method-assign]
+    for length in (42, 60, 61):
+        setup.tap.put(bytes([length]) * length)
+    setup.pump.run(lambda: len(arrived) == 3)
+    setup.tap.close()
+    assert arrived == [b"\x2a" * 42 + bytes(18), b"\x3c" * 60, b"\x3d" * 61]
 
 
 def test_what_cannot_be_sent_is_counted_with_its_reason(setup: Setup) -> None:
