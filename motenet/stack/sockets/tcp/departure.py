@@ -18,6 +18,7 @@ Emit = Callable[[Segment], bool]
 
 def dispatch(socket: "Connection", now: int, emit: Emit) -> None:
     """Send all that may be sent now. When `emit` refuses, the rest waits for the next call."""
+    socket.work = True  # until all is sent
     _expire(socket, now)
     state = socket.state
     if state is State.CLOSED:
