@@ -36,7 +36,24 @@ ACTIONS = st.one_of(
     st.tuples(st.just("poke"), st.integers(0, 0x2000), st.binary(min_size=16, max_size=64)),
     st.tuples(st.just("run"), st.integers(0, 10**9)),
 )
-SPANS = ((sheet.RDBAL, sheet.RDLEN), (sheet.TDBAL, sheet.TDLEN))
+DESCRIPTORS = st.one_of(
+    st.binary(min_size=16, max_size=16),
+    st.builds(
+        sheet.TDESC_DATA_CODEC.pack,
+        st.integers(0, 0x100000),
+        st.builds(
+            lambda length, data, commands: length | data | commands << 24,
+            st.integers(0, 3000), st.sampled_from([0, 1 << 20]), st.integers(0, 255),
+        ),
+        st.integers(0, 255), st.integers(0, 255), st.integers(0, 0xFFFF),
+    ),
+    st.builds(
+        sheet.TDESC_CONTEXT_CODEC.pack,
+        *([st.integers(0, 255), st.integers(0, 255), st.integers(0, 2000)] * 2),
+        st.builds(lambda length, commands: length | (commands | 0x20) << 24, st.integers(0, 6000), st.integers(0, 15)),
+        st.integers(0, 255), st.integers(0, 255), st.integers(0, 2000),
+    ),
+)  # fmt: skip
 
 
 def act(bench, action):
@@ -75,11 +92,11 @@ def test_any_sequence_of_accesses_and_frames_ends_quietly(new_bench, actions):
     assert after["events"] == []
 
 
-@given(ring=st.binary(min_size=128, max_size=128), tail=st.integers(0, 9), control=WORDS)
+@given(ring=st.lists(DESCRIPTORS, min_size=8, max_size=8), tail=st.integers(0, 9), control=WORDS)
 def test_transmit_descriptors_of_any_bytes_change_nothing_but_their_own_status(new_bench, ring, tail, control):
     bench = new_bench()
     bench.transmitter(8)
-    bench.memory[0x1000:0x1080] = ring
+    bench.memory[0x1000:0x1080] = b"".join(ring)
     bench.write(sheet.CTRL, control & ~sheet.CTRL["RST"] & ~sheet.CTRL["PHY_RST"] | sheet.CTRL["SLU"])
     before = bytes(bench.memory)
     bench.write(sheet.TDT, tail)
