@@ -31,7 +31,8 @@ _SURVIVES_RESET = frozenset(
     )
     for offset in register.offsets()
 )  # fmt: skip
-"""Tables and ring addresses without reset value, and the wakeup status, keep theirs (8254x 14.7)."""
+"""Tables and ring addresses without reset value, and the wakeup status, keep theirs (8254x 14.7; the 82575's
+manual, 3.8, lists them)."""
 
 
 def parse_mac(mac: str | bytes) -> bytes:

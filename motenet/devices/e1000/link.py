@@ -110,8 +110,10 @@ class LinkUnit(Component):
         self.transaction = 0
         command = self._values[_MDIC]
         operation, number = _OP.get(command), _REGADD.get(command)
-        if _PHYADD.get(command) != layout.PHY_ADDRESS or operation not in (_OP_READ, _OP_WRITE):
-            self._values[_MDIC] = command | _ERROR | _READY
+        if operation not in (_OP_READ, _OP_WRITE):
+            self._values[_MDIC] = command | _READY  # nothing goes to the PHY (I210 3.7.2.2, of the same family)
+        elif _PHYADD.get(command) != layout.PHY_ADDRESS:
+            self._values[_MDIC] = command | _DATA | _ERROR | _READY  # nobody drives the turn-around, ones are read
         elif operation == _OP_READ:
             self._values[_MDIC] = command & ~_DATA | self.phy.read(number) | _READY
         else:
