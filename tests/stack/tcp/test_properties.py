@@ -39,7 +39,7 @@ def arbitrary(tcp: SimpleNamespace, talk: SimpleNamespace, values: tuple[int, ..
     sender, receiver = talk.tcp.sender, talk.tcp.receiver
     position = receiver.nxt + seq
     found = Segment(80, 1024, position & MASK, (sender.una + ack) & MASK, flags, window, urgent, mss, scale)
-    data = tcp.stream(position, length)
+    data = tcp.stream(position + (flags >> 1 & 1), length)
     step = max(-(-length // pieces), 1)
     found.payload = [data[at : at + step] for at in range(0, length, step)]
     found.payload_length = length

@@ -191,6 +191,8 @@ class Connection(Socket):
     def enter(self, state: State) -> None:
         """Change the state, and tell."""
         self.changed("tcp", f"{self.state} to {state}")
+        if state is State.CLOSED and self.state is State.SYN_RECEIVED:
+            self.receiver.ring.release(self.receiver.ring.end)  # data that came with a SYN was never valid (3.5)
         self.state = state
         self.close_at = FOREVER
         if state is State.CLOSED:
