@@ -47,6 +47,8 @@ class Egress(Watched):
         """The neighbor that a packet was not kept for; to be reset by who looks at it."""
         self.lost: bytes | None = None
         """A destination that no route led to; to be reset by who looks at it."""
+        self.unreachable: dict[bytes, None] = {}
+        """Neighbors that were not found in this poll: what waited for them counts as sent and lost."""
         self.ident = stream.bits(16)
         self.looped: deque[bytes] = deque()
         """Frames to ourselves."""
@@ -89,6 +91,9 @@ class Egress(Watched):
             return self._transmit(packet, mac)
         if keep:
             self._hold(way.hop, packet)
+            return True
+        if way.hop in self.unreachable:
+            self.drop("neighbor-unreachable")
             return True
         self.stalled = way.hop
         return False

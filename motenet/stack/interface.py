@@ -91,6 +91,7 @@ class Interface(Watched):
             self._expire(now)
         self._dispatch(now)
         self._ask_neighbors(now)
+        self.egress.unreachable.clear()
         if self.egress.full:
             self.retry_at = now + FULL_RETRY
         self.sockets.polling = False
@@ -120,10 +121,11 @@ class Interface(Watched):
 
     def _expire(self, now: int) -> None:
         """What has waited in vain: datagrams for their fragments, packets and sockets for a neighbor."""
-        for partial_ in self.reassembly.expired(now):
+        for datagram in self.reassembly.expired(now):
             self.reassembly.drop("reassembly-timeout")
-            self.icmp.reassembly_expired(now, partial_)
-        for resolution in self.neighbors.failed(now):
+            self.icmp.reassembly_expired(now, datagram)
+        for address, resolution in self.neighbors.failed(now):
+            self.egress.unreachable[address] = None
             for packet in resolution.packets:
                 self.neighbors.drop("neighbor-unreachable")
                 self._undeliverable(packet)

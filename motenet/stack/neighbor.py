@@ -138,14 +138,14 @@ class NeighborCache(Watched):
         self._refresh.clear()
         return asked, released
 
-    def failed(self, now: int) -> list[Resolution]:
+    def failed(self, now: int) -> list[tuple[bytes, Resolution]]:
         """The searches that found nobody, which end here."""
         ended = [
             address
             for address, resolution in self.unresolved.items()
             if resolution.ask_at <= now and resolution.tries >= TRIES
         ]
-        return [resolution for address in ended if (resolution := self._end(address)) is not None]
+        return [(address, resolution) for address in ended if (resolution := self._end(address)) is not None]
 
     def poll_at(self) -> int | None:
         """When `due` or `failed` next has work, in ns."""

@@ -144,15 +144,21 @@ class Bench:
 class Script:
     """The stack 10.0.0.1/24, and we are everybody else: Scapy's packets go in, and what it sends comes out as such."""
 
-    def __init__(self, bench: Bench, **more: object) -> None:
-        self.bench = bench
-        self.stack = bench.stack("10.0.0.1/24", **more)
+    def __init__(self, bench: Bench | None = None, **more: object) -> None:
+        self.bench = Bench() if bench is None else bench
+        self.stack = self.bench.stack("10.0.0.1/24", **more)
         self.driver = self.stack.driver
 
     def hear(self, *packets: Packet | bytes) -> list[Any]:
         """Give frames to the stack; returns what it has sent."""
         for packet in packets:
             self.driver.received.append(Received(memoryview(bytes(packet))))
+        return self.sent()
+
+    def hear_verified(self, *packets: Packet | bytes) -> list[Any]:
+        """As `hear`, from a card that has verified all checksums."""
+        for packet in packets:
+            self.driver.received.append(Received(memoryview(bytes(packet)), checksum_ok=True))
         return self.sent()
 
     def sent(self) -> list[Any]:
@@ -190,6 +196,12 @@ class Script:
 @pytest.fixture
 def script(bench: Bench) -> Script:
     return Script(bench)
+
+
+@pytest.fixture
+def make_script() -> type[Script]:
+    """Script itself, for those who need several, or one with a better card."""
+    return Script
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_rfc_1122_4_2_3_9_host_unreachable_is_no_reason_to_give_up_a_connection(
         (IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1000, dport=53), "icmp-no-socket"),
         (IP(src="10.0.0.1", dst="10.0.0.2") / ICMP(id=1000), "icmp-no-socket"),
         (IP(src="10.0.0.1", dst="10.0.0.2", proto=99) / bytes(8), "icmp-no-socket"),
-        (b"\x45" + bytes(20), "icmp-quote-short"),
+        (b"\x45" + bytes(18), "icmp-quote-short"),
     ],
 )
 def test_errors_about_what_nobody_sent_are_dropped(script: Any, quoted: Any, reason: str) -> None:

@@ -109,6 +109,17 @@ def test_a_connection_waits_for_its_neighbor_without_losing_its_syn(script: Any)
     assert socket.statistics["retransmissions"] == 0
 
 
+def test_a_connection_to_nobody_backs_off_and_ends_by_its_own_timeout(script: Any) -> None:
+    """What a search that failed had kept waiting counts as sent and lost, so that TCP's timers rule."""
+    socket = script.stack.sockets.tcp_connect("10.0.0.2", 80)
+    socket.user_timeout = 60 * SECOND
+    frames = script.pass_time(100 * SECOND)
+    assert {frame.type for frame in frames} == {0x0806}
+    assert len(frames) < 30
+    assert isinstance(socket.error, OSError)
+    assert script.drops["neighbor-unreachable"] >= 3
+
+
 def test_an_entry_in_use_is_refreshed_by_unicast_before_it_expires(script: Any) -> None:
     """RFC 1122, 2.3.2.1 (2): a unicast poll, so that traffic does not stop once a minute."""
     script.hear(arp())

@@ -274,6 +274,7 @@ class SocketSet(Watched):
     def _retire(self, handle: int, socket: AnySocket) -> None:
         if isinstance(socket, TcpSocket) and not socket.orphan:
             self._unlist(handle)
+            self.ready.pop(handle, None)
         else:
             self.remove(handle)
 
