@@ -181,8 +181,8 @@ class Port(Protocol):
     def transmit(self, frame: bytes, facts: FrameFacts | None = None) -> None:
         """Put a frame on the cable, without its FCS, at the local time."""
 
-    def attach(self, card: "PortUser") -> None:
-        """Say who receives from this port."""
+    def attach(self, card: "PortUser", burst: Callable[[list[bytes]], None] | None = None) -> None:
+        """Say who receives from this port; `burst` takes plain frames of one instant together, if it is given."""
 
 
 class PortUser(Protocol):

@@ -1,5 +1,6 @@
 """A card's end of the cable."""
 
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 from motenet.core.trace import FramePassed, HasNow, Watched
@@ -23,9 +24,11 @@ class Port(Watched):
         self.carrier = False
         self.medium: Medium | None = None
         self._card: PortUser | None = None
+        self._burst: Callable[[list[bytes]], None] | None = None
 
-    def attach(self, card: PortUser) -> None:
+    def attach(self, card: PortUser, burst: Callable[[list[bytes]], None] | None = None) -> None:
         self._card = card
+        self._burst = burst
 
     def connect(self, medium: Medium | None) -> None:
         """Put the cable in, or pull it out (None)."""
@@ -56,3 +59,11 @@ class Port(Watched):
             self.drop("no card", frame=frame)
         else:
             self._card.frame_arrived(frame, facts)
+
+    def deliver_burst(self, frames: list[bytes]) -> None:
+        """Plain frames arrive at the same instant; it is as if each was delivered, in order."""
+        if self._burst is not None and self.watch is None:
+            self._burst(frames)
+        else:
+            for frame in frames:
+                self.deliver(frame)

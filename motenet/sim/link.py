@@ -1,5 +1,6 @@
 """A cable: two directions, each with a bandwidth, a delay, a queue and faults of its own."""
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -62,7 +63,15 @@ def link_settings(
 class Direction(Watched):
     """One way through a cable: the medium of the port that sends into it."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "_busy_until", "_last_arrival", "cut", "frames", "bytes")
+    STATE: ClassVar[tuple[str, ...]] = (
+        *Watched.STATE,
+        "_busy_until",
+        "_last_arrival",
+        "_under_way",
+        "cut",
+        "frames",
+        "bytes",
+    )
 
     def __init__(
         self,
@@ -75,6 +84,7 @@ class Direction(Watched):
         fingerprint: Fingerprint,
     ) -> None:
         super().__init__(clock, path)
+        self._world = clock
         self._schedule = clock.at
         self.number = number
         self.destination = destination
@@ -87,6 +97,7 @@ class Direction(Watched):
         self._record = fingerprint.record
         self._busy_until = 0
         self._last_arrival = 0
+        self._under_way: deque[tuple[int, bytes, FrameFacts | None]] = deque()
         self.cut = False
         """The cable is pulled: nothing passes."""
         self.frames = 0
@@ -113,7 +124,11 @@ class Direction(Watched):
             self._send_faulty(now, departure + self._delay, frame, facts)
             return
         self._conclude(now, frame, DELIVERED)
-        self._schedule(departure + self._delay, self._arrive, (frame, facts))
+        arrival = departure + self._delay
+        if arrival != self._last_arrival or not self._under_way:  # frames of one instant share an event
+            self._last_arrival = arrival
+            self._schedule(arrival, self._arrive)
+        self._under_way.append((arrival, frame, facts))
 
     def _send_faulty(self, now: int, arrival: int, frame: bytes, facts: FrameFacts | None) -> None:
         """Faults, in a fixed order of draws. Jitter keeps the order of frames; only `reorder` breaks it."""
@@ -137,10 +152,10 @@ class Direction(Watched):
         else:
             arrival = self._last_arrival = max(arrival, self._last_arrival)
         if settings.duplicate and self._random() < settings.duplicate:
-            self._schedule(arrival, self._arrive, (frame, facts))
+            self._schedule(arrival, self._arrive_late, (frame, facts))
             verdict = DUPLICATED
         self._conclude(now, frame, verdict)
-        self._schedule(arrival, self._arrive, (frame, facts))
+        self._schedule(arrival, self._arrive_late, (frame, facts))
 
     def _conclude(self, now: int, frame: bytes, verdict: int) -> None:
         self._record(now, self.number, verdict, frame)
@@ -152,7 +167,28 @@ class Direction(Watched):
             self.frames += 1
             self.bytes += len(frame)
 
-    def _arrive(self, sent: tuple[bytes, FrameFacts | None]) -> None:
+    def _arrive(self, _: None) -> None:
+        """All frames whose time has come."""
+        under_way, now = self._under_way, self._world.now
+        frames = []
+        while under_way and under_way[0][0] <= now:
+            _arrival, frame, facts = under_way.popleft()
+            if facts is None and not self.cut:
+                frames.append(frame)
+            else:
+                self._deliver(frames)
+                frames = []
+                self._arrive_late((frame, facts))
+        self._deliver(frames)
+
+    def _deliver(self, frames: list[bytes]) -> None:
+        if len(frames) == 1:
+            self.destination.deliver(frames[0])
+        elif frames:
+            self.destination.deliver_burst(frames)
+
+    def _arrive_late(self, sent: tuple[bytes, FrameFacts | None]) -> None:
+        """A frame whose way was its own."""
         if self.cut:
             self.drop("cable pulled", frame=sent[0])
         else:

@@ -127,7 +127,7 @@ class E1000(Watched):
             unit.plug(slot)
         self.nonvolatile.plug(slot.clock)
         self.link.plug(slot.clock)
-        slot.port.attach(self)
+        slot.port.attach(self, self.burst_arrived)
 
     def register_space(self, bar: int) -> RegisterSpace:
         return self.bank if bar == pci.MEMORY_BAR else _IoWindow(self)
@@ -215,6 +215,14 @@ class E1000(Watched):
         else:
             for whole in complete(frame, facts):
                 self.receiver.arrived(whole, False)
+
+    def burst_arrived(self, frames: list[bytes]) -> None:
+        """Good frames that arrive at the same instant."""
+        if not self.link.up or self.link.phy.loopback:
+            for frame in frames:
+                self.drop("no link", frame=frame)
+        else:
+            self.receiver.burst_arrived(frames)
 
     def _send(self, frames: list[bytes], facts: FrameFacts | None) -> None:
         if self.link.phy.loopback:

@@ -45,13 +45,13 @@ def prepare(bank: RegisterBank) -> None:
         bank.wide_counter(low, high)
 
 
-def count_received(values: dict[int, int], frame: bytes, size: int) -> None:
-    """A good frame of `size` bytes, FCS included, has entered the packet buffer."""
-    values[_GPRC] += 1
-    values[_GORC] += size
-    values[RECEIVED_BY_SIZE[size] if size < 1024 else _PRC1522] += 1
+def count_received(values: dict[int, int], frame: bytes, size: int, number: int = 1) -> None:
+    """`number` good frames like this one, of `size` bytes, FCS included, have entered the packet buffer."""
+    values[_GPRC] += number
+    values[_GORC] += number * size
+    values[RECEIVED_BY_SIZE[size] if size < 1024 else _PRC1522] += number
     if frame[0] & 1:
-        values[_BPRC if frame[:6] == _BROADCAST else _MPRC] += 1
+        values[_BPRC if frame[:6] == _BROADCAST else _MPRC] += number
 
 
 def count_sent(values: dict[int, int], frame: bytes, size: int, number: int = 1) -> None:

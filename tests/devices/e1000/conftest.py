@@ -63,8 +63,8 @@ class FakePort:
         self.sent.append(frame)
         self.facts.append(facts)
 
-    def attach(self, card: PortUser) -> None:
-        self.card = card
+    def attach(self, card: PortUser, burst: Callable[[list[bytes]], None] | None = None) -> None:
+        self.card, self.burst = card, burst
 
 
 class FakeSlot:
