@@ -1,11 +1,12 @@
 """A Linux TAP device: a network card of the real host's kernel whose cable ends in this process.
 
-The numbers are those of Linux's include/uapi/linux/if_tun.h; the texts in Documentation/networking/tuntap.rst.
+The numbers are those of Linux's include/uapi/linux: if_tun.h, if.h, sockios.h (Documentation/networking/tuntap.rst).
 """
 
 import errno
 import fcntl
 import os
+import socket
 from struct import Struct
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,8 @@ from motenet.core.errors import ConfigurationError, MotenetError
 
 DEVICE = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
+SIOCGIFFLAGS = 0x8913
+IFF_UP = 0x0001
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
 IFNAMSIZ = 16
@@ -61,6 +64,15 @@ class Tap:
             raise _refused(error, name) from error
         self.name = bytes(_IFREQ.unpack(taken)[0]).rstrip(b"\0").decode()
         """The device's name, as the kernel has settled it."""
+
+    def is_up(self) -> bool:
+        """Whether the host has brought the device up (`ip link set tap0 up`)."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            try:
+                answer = fcntl.ioctl(any_socket, SIOCGIFFLAGS, _IFREQ.pack(self.name.encode(), 0))
+            except OSError:
+                return False
+        return bool(_IFREQ.unpack(answer)[1] & IFF_UP)
 
     def fileno(self) -> int:
         """The file descriptor, for select and poll."""

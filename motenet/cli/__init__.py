@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from motenet.cli import look
+from motenet.cli import look, real, virtual
 from motenet.core.errors import ConfigurationError, MotenetError
 
 app = typer.Typer(
@@ -15,7 +15,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-look.add_to(app)
+for commands in (virtual, look, real):
+    commands.add_to(app)
 
 
 def main() -> None:

@@ -86,7 +86,9 @@ def test_frames_pass_both_ways_unchanged(tap: Tap) -> None:
 @pytest.mark.needs("tap", "root", "ip")
 def test_a_frame_that_the_kernel_does_not_take_is_no_exception(tap: Tap) -> None:
     assert tap.write(FRAME) is False, "the device is down"
+    assert not tap.is_up()
     bring_up(tap)
+    assert tap.is_up()
     assert tap.write(b"short") is False, "shorter than an Ethernet header"
 
 

@@ -160,6 +160,8 @@ class Connection(Component):
                 self._say(404, request.method == b"HEAD")
             else:
                 self._begin(resource, path, request.method == b"HEAD")
+        line = f"{request.method.decode()} {request.target.decode('latin-1')}"
+        self.server.changed("http", f"{line}: {self.status}, {self.length} bytes")
 
     def _begin(self, resource: Resource, path: str, head_only: bool) -> None:
         self._send_head(200, resource.size, resource.content_type)

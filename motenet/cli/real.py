@@ -1,0 +1,224 @@
+"""Commands that join an emulated machine to the real host, over a TAP device."""
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from motenet.apps.http import Folder, HttpClient, HttpServer
+from motenet.apps.http.client import split
+from motenet.bridge.realtime import RealTime
+from motenet.bridge.tap import BridgeError, Tap
+from motenet.core import units
+from motenet.core.clock import FOREVER
+from motenet.core.errors import ConfigurationError
+from motenet.core.trace import Changed, Dropped, Event
+from motenet.core.units import SECOND
+from motenet.sim.host import Host
+from motenet.sim.world import World
+
+TapName = Annotated[str, typer.Option("--tap", help="The TAP device; it is made if it does not exist (as root).")]
+Address = Annotated[str, typer.Option(help="The emulated machine's address, such as 10.0.0.2/24.")]
+Gateway = Annotated[str | None, typer.Option(help="The emulated machine's default router.")]
+Nic = Annotated[str, typer.Option(help="The emulated machine's card.")]
+Setup = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Also give the host's side of the TAP this address (as root).")
+]
+Pcap = Annotated[Path | None, typer.Option(help="Write all frames to this pcapng file.")]
+
+LINK_UP_WITHIN = 10 * SECOND
+"""Auto-negotiation takes up to some seconds (IEEE 802.3, 28.3.2 and 40.5)."""
+
+serve = typer.Typer(help="Run an emulated machine that serves something to the real host.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the application these commands."""
+    app.add_typer(serve, name="serve")
+    app.command()(get)
+
+
+@dataclass(slots=True)
+class Bench:
+    """An emulated machine on a TAP, and what moves it."""
+
+    world: World
+    host: Host
+    tap: Tap
+    pump: RealTime
+
+
+@contextmanager
+def machine(
+    tap_name: str, nic: str, address: str, gateway: str | None, setup: str | None, pcap: Path | None
+) -> Iterator[Bench]:
+    """An emulated machine whose cable ends in a TAP. Its random numbers are not those of the run before."""
+    commands = host_commands(tap_name, setup or str(neighbor_of(address)))
+    world = World(seed=secrets.randbits(64))
+    host = world.host("machine", nic=nic, address=address, gateway=gateway)
+    with Tap(tap_name) as tap:
+        if setup is not None:
+            for command in commands:
+                _run(command)
+        elif not tap.is_up():
+            _say("On this machine, as root:\n  " + "\n  ".join(" ".join(command) for command in commands))
+        pump = RealTime(world.clock)
+        pump.connect(host.port, tap)
+        if pcap is not None:
+            world.capture(pcap, at=host)
+        try:
+            yield Bench(world, host, tap, pump)
+        finally:
+            world.flush()
+
+
+def interface_address(text: str) -> IPv4Interface:
+    """An address with its network's length, checked."""
+    try:
+        found = IPv4Interface(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is no address with its network; write it like '10.0.0.2/24'") from error
+    if "/" not in text:
+        raise ConfigurationError(f"{text!r} lacks its network's length; write it like '{text}/24'")
+    return found
+
+
+def neighbor_of(address: str) -> IPv4Interface:
+    """Another address in the same network, for the host's side."""
+    own = interface_address(address)
+    for candidate in own.network.hosts():
+        if candidate != own.ip:
+            return IPv4Interface(f"{candidate}/{own.network.prefixlen}")
+    raise ConfigurationError(f"the network of {address} has no room for the host's side; take a shorter prefix")
+
+
+def host_commands(tap: str, address: str) -> list[list[str]]:
+    """What gives the host's side of a TAP an address, and brings it up."""
+    return [
+        ["ip", "address", "replace", str(interface_address(address)), "dev", tap],
+        ["ip", "link", "set", tap, "up"],
+    ]
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise BridgeError(f"{command[0]} cannot be run ({error.strerror}): apt-get install iproute2") from error
+    if done.returncode:
+        raise BridgeError(f"`{' '.join(command)}` says: {done.stderr.strip()}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@serve.callback()
+def _group() -> None:
+    """Keeps `http` a command of its own."""
+
+
+@serve.command("http")
+def serve_http(
+    directory: Annotated[Path, typer.Argument(help="The files to serve.")],
+    tap: TapName,
+    address: Address,
+    gateway: Gateway = None,
+    nic: Nic = "e1000",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 80,
+    setup: Setup = None,
+    pcap: Pcap = None,
+    duration: Annotated[str | None, typer.Option(help='Stop after so long ("10min"); else Ctrl-C does.')] = None,
+) -> None:
+    """Serve a directory by HTTP, from an emulated machine to the real host."""
+    site = Folder(directory)
+    limit = FOREVER if duration is None else units.duration(duration)
+    with machine(tap, nic, address, gateway, setup, pcap) as bench:
+        server = HttpServer(bench.host.stack, site, port)
+        bench.host.applications.append(server)
+        bench.world.watch(_log, server)
+        url = f"http://{interface_address(address).ip}{'' if port == 80 else f':{port}'}/"
+        _say(f"An emulated {nic} on {bench.tap.name} serves {directory} at {url}. Ctrl-C ends it.")
+        try:
+            bench.pump.run(timeout=limit)
+        except KeyboardInterrupt:
+            pass  # that is how it is meant to end
+        finally:
+            _say(f"{server.requests} requests, {server.bytes} bytes")
+
+
+def _log(event: Event) -> None:
+    if isinstance(event, Changed | Dropped):
+        _say(f"{event.time / SECOND:10.3f} s  {event.detail}")
+
+
+def get(
+    url: Annotated[str, typer.Argument(help="Such as http://10.0.0.1:8000/file.")],
+    tap: TapName,
+    address: Address,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the file; - is standard output.")],
+    gateway: Gateway = None,
+    nic: Nic = "e1000",
+    setup: Setup = None,
+    pcap: Pcap = None,
+    timeout: Annotated[str, typer.Option(help="Give up after so long.")] = "1h",
+) -> None:
+    """Fetch a file by HTTP, from the real host to an emulated machine."""
+    limit = units.duration(timeout)
+    split(url)
+    with machine(tap, nic, address, gateway, setup, pcap) as bench, _sink(output) as file:
+        stack = bench.host.stack
+        if not bench.pump.run(lambda: bench.tap.is_up(), limit) or not bench.pump.run(
+            lambda: stack.is_link_up, LINK_UP_WITHIN
+        ):
+            raise BridgeError(f"{bench.tap.name} does not come up: run the commands above")
+        client = HttpClient(stack)
+        bench.host.applications.append(client)
+        with _progress() as progress:
+            task = progress.add_task(url, total=None)
+            response = client.get(
+                url, sink=file.write, progress=lambda done, total: progress.update(task, completed=done, total=total)
+            )
+            if not bench.pump.run(lambda: response.done, limit):
+                response.cancel()
+        response.result()
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+@contextmanager
+def _sink(output: Path) -> Iterator[BinaryIO]:
+    """The file to write to: it gets its name only when it is whole."""
+    if str(output) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = output.with_name(output.name + ".part")
+    try:
+        file = part.open("wb")
+    except OSError as error:
+        raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from error
+    try:
+        with file:
+            yield file
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
