@@ -36,7 +36,7 @@ class Clock(Protocol):
         """Call `callback(argument)` in an event of its own, now."""
 
     def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
-        """Run the world until `ready()` or `deadline`; says whether it is ready. Inside an event: BlockingInsideWorld."""
+        """Run the world until `ready()` or `deadline`; says whether it is ready. BlockingInsideWorld in an event."""
 
 
 class Timers(Protocol):
@@ -276,7 +276,7 @@ class Received:
     checksum_ok: bool = False
     """The card has verified the IPv4 header's and the transport's checksums."""
     more: list[memoryview] = field(default_factory=list)
-    """Payloads of the segments that follow in the same TCP flow without a gap (GRO); `frame` has the first's headers."""
+    """Payloads of the segments that follow in the flow without a gap (GRO); `frame` has the first's headers."""
     vlan: int | None = None
     """The 802.1Q tag's 16 bits, when the card has stripped it."""
 
