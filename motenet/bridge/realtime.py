@@ -111,26 +111,31 @@ class RealTime:
         deadline = min(FOREVER, clock.now + timeout)
         while True:
             due = clock.next_time()
+            if due is None or due > deadline:
+                due = deadline
             now = time.monotonic_ns() - begin
-            readable = self._wait(min(deadline if due is None else due, deadline, now + LONGEST_SLEEP) - now)
+            readable = self._wait(due - now)
             now = time.monotonic_ns() - begin
             # What the files bring comes ahead of timers that are overdue, lest a slow process retransmits in vain.
-            when = now if due is None or due > now else max(due - 1, clock.now)
+            when = now if due > now else max(due - 1, clock.now)
             for file, _ in readable:
                 reader = readers.get(file)
                 if reader is not None:
                     reader(when)
-            clock.run(min(deadline, max(when, min(now, clock.now + STRIDE))))
+            target = now
+            if when < now and now - clock.now > STRIDE:
+                target = max(when, clock.now + STRIDE)
+                begin += max(now - target - LAG, 0)
+            clock.run(target if target < deadline else deadline)
             if ready is not None and ready():
                 return True
-            if clock.now >= deadline:
+            if target >= deadline:
                 return False
-            if now - clock.now > LAG:
-                begin += now - clock.now - LAG
 
     def _wait(self, nanoseconds: int) -> list[tuple[int, int]]:
         """The files that are readable, at the latest after this time (poll knows whole milliseconds only)."""
-        if SPIN < nanoseconds < MS:
+        if nanoseconds >= MS:
+            return self._poll.poll(nanoseconds // MS if nanoseconds < LONGEST_SLEEP else LONGEST_SLEEP // MS)
+        if nanoseconds > SPIN:
             select.select(self._readers, (), (), nanoseconds / SECOND)
-            nanoseconds = 0
-        return self._poll.poll(max(nanoseconds, 0) // MS)
+        return self._poll.poll(0)

@@ -79,7 +79,7 @@ class Server(Watched):
             self._refused.append(connection)
             self._pump.watch(connection.fileno(), lambda _: self._refuse(connection))
             return
-        self.session = Session(Channel(connection), self.slot, self._broken)
+        self.session = Session(Channel(connection), self.slot, self._resume)
         self.clients += 1
         self._retries = 0
         self.changed("client", "connected")
@@ -88,11 +88,11 @@ class Server(Watched):
     def _refuse(self, connection: socket.socket) -> None:
         """Answer a further client's first message: EBUSY."""
         try:
-            data, ancillary, _, _ = connection.recvmsg(protocol.HEADER.size, ANCILLARY)
+            data, ancillary, _, _ = connection.recvmsg(protocol.MAX_MESSAGE, ANCILLARY)
             for _, _, files in ancillary:
                 close_files(list(memoryview(files).cast("i")))
-            if len(data) == protocol.HEADER.size:
-                ident, command, *_ = protocol.HEADER.unpack(data)
+            if len(data) >= protocol.HEADER.size:
+                ident, command, *_ = protocol.HEADER.unpack_from(data)
                 connection.send(protocol.error_reply(ident, command, errno.EBUSY))
         except OSError:
             pass  # it has gone already
@@ -128,7 +128,7 @@ class Server(Watched):
             self._pump.unwatch(session.channel.socket.fileno())  # it shall take its answers before it asks on
             self._world.after(RETRY, self._flush, self.clients)
 
-    def _broken(self) -> None:
+    def _resume(self) -> None:
         self._world.at(self._world.now, self._serve)
 
     def _flush(self, client: int) -> None:

@@ -17,6 +17,7 @@ from motenet.bridge.vfio_user.protocol import (
     ANSWERS,
     CONFIG_REGION,
     DMA_ACCESS,
+    ERROR,
     HEADER,
     MAX_FDS,
     MAX_MESSAGE,
@@ -51,17 +52,17 @@ class Session:
     Register accesses of one, two and four bytes take a straight way; all else goes through `_handlers`.
     """
 
-    def __init__(self, channel: Channel, slot: GuestSlot, broken: Callable[[], None]) -> None:
+    def __init__(self, channel: Channel, slot: GuestSlot, resume: Callable[[], None]) -> None:
         self.channel = channel
-        self.broken = broken
-        """Called when the client is given up outside `serve`."""
+        self.resume = resume
+        """Called when `serve` is to be called, though nothing new may come."""
         self.slot = slot
         self.negotiated = False
         self.failure = ""
         """Why the conversation had to be ended, if it had."""
         self._next_id = 0
         self._answers: dict[int, bytes | None] = {}
-        """Our own requests under way: id -> payload of the answer, once it is there."""
+        """Our own requests under way: id -> payload of the answer, once it is there; empty: refused."""
         self._readers: dict[int, Reader] = {}
         self._writers: dict[int, Writer] = {}
         for bar, window in slot.windows.items():
@@ -89,12 +90,11 @@ class Session:
 
     def serve(self) -> None:
         """Take what has come and carry it out. Afterwards `channel.open` says whether the client is still there."""
-        channel = self.channel
-        if channel.receive():
-            self._carry_out()
+        self.channel.receive()
+        self._carry_out()
 
     def _carry_out(self) -> None:
-        """All whole messages in the buffer. A request that waits for its client's answer comes back in here."""
+        """All whole messages in the buffer, up to an answer to a request of ours: that wants to go on first."""
         channel, readers, writers = self.channel, self._readers, self._writers
         while channel.open and channel.end - channel.start >= _HEADER:
             start, buffer = channel.start, channel.buffer
@@ -125,14 +125,17 @@ class Session:
                         channel.send(reply)
                     continue
             files = channel.files(start)
+            if flags & TYPE_MASK == REPLY and ident in self._answers:
+                close_files(files)
+                self._answers[ident] = b"" if flags & ERROR else bytes(buffer[start + _HEADER : start + size])
+                return
             self._take(ident, command, flags, bytes(buffer[start + _HEADER : start + size]), files)
 
     def _take(self, ident: int, command: int, flags: int, payload: bytes, files: list[int]) -> None:
         """A message that does not take the straight way."""
         try:
             if flags & TYPE_MASK == REPLY:
-                self._answered(ident, command, flags, payload)
-                return
+                raise Refused(EINVAL, "an answer to nothing")
             if len(files) > MAX_FDS:
                 raise Refused(EINVAL, f"{len(files)} descriptors with one message")
             reply = self._dispatch(command, payload, files)
@@ -310,17 +313,13 @@ class Session:
             if left <= 0 or not any(select.select((channel.socket,), writers, (), left / SECOND)):
                 self.failure = f"no answer to {protocol.COMMAND_NAMES[command]}"
                 channel.open = False
-                self.broken()
+                self.resume()
                 break
             channel.flush()
             self.serve()
-        answer = self._answers.pop(ident)
-        return answer[1:] if answer is not None and answer[0] else None
-
-    def _answered(self, ident: int, command: int, flags: int, payload: bytes) -> None:
-        if ident not in self._answers:
-            raise Refused(EINVAL, "an answer to nothing")
-        self._answers[ident] = (b"\0" if flags & protocol.ERROR else b"\1") + payload
+        if channel.end > channel.start:
+            self.resume()  # there may be messages behind the answer
+        return self._answers.pop(ident) or None
 
 
 def _parse(layout: construct.Struct, payload: bytes, least: int = 0) -> Any:
