@@ -30,6 +30,7 @@ _KIND = _DEXT | _DTYP.mask
 _TCP, _IP, _PAYLEN = (sheet.TDESC_CONTEXT_COMMAND[name] for name in ("TCP", "IP", "PAYLEN"))
 _IXSM, _TXSM = sheet.TDESC_POPTS["IXSM"], sheet.TDESC_POPTS["TXSM"]
 _DD = sheet.TDESC_STATUS["DD"]
+_COMMAND_AT, _STATUS_AT, _REPORT = sheet.TDESC_CMD.offset, sheet.TDESC_STATUS.offset, sheet.TDESC_CMD["RS"]
 
 CACHE = 64
 """Descriptors that are fetched at once (8254x 3.4)."""
@@ -92,12 +93,12 @@ class TransmitUnit(Component):
     def reset(self) -> None:
         """Forget the packet in hand; contexts too."""
         self.halt()
+        self._finish_packet()
         self.normal = self.segmenting = _NO_CONTEXT
 
     def halt(self) -> None:
-        """The transmitter is disabled, or the bus lost: what is under way ends."""
+        """The transmitter is disabled, or the bus lost. What has been read stays in the card (8254x 13.4.33)."""
         self.generation += 1
-        self._finish_packet()
 
     def kick(self) -> None:
         """Go on in an event of its own, if there is work and nothing is in the way."""
@@ -131,24 +132,22 @@ class TransmitUnit(Component):
         base = values[_TDBAH] << 32 | values[_TDBAL]
         generation, work, causes = self.generation, WORK, 0
         while head != tail and work > 0:
-            batch = min((tail if tail > head else count) - head, CACHE)
+            first, batch = head, min((tail if tail > head else count) - head, CACHE)
             raw = self._fetch(base + head * 16, batch * 16, "TDESC")
             if self.generation != generation:
                 return
-            for index in range(batch):
-                work -= self._process(raw, index * 16)
+            for at in range(0, batch * 16, 16):
+                work -= self._process(raw, at)
                 if self.generation != generation:
                     return
                 head += 1
-                if raw[index * 16 + 11] & 0x08:  # RS
-                    self._store_status(base + head * 16 - 4, raw[index * 16 + 12] | _DD)
+                values[_TDH] = head if head < count else 0
+                if raw[at + _COMMAND_AT] & _REPORT:
+                    self._store_status(base + first * 16 + at + _STATUS_AT, raw[at + _STATUS_AT] | _DD)
                     if self.generation != generation:
                         return
                     causes |= _TXDW
-            if head == count:
-                head = 0
-            values[_TDH] = head
-            tail = values[_TDT]
+            head, tail = values[_TDH], values[_TDT]
             if tail >= count:
                 break
         if head == tail:
@@ -183,9 +182,10 @@ class TransmitUnit(Component):
                 length = 0
             else:
                 generation = self.generation
-                self.pieces.append(self._fetch(address, length, ""))
+                piece = self._fetch(address, length, "")
                 if self.generation != generation:
                     return length
+                self.pieces.append(piece)
                 self.gathered += length
         if command & _EOP:
             self._packet_complete(command, special)

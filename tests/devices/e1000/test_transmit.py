@@ -250,6 +250,33 @@ def test_command_bus_master_off_stops_and_on_resumes(bench):
     assert len(bench.sent) == 1
 
 
+@pytest.mark.parametrize("access", range(1, 9))
+@pytest.mark.parametrize("stop", ["disable", "bus"])
+def test_13_4_33_work_interrupted_between_any_two_dmas_is_taken_up_where_it_was(bench, access, stop):
+    """What has been read stays in the card: no frame is lost, none sent twice."""
+    bench.transmitter()
+    for number in range(3):
+        bench.legacy(bytes([number]) * 40, "IFCS RS", at=0x10000 + 0x200 * number)
+        bench.legacy(bytes([number]) * 20, at=0x10100 + 0x200 * number)
+    countdown = [access]
+
+    def interrupt():
+        countdown[0] -= 1
+        if countdown[0] == 0 and stop == "disable":
+            bench.write(sheet.TCTL, 0)
+        elif countdown[0] == 0:
+            bench.card.bus_master_changed(False)
+
+    bench.slot.dma.on_access = interrupt
+    bench.ring()
+    assert len(bench.sent) < 3
+    bench.write(sheet.TCTL, sheet.TCTL["EN"])
+    bench.card.bus_master_changed(True)
+    bench.run()
+    assert bench.sent == [bytes([number]) * 60 for number in range(3)]
+    assert all(bench.transmit_status(index) for index in range(6))
+
+
 def test_a_doorbell_does_no_dma_of_its_own(bench):
     bench.transmitter()
     bench.legacy(bytes(60))
