@@ -52,6 +52,8 @@ class Ingress(Watched):
         self._received = received
         self.frames += 1
         self.bytes += len(received.frame)
+        if received.more:
+            self.bytes += sum(map(len, received.more))
         try:
             self._ethernet(ethernet.parse(received.frame), received.vlan)
         except Malformed as malformed:

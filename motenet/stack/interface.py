@@ -21,7 +21,7 @@ from motenet.stack.reassembly import Reassembly
 from motenet.stack.sockets.set import AnySocket, SocketSet
 from motenet.stack.sockets.tcp.listener import TcpListener
 from motenet.stack.sockets.tcp.socket import TcpSocket
-from motenet.stack.wire import ipv4, tcp
+from motenet.stack.wire import ethernet, ipv4, tcp
 
 FRAME_BUDGET = 256
 """Frames taken in one poll; if more wait, `poll_at` says that the next poll is due at once."""
@@ -65,7 +65,7 @@ class Interface(Watched):
         """Take the device's Ethernet address and what it can do."""
         self.egress.mac = self.ingress.mac = mac
         self.egress.adopt(capabilities)
-        largest = min(capabilities.max_segmented, ipv4.MAXIMUM_LENGTH) - _LARGEST_HEADERS - 14
+        largest = min(capabilities.max_segmented - ethernet.HEADER_LENGTH, ipv4.MAXIMUM_LENGTH) - _LARGEST_HEADERS
         self.sockets.limit(capabilities.mtu - _HEADERS, max(largest, 0))
 
     def source_for(self, destination: bytes) -> bytes:
