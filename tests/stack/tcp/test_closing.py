@@ -331,6 +331,14 @@ def test_must_26_no_keep_alive_while_data_is_outstanding(tcp: SimpleNamespace) -
     assert talk.wait_for("<SEQ=101><ACK=301><CTL=ACK><DATA=abc>") == SECOND
 
 
+def test_a_deadline_that_the_application_sets_is_told_to_the_set(tcp: SimpleNamespace) -> None:
+    talk = tcp.established()
+    told: list[int | None] = []
+    talk.tcp.ready = lambda: told.append(talk.tcp.poll_at(0))
+    talk.tcp.keep_alive = SECOND
+    assert told == [SECOND]
+
+
 def test_a_keep_alive_probe_is_answered(tcp: SimpleNamespace) -> None:
     talk = tcp.established()
     assert talk.send("<SEQ=300><ACK=101><CTL=ACK>") == "<SEQ=101><ACK=301><CTL=ACK>"

@@ -132,14 +132,17 @@ def test_must_21_r2_can_be_infinite(tcp: SimpleNamespace) -> None:
     assert talk.tcp.state == "ESTABLISHED"
 
 
-def test_shld_9_the_application_hears_of_trouble_at_r1(tcp: SimpleNamespace) -> None:
+def test_must_20_and_shld_9_ip_and_the_application_hear_of_trouble_at_r1(tcp: SimpleNamespace) -> None:
     talk = tcp.established()
     events: list[str] = []
+    suspects: list[bytes] = []
     talk.tcp.watch = lambda event: events.append(event.what)
+    talk.tcp.suspect = suspects.append
     talk.tcp.send(b"abc")
     talk.take()
     for retransmission in range(4):
-        assert ("tcp-trouble" in events) == (retransmission >= 3)
+        assert events == ["tcp-trouble"] * (retransmission >= 3)
+        assert suspects == [tcp.B[0]] * (retransmission >= 3)
         talk.wait_for("<SEQ=101><ACK=301><CTL=ACK><DATA=abc>")
 
 

@@ -238,7 +238,7 @@ def _process_text(socket: "Connection", segment: Segment, seq: int) -> None:
         deadline = receiver.ack_at
         before = receiver.nxt
         if not receiver.accept(socket.now, seq, segment.payload, length):
-            socket.drop("tcp-outside-window")
+            socket.drop("tcp-not-taken")
         if receiver.ack_now or receiver.owed:
             socket.stir()
         elif receiver.ack_at != deadline:

@@ -53,7 +53,7 @@ class Connection(Socket):
     STATE: ClassVar[tuple[str, ...]] = (
         *Socket.STATE, "state", "local", "remote", "listener", "orphan", "failure", "soft_failure", "reset_due", "work",
         "mss_limit", "peer_mss", "max_segmented", "scaling", "timestamps", "stamped", "stamp_base",
-        "hop_limit", "traffic_class", "keep_alive", "probes", "heard_at", "user_timeout", "time_wait", "close_at",
+        "hop_limit", "traffic_class", "_keep_alive", "probes", "heard_at", "_user_timeout", "time_wait", "close_at",
         "challenge_at", "challenges", "segments_in", "segments_out",
     )  # fmt: skip
 
@@ -72,6 +72,8 @@ class Connection(Socket):
         """Wiring, set by the set: the socket of a path."""
         self.reroute: Process = _refuse
         """Wiring, set by the set: who takes a SYN that this connection, in TIME-WAIT, has given way to."""
+        self.suspect: Callable[[bytes], None] | None = None
+        """Wiring: tells the IP layer that the way to this address may be dead (MUST-20 b)."""
         self.now = 0
         self.sender = Sender(send_capacity)
         self.receiver = Receiver(receive_capacity)
@@ -101,13 +103,11 @@ class Connection(Socket):
         self.hop_limit = 64
         self.traffic_class = 0
         """IPv4's TOS or IPv6's traffic class (MUST-48)."""
-        self.keep_alive: int | None = None
-        """After how long a silence to ask whether the peer is still there, in ns (timers.KEEP_ALIVE); None: never."""
+        self._keep_alive: int | None = None
         self.probes = 0
         """Keep-alive probes that are not answered yet."""
         self.heard_at = 0
-        self.user_timeout: int | None = USER_TIMEOUT
-        """R2: how long to wait for an answer, in ns; None: for ever (MUST-21)."""
+        self._user_timeout: int | None = USER_TIMEOUT
         self.time_wait = TIME_WAIT
         """2 MSL, in ns."""
         self.close_at = FOREVER
@@ -115,6 +115,28 @@ class Connection(Socket):
         self.challenges = 0
         self.segments_in = 0
         self.segments_out = 0
+
+    # --- settings with a deadline ---
+
+    @property
+    def keep_alive(self) -> int | None:
+        """After how long a silence to ask whether the peer is still there, in ns (timers.KEEP_ALIVE); None: never."""
+        return self._keep_alive
+
+    @keep_alive.setter
+    def keep_alive(self, interval: int | None) -> None:
+        self._keep_alive = interval
+        self.ready()
+
+    @property
+    def user_timeout(self) -> int | None:
+        """R2: how long to wait for an answer, in ns; None: for ever (MUST-21)."""
+        return self._user_timeout
+
+    @user_timeout.setter
+    def user_timeout(self, timeout: int | None) -> None:
+        self._user_timeout = timeout
+        self.ready()
 
     # --- for the interface ---
 
@@ -247,6 +269,8 @@ class Connection(Socket):
     def trouble(self) -> None:
         """R1 retransmissions (MUST-20, SHLD-9)."""
         self.changed("tcp-trouble", f"{self.sender.rtt.backoffs} retransmissions")
+        if self.suspect is not None:
+            self.suspect(self.remote[0])
         self.wake()
 
     def stir(self) -> None:

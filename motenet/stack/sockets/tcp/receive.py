@@ -18,8 +18,8 @@ class Receiver(Component):
     """RCV.NXT and what belongs to it. All sequence numbers are unwrapped ones."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        "isn", "nxt", "edge", "scale", "acked", "ack_now", "ack_at", "owed", "delay", "mss", "mss_limit", "fin", "urgent",
-        "recent_stamp", "stamped_at", "sack", "duplicates",
+        "isn", "nxt", "edge", "scale", "acked", "ack_now", "ack_at", "owed", "delay", "mss", "mss_limit", "fin",
+        "urgent", "recent_stamp", "stamped_at", "sack", "duplicates",
     )  # fmt: skip
 
     def __init__(self, capacity: int) -> None:

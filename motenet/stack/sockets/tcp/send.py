@@ -17,8 +17,8 @@ class Sender(Component):
 
     STATE: ClassVar[tuple[str, ...]] = (
         "isn", "una", "nxt", "max", "wnd", "wl1", "wl2", "max_wnd", "scale", "mss", "fin", "urgent", "nagle", "small",
-        "control", "duplicates", "recover", "recovering", "partials", "resend", "timed", "timed_at", "peak", "sent_at", "resent_at",
-        "rto_at", "probe_at", "probes", "force", "waiting_since", "lost_syn",
+        "control", "duplicates", "recover", "recovering", "partials", "resend", "timed", "timed_at",
+        "peak", "sent_at", "resent_at", "rto_at", "probe_at", "probes", "force", "waiting_since", "lost_syn",
         "retransmissions", "timeouts", "fast_retransmits",
     )  # fmt: skip
 
