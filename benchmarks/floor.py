@@ -87,9 +87,9 @@ class Plumbing:
         self.registers[register] = value
         self.at(self.now, self.transmit, None)
 
-    def transmit(self, _: None) -> None:
+    def transmit(self, _argument: None) -> None:
         while self.tdh != self.registers[TDT]:
-            address, low, high, _command, _status, _css, _special = DESCRIPTOR.unpack_from(self.tx, 16 * self.tdh)
+            address, low, high, *_ = DESCRIPTOR.unpack_from(self.tx, 16 * self.tdh)
             frame = bytes(self.tx[address : address + (low | high << 16)])
             if self.offload:
                 for segment in cut(frame):
@@ -115,7 +115,7 @@ class Plumbing:
 
     # --- the receiver's driver
 
-    def interrupt(self, _: None) -> None:
+    def interrupt(self, _argument: None) -> None:
         self.interrupt_pending = False
         cause, self.registers[ICR] = self.registers[ICR], 0
         if not cause:
