@@ -137,9 +137,9 @@ class E1000(Watched):
     def reset(self) -> None:
         """Power-on and RST#: everything, the PHY too. The EEPROM has been read before anybody can look."""
         self.ioaddr = 0
-        self.bank.reset()
         self.link.phy.carrier = self._port.carrier
         self.link.phy.reset()
+        self.bank.reset()
         self._reset_units(at_once=True)
         self.changed("reset", "RST#")
 

@@ -136,6 +136,16 @@ def test_13_4_6_ee_rst_loads_the_address_again(bench):
     assert not bench.read(sheet.CTRL_EXT) & sheet.CTRL_EXT["EE_RST"]
 
 
+def test_14_7_the_bus_reset_takes_the_phy_along_and_leaves_no_cause(new_bench):
+    bench = new_bench("datasheet")
+    bench.mdio(4, 0x0021)
+    bench.card.reset()
+    assert bench.read(sheet.ICR) == 0
+    assert not bench.read(sheet.STATUS) & sheet.STATUS["LU"]
+    assert bench.read(sheet.RAL) == 0x12005452
+    assert bench.mdio(4) & 0xFFFF == 0x0DE1
+
+
 def test_14_7_rst_in_mid_transmission_stops_the_engine(bench):
     """Nothing of the old ring is touched after it, though its event was scheduled."""
     bench.transmitter()
