@@ -32,8 +32,7 @@ _DD, _EOP, _VP, _PIF = (sheet.RDESC_STATUS[name] for name in ("DD", "EOP", "VP",
 _CE = sheet.RDESC_ERRORS["CE"]
 _FPD = sheet.RDTR["FPD"]
 
-_RESULT = Struct("<HH")  # length, packet checksum
-_STATUS_WORD = Struct("<I")  # status, errors, special
+_BACK = Struct("<Q")  # length, packet checksum, status, errors, special: written back at once (8254x 3.2.3)
 _RDESC = sheet.RDESC_CODEC
 
 BURST = 8
@@ -77,20 +76,18 @@ class ReceiveUnit(Component):
         self._clock = slot.clock
         self._fetch = slot.dma.reader(_RDESC, "RDESC")
         self._read, self._write = slot.dma.read, slot.dma.write
-        self._store_result = slot.dma.writer(_RESULT, "RDESC.LENGTH")
-        self._store_status = slot.dma.writer(_STATUS_WORD, "RDESC.STATUS")
+        self._store_back = slot.dma.writer(_BACK, "RDESC.STATUS")
 
     def reset(self) -> None:
         """Empty the packet buffer."""
         self.halt()
         self.buffered.clear()
-        self.held = 0
+        self.held = self.done = 0
         self._configure()
 
     def halt(self) -> None:
-        """The receiver is disabled, or the bus lost: what is under way ends."""
+        """The receiver is disabled, or the bus lost. What the packet buffer holds stays (8254x 13.4.22)."""
         self.generation += 1
-        self.done = 0
 
     def load(self, state: Plain) -> None:
         super().load(state)
@@ -212,17 +209,17 @@ class ReceiveUnit(Component):
         values[_TPR] += number
         values[_TOR] += number * size
         count_received(values, first, size, number)
-        write, store_result, store_status = self._write, self._store_result, self._store_status
-        length, last_status = size - 4, _DD | _EOP | VERIFIED
+        write, store_back = self._write, self._store_back
+        back = size - 4 | (_DD | _EOP | VERIFIED) << 32
         for frame, address, checksum in zip(frames, addresses, checksums, strict=True):
             descriptor = self._base + head * 16
             write(address, frame)
-            store_result(descriptor + 8, length, checksum)
             if self.generation != generation:
                 return True
-            store_status(descriptor + 12, last_status)
-            head = head + 1 if head + 1 < count else 0
-            values[_RDH] = head
+            values[_RDH] = head = head + 1 if head + 1 < count else 0
+            store_back(descriptor + 8, back | checksum << 16)
+            if self.generation != generation:
+                return True
         crossed = available - number <= self._threshold < available
         self._interrupts.cause(_RXT0 | _RXDMT0 if crossed else _RXT0)
         return True
@@ -242,9 +239,8 @@ class ReceiveUnit(Component):
     def _accept(self, frame: bytes, size: int, passed: int, tag: int, damaged: bool) -> None:
         """Into the packet buffer, and on to memory if nothing waits there."""
         values = self._values
-        empty = not self.buffered
-        available = values[_RDH] != values[_RDT]
-        if not available:
+        empty, head, tail = not self.buffered, values[_RDH], values[_RDT]
+        if head == tail:
             values[_RNBC] += 1
         if self.held + size > (values[_PBA] & _RXA) << 10:
             values[_MPC] += 1
@@ -256,8 +252,11 @@ class ReceiveUnit(Component):
         stored = self._prepare(frame, passed, tag, damaged)
         self.buffered.append(stored)
         self.held += len(stored[0])
-        if empty and available and not self.scheduled and self.ready():
-            self._run(None)
+        if empty and head != tail and not self.scheduled and self.ready():
+            if head < self._count and tail < self._count and len(stored[0]) <= self._buffer_size:
+                self._store(head)
+            else:
+                self._run(None)
 
     def _prepare(self, frame: bytes, passed: int, tag: int, damaged: bool) -> Stored:
         """The bytes and the status that memory will get."""
@@ -298,6 +297,30 @@ class ReceiveUnit(Component):
             self.scheduled = True
             self._clock.after(0, self._run)
 
+    def _store(self, head: int) -> None:
+        """The usual case: the packet buffer's only frame fits into the buffer of one descriptor."""
+        values, generation, descriptor = self._values, self.generation, self._base + head * 16
+        data, checksum, status = self.buffered[0]
+        length = len(data)
+        address = self._fetch(descriptor)[0]
+        if self.generation != generation:
+            return
+        if not address:
+            self._run(None)
+            return
+        self._write(address, data)
+        if self.generation != generation:
+            return
+        self.buffered.popleft()
+        self.held -= length
+        values[_RDH] = head = head + 1 if head + 1 < self._count else 0
+        self._store_back(descriptor + 8, length | checksum << 16 | status << 32)
+        if self.generation == generation:
+            causes = _RXT0 if length > values[_RSRPD] else _RXT0 | _SRPD
+            if (values[_RDT] - head) % self._count == self._threshold:
+                causes |= _RXDMT0
+            self._interrupts.cause(causes)
+
     def _run(self, _: object) -> None:
         """Empty the packet buffer into the ring: at most a ring's worth an event."""
         self.scheduled = False
@@ -311,12 +334,10 @@ class ReceiveUnit(Component):
         generation, causes, budget = self.generation, 0, count
         while self.buffered and head != tail and budget:
             budget -= 1
-            finished = self._fill(self._base + head * 16)
+            finished = self._fill(head)
             if self.generation != generation:
                 return
-            head = head + 1 if head + 1 < count else 0
-            values[_RDH] = head
-            tail = values[_RDT]
+            head, tail = values[_RDH], values[_RDT]
             if (tail - head) % count == self._threshold:
                 causes |= _RXDMT0
             if finished:
@@ -326,37 +347,33 @@ class ReceiveUnit(Component):
         if causes:
             self._interrupts.cause(causes)
 
-    def _fill(self, descriptor: int) -> int:
+    def _fill(self, head: int) -> int:
         """Use one descriptor for the oldest frame. Returns the frame's length when it is the last one, else 0."""
-        generation = self.generation
-        address, _, _, status, errors, special = self._fetch(descriptor)
+        values, generation, descriptor = self._values, self.generation, self._base + head * 16
+        following = head + 1 if head + 1 < self._count else 0
+        address, length, checksum, status, errors, special = self._fetch(descriptor)
         if self.generation != generation:
             return 0
         if not address:
             # 3.2.5: no data goes to a null address; DD is written back, all other bits unchanged
-            self._store_status(descriptor + 12, status | _DD | errors << 8 | special << 16)
+            values[_RDH] = following
+            unchanged = length | checksum << 16 | errors << 40 | special << 48
+            self._store_back(descriptor + 8, unchanged | (status | _DD) << 32)
             return 0
         data, checksum, last_status = self.buffered[0]
-        done, size = self.done, self._buffer_size
-        length = len(data)
-        if done or length > size:
-            piece = memoryview(data)[done : done + size]
-            self._write(address, piece)
-            taken = len(piece)
-        else:
-            self._write(address, data)
-            taken = length
+        done, whole = self.done, len(data)
+        piece = memoryview(data)[done : done + self._buffer_size]
+        self._write(address, piece)
         if self.generation != generation:
             return 0
-        self._store_result(descriptor + 8, taken, 0 if done else checksum)
-        if self.generation != generation:
-            return 0
-        if done + taken < length:
-            self._store_status(descriptor + 12, _DD)
-            self.done = done + taken
+        values[_RDH] = following
+        back = len(piece) | (0 if done else checksum) << 16
+        if done + len(piece) < whole:
+            self.done = done + len(piece)
+            self._store_back(descriptor + 8, back | _DD << 32)
             return 0
         self.done = 0
         self.buffered.popleft()
-        self.held -= length
-        self._store_status(descriptor + 12, last_status)
-        return length
+        self.held -= whole
+        self._store_back(descriptor + 8, back | last_status << 32)
+        return whole
