@@ -55,6 +55,7 @@ class Interface(Watched):
         self.more = False
         """The last poll has left frames in the device."""
         self.sockets.source_for = self.source_for
+        self.sockets.suspect = self._suspect
 
     def parts(self) -> Iterable[Component]:
         return (
@@ -76,6 +77,11 @@ class Interface(Watched):
                 f"no route leads to {format_address(destination)}: add an address of its network, or a gateway"
             )
         return way.source
+
+    def _suspect(self, destination: bytes) -> None:
+        way = self.addressing.way(destination)
+        if way is not None:
+            self.neighbors.suspect(way.hop, self.egress.now)
 
     # --- poll
 

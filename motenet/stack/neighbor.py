@@ -108,6 +108,16 @@ class NeighborCache(Watched):
             self.held_bytes -= sum(len(packet[-1]) for packet in resolution.packets)
         return resolution
 
+    def suspect(self, address: bytes, now: int) -> None:
+        """A transport hears nothing from there: one that leaves a unicast request unanswered is searched anew.
+
+        RFC 1122, 3.3.1.4 (negative advice) and 2.3.2.1 (3).
+        """
+        found = self.known.get(address)
+        if found is not None:
+            self.known[address] = (found[0], found[1], min(found[2], now + TRIES * SILENCE))
+            self._refresh[address] = None
+
     def knows(self, address: bytes) -> bool:
         """Whether an unasked packet about this address may update the table (RFC 826's Merge_flag)."""
         return address in self.known or address in self.unresolved

@@ -136,6 +136,18 @@ def test_an_entry_in_use_is_refreshed_by_unicast_before_it_expires(script: Any) 
     assert [frame.type for frame in script.sent()] == [0x0800]
 
 
+def test_rfc_1122_3_3_1_4_a_neighbor_that_tcp_hears_nothing_from_is_asked_for_again(script: Any) -> None:
+    """RFC 9293, MUST-20 b: at R1 IP is told; first a unicast request, then a search by broadcast."""
+    script.hear(arp())
+    socket = script.stack.sockets.tcp_connect("10.0.0.2", 80)
+    frames = script.pass_time(40 * SECOND)
+    requests = [frame.dst for frame in frames if frame.type == 0x0806]
+    assert requests[:2] == [PEER, BROADCAST]
+    assert socket.error is None
+    script.hear(arp(op=2, mac=OTHER, to=US))  # the host has got another card
+    assert next(frame.dst for frame in script.pass_time(60 * SECOND) if frame.type == 0x0800) == OTHER
+
+
 def test_an_entry_lives_sixty_seconds(script: Any) -> None:
     script.hear(arp())
     script.bench.now = 60 * SECOND - 1

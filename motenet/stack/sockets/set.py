@@ -60,6 +60,8 @@ class SocketSet(Watched):
         self.polling = False
         self.source_for: Callable[[bytes], bytes] = _no_route
         """Our address on the way to a destination; NetworkUnreachable if there is no way."""
+        self.suspect: Callable[[bytes], None] | None = None
+        """Hears of destinations that do not answer TCP (RFC 9293, MUST-20)."""
         self.mss_limit = 1460
         """The largest TCP segment's payload, in bytes, that fits into a packet."""
         self.max_segmented = 0
@@ -196,7 +198,7 @@ class SocketSet(Watched):
         socket.place(f"{self.path}/{handle}")
         if isinstance(socket, TcpSocket):
             socket.mss_limit, socket.max_segmented = self.mss_limit, self.max_segmented
-            socket.find, socket.reroute = self.find, self._reroute
+            socket.find, socket.reroute, socket.suspect = self.find, self._reroute, self.suspect
         elif isinstance(socket, TcpListener):
             socket.spawn, socket.adopt, socket.find = self._tcp_socket, self._adopt, self.find
         self._sockets[handle] = socket
