@@ -5,7 +5,7 @@ Everything comes from Debian's packages, fetched by apt into a folder of its own
 installed, and root is not needed. The mirror is the one in this machine's apt sources, or --mirror.
 
     tools/prepare_guests.py            prepare what is missing, in ~/.cache/motenet or $MOTENET_CACHE
-    tools/prepare_guests.py --json     say what there is, and where
+    tools/prepare_guests.py --json     say what there is, and where; the tests read the same from guests.json there
 """
 
 import argparse
@@ -411,6 +411,7 @@ def prepare(cache: Path, mirror: str | None, fresh: bool) -> None:
         prepare_qemu(cache, packages)
     prepare_guest(cache, packages)
     prepare_state(cache)
+    (cache / "guests.json").write_text(json.dumps(status(cache), indent=2))
     mark.write_text(recipe())
     shutil.rmtree(packages.folder)
     shutil.rmtree(cache / "guest")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from motenet.bridge.tap import BridgeError, Tap
+from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu, prepared_guest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,18 @@ def _qemu() -> Part:
 
 
 def _vfio_user() -> Part:
-    text = _output("qemu-system-x86_64", "-device", "vfio-user-pci,help")
-    if text is not None and "socket" in text:
-        return Part("vfio-user", True, "QEMU has vfio-user-pci")
-    remedy = "install QEMU 10.1 or newer, for instance from Debian's trixie-backports"
+    found = find_qemu()
+    if found is not None:
+        return Part("vfio-user", True, f"{found} has vfio-user-pci")
+    remedy = f"install QEMU 10.1 or newer (Debian's trixie-backports has it), or run {PREPARE} of motenet's repository"
     return Part("vfio-user", False, "no QEMU with the device vfio-user-pci", remedy)
+
+
+def _guest() -> Part:
+    found = prepared_guest()
+    if found is not None:
+        return Part("guest", True, f"a saved Linux guest in {found['cache']}")
+    return Part("guest", False, "no Linux guest is prepared", f"run {PREPARE} of motenet's repository")
 
 
 PARTS: dict[str, Callable[[], Part]] = {
@@ -75,6 +83,7 @@ PARTS: dict[str, Callable[[], Part]] = {
     "tshark": lambda: _command("tshark", "tshark", "tshark", "--version"),
     "qemu": _qemu,
     "vfio-user": _vfio_user,
+    "guest": _guest,
 }
 """How to look for each part."""
 

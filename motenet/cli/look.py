@@ -24,7 +24,8 @@ MEANING = {
     "curl": "the tests with a real Linux peer",
     "tshark": "captures checked by Wireshark",
     "qemu": "other people's drivers and devices",
-    "vfio-user": "guest kernels whose card is ours",
+    "vfio-user": "motenet serve e1000: guest kernels whose card is ours",
+    "guest": "the tests with Linux's drivers on our cards",
 }
 """What each part is good for."""
 

@@ -1,0 +1,393 @@
+"""Debian's unmodified e1000.ko on our 82540EM, in a guest behind vfio-user.
+
+Most tests let the card's own delays be zero ("instant"): the driver's are long enough. It looks for a link only every
+two seconds, so that a negotiation which is over at once saves that time.
+"""
+
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Ether
+
+from motenet.core.units import MS
+from motenet.devices import E1000
+
+pytestmark = pytest.mark.needs("guest", "vfio-user")
+
+MAC = "52:54:00:12:34:56"
+BOB = "10.0.0.2"
+MIB = 1 << 20
+Labs = Callable[..., Any]
+"""The fixture: `lab(card, **options of the emulated host)`; see conftest."""
+
+
+def card(timing: str = "instant") -> E1000:
+    return E1000(mac=MAC, timing=timing)
+
+
+@pytest.fixture
+def machine(lab: Labs) -> Iterator[Any]:
+    """A lab with a guest whose link is up, which must leave nothing that our side had to refuse."""
+    room = lab(card())
+    room.guest_os = room.linux()
+    yield room
+    assert room.guest.slot.drops == {}, "no message of QEMU's was refused"
+    assert room.guest.slot.memory.drops == {}, "no DMA went astray"
+    for window in room.guest.slot.windows.values():
+        assert window.drops == {}, "no access had a width or a place that a register lacks"
+
+
+def pings(linux: Any, count: int = 3, size: int = 56) -> None:
+    printed = linux.run(f"ping -c {count} -i 0.1 -s {size} {BOB}")
+    assert f"{count} packets transmitted, {count} packets received" in printed
+
+
+# --- life of a driver
+
+
+def test_it_probes_and_finds_link_and_peer_at_the_datasheets_pace(lab: Labs) -> None:
+    """EEPROM over EECD, PHY over MDIC, auto-negotiation of half a second, interrupts by INTx."""
+    room = lab(card("datasheet"))
+    linux = room.linux()
+    log = linux.run("dmesg")
+    assert f"eth0: (PCI:33MHz:32-bit) {MAC}" in log
+    assert "NIC Link is Up 1000 Mbps Full Duplex" in log
+    pings(linux)
+    assert int(linux.run("grep eth0 /proc/interrupts").split()[1]) > 2
+    assert not re.search(r"e1000.*(fail|error|hang|invalid)", log, re.I)
+
+
+def test_an_emulated_host_reaches_linux(machine: Any) -> None:
+    """ICMP echo from our stack; its requests go out as events, so that the real clock can answer."""
+    icmp = machine.bob.stack.sockets.icmp_bind()
+    icmp.send_echo(bytes((10, 0, 0, 1)), 1, b"from bob")
+    machine.wait(lambda: icmp.can_receive)
+    assert icmp.receive().data == b"from bob"
+
+
+def test_down_and_up_ten_times(machine: Any) -> None:
+    machine.guest_os.run("for i in 1 2 3 4 5 6 7 8 9 10; do ip link set eth0 down; ip link set eth0 up; done")
+    machine.guest_os.until("test $(cat /sys/class/net/eth0/carrier) = 1")
+    pings(machine.guest_os)
+
+
+def test_the_module_is_reloaded(machine: Any) -> None:
+    linux = machine.guest_os
+    linux.run("rmmod e1000; ! test -d /sys/class/net/eth0; insmod /modules/e1000.ko")
+    linux.until("test -d /sys/class/net/eth0")
+    machine.bring_up(linux)
+    pings(linux)
+
+
+def test_the_cable_is_pulled_and_put_back(machine: Any) -> None:
+    """The PHY loses its link, LSC interrupts, the driver sees it at once; and it comes back (8254x 13.4.17)."""
+    linux = machine.guest_os
+    machine.link.unplug()
+    linux.until("test $(cat /sys/class/net/eth0/carrier) = 0")
+    machine.link.replug()
+    linux.until("test $(cat /sys/class/net/eth0/carrier) = 1")
+    log = linux.run("dmesg | grep eth0")
+    assert log.index("Link is Down") < log.rindex("Link is Up")
+    pings(linux)
+
+
+def test_the_card_is_unplugged_and_another_client_comes(machine: Any) -> None:
+    """Hot unplug: QEMU hangs up, the card is reset; it can be plugged again."""
+    linux = machine.guest_os
+    linux.qmp("device_del", id="nic")
+    linux.until("! test -d /sys/class/net/eth0")
+    machine.wait(lambda: not machine.server.connected)
+    linux.plug(machine.socket)
+    linux.until("test -d /sys/class/net/eth0")
+    machine.bring_up(linux)
+    pings(linux)
+    assert machine.server.clients == 2
+
+
+# --- traffic
+
+
+def received_from_linux(room: Any, size: int) -> tuple[bytes, float]:
+    """What nc in the guest sends to bob's port 9000, and the seconds that it takes."""
+    listener = room.bob.stack.sockets.tcp_listen(9000, b"")
+    room.guest_os.start(f"nc {BOB} 9000 < /tmp/data")
+    room.wait(lambda: listener.can_accept)
+    connection = listener.accept()
+    got = bytearray()
+    begin = time.monotonic()
+
+    def take() -> bool:
+        while data := connection.recv(65536):
+            got.extend(data)
+        return len(got) >= size or not connection.may_recv
+
+    room.wait(take, 60)
+    duration = time.monotonic() - begin
+    connection.close()
+    connection.release()
+    room.guest_os.finish()
+    return bytes(got), duration
+
+
+def sent_to_linux(room: Any, data: bytes) -> tuple[str, float]:
+    """nc in the guest takes `data` from bob: its MD5, and the seconds until all is acknowledged."""
+    linux = room.guest_os
+    linux.run("(nc -l -p 9001 | md5sum > /tmp/sum) & sleep 0.2")
+    connection = room.bob.stack.sockets.tcp_connect("10.0.0.1", 9001)
+    view = memoryview(data)
+    done = 0
+    begin = time.monotonic()
+
+    def give() -> bool:
+        nonlocal done
+        while connection.can_send and done < len(view):
+            done += connection.send(view[done : done + 65536])
+        return connection.statistics["bytes_acknowledged"] >= len(view)
+
+    room.wait(give, 60)
+    duration = time.monotonic() - begin
+    connection.close()
+    linux.until("test -s /tmp/sum")
+    return linux.run("cat /tmp/sum").split()[0], duration
+
+
+@pytest.mark.parametrize("offloads", ["on", "off"])
+def test_sixteen_mebibytes_by_tcp_both_ways(machine: Any, offloads: str) -> None:
+    """Byte by byte; with TSO, transmit and receive checksums by the card, and with none of them."""
+    linux = machine.guest_os
+    linux.run("ethtool -K eth0 rx on")  # the driver probes with the card's receive checksums on and its feature off
+    linux.run(f"ethtool -K eth0 rx {offloads} tx {offloads} sg {offloads} tso {offloads} gso {offloads}")
+    linux.run(f"dd if=/dev/urandom of=/tmp/data bs=1M count=16 2>/dev/null; test $(stat -c %s /tmp/data) = {16 * MIB}")
+    got, forth = received_from_linux(machine, 16 * MIB)
+    assert hashlib.md5(got).hexdigest() == linux.run("md5sum < /tmp/data").split()[0]
+    data = random.Random(7).randbytes(16 * MIB)
+    digest, back = sent_to_linux(machine, data)
+    assert digest == hashlib.md5(data).hexdigest()
+    statistics = counters(linux)
+    assert bool(statistics["tx_tcp_seg_good"]) == (offloads == "on")
+    assert bool(statistics["rx_csum_offload_good"]) == (offloads == "on")
+    assert statistics["rx_csum_offload_errors"] == statistics["tx_tcp_seg_failed"] == 0
+    print(f"offloads {offloads}: {16 * MIB * 8 / forth / 1e6:.0f} Mbit/s out, {16 * MIB * 8 / back / 1e6:.0f} in")
+
+
+def test_what_it_offloads_is_right_on_the_wire(machine: Any) -> None:
+    """Scapy recomputes every checksum of what Linux leaves to the card (8254x 3.3.3, 3.5)."""
+    frames = machine.frames()
+    linux = machine.guest_os
+    linux.run("dd if=/dev/urandom of=/tmp/data bs=1k count=100 2>/dev/null")
+    received_from_linux(machine, 100 << 10)
+    linux.run(f"nslookup name.test {BOB}; true")  # bob has no DNS server, and says so
+    seen = {TCP: 0, UDP: 0}
+    for frame in frames:
+        packet = Ether(frame)
+        if packet.src != MAC or IP not in packet or len(frame) > 1514:
+            continue
+        again = Ether(frame)
+        again[IP].chksum = None
+        for layer in seen:
+            if layer in again:
+                again[layer].chksum = None
+                seen[layer] += 1
+        assert bytes(Ether(bytes(again))) == frame
+    assert seen[TCP] > 2
+    assert seen[UDP] > 0
+
+
+def test_jumbo_frames(lab: Labs) -> None:
+    """RCTL.LPE, and receive buffers that frames of 9 KiB span or fill (8254x 13.4.22)."""
+    room = lab(card(), driver_options={"mtu": 9000})
+    linux = room.linux()
+    linux.run("ip link set eth0 mtu 9000")
+    linux.until("test $(cat /sys/class/net/eth0/carrier) = 1")
+    frames = room.frames()
+    pings(linux, size=8900)
+    assert max(map(len, frames)) == 14 + 20 + 8 + 8900
+
+
+def test_udp_goes_out_at_twelve_thousand_frames_a_second(machine: Any) -> None:
+    """Linux's own packet generator, 1514 bytes each; every one of them reaches the emulated host."""
+    linux = machine.guest_os
+    machine.bob.stack.udp_socket(9)
+    before = machine.bob.driver.statistics["rx_frames"]
+    settings = ("count 20000", "pkt_size 1514", "delay 0", f"dst {BOB}", "dst_mac 52:54:00:00:00:01")
+    linux.run("echo add_device eth0 > /proc/net/pktgen/kpktgend_0")
+    linux.run("; ".join(f"echo {words} > /proc/net/pktgen/eth0" for words in settings))
+    best = 0
+    for _ in range(3):
+        linux.run("echo start > /proc/net/pktgen/pgctrl", 60)
+        best = max(best, int(re.search(r"(\d+)pps", linux.run("cat /proc/net/pktgen/eth0"))[1]))
+        if best >= 12_000:
+            break
+    assert machine.bob.driver.statistics["rx_frames"] - before >= 20_000
+    print(f"{best} frames/s")
+    assert best >= 12_000
+
+
+# --- ethtool
+
+
+def counters(linux: Any) -> dict[str, int]:
+    return {name: int(value) for name, value in re.findall(r"(\w+): (\d+)", linux.run("ethtool -S eth0"))}
+
+
+def test_the_drivers_self_test_passes(machine: Any) -> None:
+    """`ethtool -t eth0 offline`: registers, EEPROM, interrupts, loopback, link. (It sleeps for eight seconds.)"""
+    printed = machine.guest_os.run("ethtool -t eth0 offline", 60)
+    assert "The test result is PASS" in printed
+    assert re.findall(r"test +\(.*\)\s+(\d+)", printed) == ["0"] * 5
+    machine.guest_os.until("test $(cat /sys/class/net/eth0/carrier) = 1")
+    pings(machine.guest_os)
+
+
+def test_statistics_count_what_was_sent(machine: Any) -> None:
+    """The card's own counters, read by the driver (8254x 13.7): frames and bytes of ten pings."""
+    linux = machine.guest_os
+    pings(linux, 1)  # ARP is done
+    before = counters(linux)
+    pings(linux, 10, 200)
+    linux.until(f"test $(ethtool -S eth0 | sed -n 's/.*rx_packets: //p') -ge {before['rx_packets'] + 10}")
+    after = counters(linux)
+    assert after["rx_packets"] - before["rx_packets"] == 10
+    assert after["tx_packets"] - before["tx_packets"] >= 10
+    assert after["rx_bytes"] - before["rx_bytes"] == 10 * (14 + 20 + 8 + 200 + 4), "GORC counts the FCS (13.7.20)"
+    assert not any(value for name, value in after.items() if "error" in name or "dropped" in name or "fail" in name)
+
+
+def test_the_eeprom_is_read_whole(machine: Any) -> None:
+    """`ethtool -e`: the address in words 0 to 2, and a sum of 0xBABA over 64 words (8254x 5.6.35)."""
+    printed = machine.guest_os.run("ethtool -e eth0")
+    content = bytes.fromhex("".join(re.findall(r"0x[0-9a-f]{4}:\s+(.*)", printed)))
+    assert len(content) == 128
+    assert content[:6].hex(":") == MAC
+    assert sum(struct.unpack("<64H", content)) & 0xFFFF == 0xBABA
+
+
+def test_registers_are_dumped(machine: Any) -> None:
+    """`ethtool -d`: the driver's view of CTRL, STATUS, RCTL and the rings."""
+    printed = machine.guest_os.run("ethtool -d eth0")
+    assert re.search(r"Link up: +link config", printed)
+    assert re.search(r"Link speed: +1000Mb/s", printed)
+    assert re.search(r"RCTL.*\n\s+Receiver: +enabled", printed)
+    assert re.search(r"TCTL.*\n\s+Transmitter: +enabled", printed)
+
+
+# --- clients that go wrong
+
+
+def test_a_second_guest_is_refused_and_the_first_goes_on(machine: Any) -> None:
+    second = machine.boot()
+    with pytest.raises(AssertionError, match=r"[Bb]usy"):
+        second.plug(machine.socket)
+    pings(machine.guest_os)
+
+
+def test_a_guest_that_is_killed_in_the_middle_of_traffic_leaves_a_card_for_the_next(machine: Any) -> None:
+    linux = machine.guest_os
+    linux.start(f"ping -A -s 1400 {BOB} > /dev/null")
+    frames = machine.frames()
+    machine.wait(lambda: len(frames) > 100)
+    linux.kill()
+    machine.wait(lambda: not machine.server.connected)
+    assert machine.guest.slot.memory.regions == []
+    pings(machine.linux())
+    assert machine.server.clients == 2
+
+
+def test_a_guest_that_stands_still_does_not_hold_up_the_world(machine: Any) -> None:
+    """A stopped processor takes no frames; our host's timers run on."""
+    os.kill(machine.guest_os.process.pid, signal.SIGSTOP)
+    icmp = machine.bob.stack.sockets.icmp_bind()
+    for number in range(20):
+        icmp.send_echo(bytes((10, 0, 0, 1)), number, bytes(1000))
+    before = machine.world.now
+    begin = time.monotonic()
+    assert machine.pump.run(lambda: icmp.can_receive, 300 * MS) is False
+    assert time.monotonic() - begin < 5
+    assert machine.world.now == before + 300 * MS
+    os.kill(machine.guest_os.process.pid, signal.SIGCONT)
+    machine.wait(lambda: icmp.can_receive)
+
+
+# --- speed
+
+ECHO_AND_SERVER = """
+import os, socket, struct, sys, time
+from motenet.bridge.realtime import RealTime
+from motenet.bridge.vfio_user import Guest, Server
+from motenet.core.clock import Clock
+from motenet.devices import E1000
+
+folder = sys.argv[1]
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # between two processors a wake-up costs ten times as much
+
+def message(command, payload):
+    return struct.pack("<HHIII", 1, command, 16 + len(payload), 0, 0) + payload
+
+def child(serve):
+    if os.fork() == 0:
+        try:
+            serve()
+        finally:
+            os._exit(0)
+
+def echo():
+    connection, _ = listener.accept()
+    while connection.recvmsg(4096, 64)[0]:
+        connection.send(bytes(36))
+
+def serve():
+    clock = Clock()
+    pump = RealTime(clock)
+    server = Server(Guest(clock, "guest", E1000()).slot, folder + "/nic", pump)
+    pump.run(lambda: server.clients > 0 and not server.connected)
+
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(folder + "/echo")
+listener.listen(1)
+child(echo)
+child(serve)
+ends = {}
+for name in ("echo", "nic"):
+    while True:
+        ends[name] = socket.socket(socket.AF_UNIX)
+        try:
+            ends[name].connect(folder + "/" + name)
+            break
+        except OSError:
+            time.sleep(0.01)
+for request in (message(1, bytes(4)), message(10, struct.pack("<QIIH", 4, 7, 2, 7))):
+    ends["nic"].send(request)
+    ends["nic"].recv(4096)
+STATUS = message(9, struct.pack("<QII", 8, 0, 4))
+def trip(name, count=3000):
+    send, receive = ends[name].send, ends[name].recv
+    begin = time.perf_counter()
+    for _ in range(count):
+        send(STATUS)
+        receive(100)
+    return (time.perf_counter() - begin) / count * 1e6
+
+print([(trip("echo"), trip("nic")) for _ in range(7)])
+"""
+
+
+def test_a_register_round_trip_costs_at_most_two_echoes(tmp_path: Any) -> None:
+    """The server against a bare recvmsg and send in Python, both on one processor, taking turns."""
+    done = subprocess.run([sys.executable, "-c", ECHO_AND_SERVER, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pairs = json.loads(done.stdout.replace("(", "[").replace(")", "]"))
+    ratio = min(nic / echo for echo, nic in pairs)
+    print(f"echo {min(pairs)[0]:.1f} us, register {min(nic for _, nic in pairs):.1f} us, ratio {ratio:.2f}")
+    assert ratio <= 2
