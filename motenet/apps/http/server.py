@@ -13,6 +13,7 @@ from motenet.apps.http.site import Resource, Site
 from motenet.core.errors import MotenetError
 from motenet.core.state import Component, Plain
 from motenet.core.trace import Watched
+from motenet.core.units import SECOND
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
 
@@ -24,6 +25,8 @@ REASONS = {
     200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
     431: "Request Header Fields Too Large", 501: "Not Implemented", 505: "HTTP Version Not Supported",
 }  # fmt: skip
+PATIENCE = 10 * SECOND
+"""How long a new connection may take to ask for something before it has to make room for another."""
 _ZEROS = bytes(CHUNK)
 
 
@@ -31,7 +34,8 @@ class Connection(Component):
     """One client. A snapshot keeps what h11 has read of the current request, and how far the answer has gone."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        "socket_path", "fed", "status", "target", "length", "sent", "out", "closing", "over", "idle_since",
+        "socket_path", "fed", "status", "target", "length", "sent", "out", "closing", "over", "answered",
+        "idle_since",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer", number: int) -> None:
@@ -53,6 +57,8 @@ class Connection(Component):
         self.closing = False
         """All is said; what the peer still sends is thrown away until it closes too (RFC 9112, 9.6)."""
         self.over = False
+        self.answered = 0
+        """Requests that were answered on this connection."""
         self.idle_since = server.now
         self._h11 = h11.Connection(h11.SERVER, LARGEST_HEAD)
         self._resource: Resource | None = None
@@ -69,8 +75,10 @@ class Connection(Component):
 
     @property
     def idle(self) -> bool:
-        """Between two requests, or waiting for the peer to close."""
-        return self.closing or not (self.status or self.fed)
+        """Between two requests, waiting for the peer to close, or for too long without any request."""
+        if self.closing or self.answered:
+            return self.closing or not (self.status or self.fed)
+        return not self.status and self.server.now - self.idle_since >= PATIENCE
 
     # --- one step after the other
 
@@ -141,6 +149,7 @@ class Connection(Component):
             return
         self.fed = self._h11.trailing_data[0]
         self.status = 0
+        self.answered += 1
         self.idle_since = self.server.now
         self._h11.start_next_cycle()
 
@@ -256,8 +265,8 @@ class Connection(Component):
 class HttpServer(Watched):
     """Serves a site (site.Folder, site.Pages) at a port. Put it among a host's applications, and snapshots carry it.
 
-    `limit`: how many connections at a time; beyond that, the one that has been idle for longest makes room, and where
-    none is idle, new ones wait in the listener's backlog.
+    `limit`: how many connections at a time. When one more comes, the one that has been idle for longest makes room;
+    where none is idle, it waits in the listener's backlog until a connection ends or comes.
     """
 
     STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "requests", "bytes", "next_number", "posted")

@@ -106,7 +106,7 @@ class Folder:
 
     def _place(self, path: str) -> Path | None:
         """Where a request's path leads, symbolic links followed; None when that is no regular place inside."""
-        parts = [unquote_to_bytes(part) for part in path.split("/")]
+        parts = [unquote_to_bytes(part.encode(errors="replace")) for part in path.split("/")]
         if any(part in (b"..", b".") or b"/" in part or b"\0" in part for part in parts):
             return None
         place = self.root.joinpath(*(part.decode("utf-8", "surrogateescape") for part in parts if part))
