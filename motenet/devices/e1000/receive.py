@@ -5,31 +5,28 @@ from collections.abc import Callable
 from struct import Struct
 from typing import ClassVar
 
-from motenet.core.checksum import frame_check_sequence, ones_sum
 from motenet.core.state import Component, Plain
 from motenet.datasheets import e1000 as sheet
 from motenet.devices.e1000.filters import EXACT, AddressFilter
 from motenet.devices.e1000.interrupts import InterruptUnit
-from motenet.devices.e1000.statistics import LONG_MAXIMUM, MAXIMUM, MINIMUM, count_received
-from motenet.devices.e1000.verify import IGNORED, VERIFIED, checksums_of_alike, verify
+from motenet.devices.e1000.statistics import MAXIMUM, MINIMUM, count_error, count_received, longest
+from motenet.devices.e1000.stored import Stored, prepare
+from motenet.devices.e1000.verify import VERIFIED, checksums_of_alike
 from motenet.devices.parts.bank import RegisterBank
 from motenet.doors import PciSlot
 
-_CTRL, _VET, _RCTL, _PBA = sheet.CTRL.offset, sheet.VET.offset, sheet.RCTL.offset, sheet.PBA.offset
+_VET, _RCTL, _PBA = sheet.VET.offset, sheet.RCTL.offset, sheet.PBA.offset
 _RDBAL, _RDBAH, _RDLEN = sheet.RDBAL.offset, sheet.RDBAH.offset, sheet.RDLEN.offset
 _RDH, _RDT = sheet.RDH.offset, sheet.RDT.offset
 _RXCSUM, _RSRPD = sheet.RXCSUM.offset, sheet.RSRPD.offset
 _TPR, _TOR, _MPC, _RNBC = sheet.TPR.offset, sheet.TORL.offset, sheet.MPC.offset, sheet.RNBC.offset
-_CRCERRS, _RLEC = sheet.CRCERRS.offset, sheet.RLEC.offset
-_RUC, _RFC, _ROC, _RJC = sheet.RUC.offset, sheet.RFC.offset, sheet.ROC.offset, sheet.RJC.offset
-_VME = sheet.CTRL["VME"]
-_EN, _SBP, _LPE, _SECRC, _BSEX = (sheet.RCTL[name] for name in ("EN", "SBP", "LPE", "SECRC", "BSEX"))
+_RFC = sheet.RFC.offset
+_EN, _SBP, _SECRC, _BSEX = (sheet.RCTL[name] for name in ("EN", "SBP", "SECRC", "BSEX"))
 _BSIZE, _RDMTS = sheet.RCTL.field("BSIZE"), sheet.RCTL.field("RDMTS")
 _RXA = sheet.PBA["RXA"]
 _PCSS, _OFFLOADS = sheet.RXCSUM["PCSS"], sheet.RXCSUM["IPOFL"] | sheet.RXCSUM["TUOFL"]
 _RXDMT0, _RXO, _RXT0, _SRPD = (sheet.ICR[name] for name in ("RXDMT0", "RXO", "RXT0", "SRPD"))
-_DD, _EOP, _VP, _PIF = (sheet.RDESC_STATUS[name] for name in ("DD", "EOP", "VP", "PIF"))
-_CE = sheet.RDESC_ERRORS["CE"]
+_DD, _EOP = sheet.RDESC_STATUS["DD"], sheet.RDESC_STATUS["EOP"]
 _FPD = sheet.RDTR["FPD"]
 
 _BACK = Struct("<Q")  # length, packet checksum, status, errors, special: written back at once (8254x 3.2.3)
@@ -37,9 +34,6 @@ _RDESC = sheet.RDESC_CODEC
 
 BURST = 8
 """Frames from which looking at them together pays."""
-
-Stored = tuple[bytes, int, int]
-"""A frame in the packet buffer: its bytes as they go to memory, packet checksum, the last descriptor's status word."""
 
 
 class ReceiveUnit(Component):
@@ -158,8 +152,8 @@ class ReceiveUnit(Component):
             if not self.filter.passes_vlan(tag):
                 self._drop("VLAN filtered", f"tag {tag:#06x}", frame)
                 return
-        if damaged or size < MINIMUM or size > (LONG_MAXIMUM if control & _LPE else MAXIMUM):
-            self._count_error(size, damaged)
+        if damaged or size < MINIMUM or size > longest(control):
+            count_error(values, size, damaged)
             if not control & _SBP:
                 self._drop("bad frame", f"{size} bytes" + (", FCS wrong" if damaged else ""), frame)
                 return
@@ -224,18 +218,6 @@ class ReceiveUnit(Component):
         self._interrupts.cause(_RXT0 | _RXDMT0 if crossed else _RXT0)
         return True
 
-    def _count_error(self, size: int, damaged: bool) -> None:
-        """13.7.1, 13.7.15, 13.7.34 to 13.7.37."""
-        values = self._values
-        if damaged and size >= MINIMUM:
-            values[_CRCERRS] += 1
-        if size < MINIMUM:
-            values[_RLEC] += 1
-            values[_RFC if damaged else _RUC] += 1
-        elif size > (LONG_MAXIMUM if values[_RCTL] & _LPE else MAXIMUM):
-            values[_RLEC] += 1
-            values[_RJC if damaged else _ROC] += 1
-
     def _accept(self, frame: bytes, size: int, passed: int, tag: int, damaged: bool) -> None:
         """Into the packet buffer, and on to memory if nothing waits there."""
         values = self._values
@@ -249,7 +231,7 @@ class ReceiveUnit(Component):
             return
         if not damaged and size >= MINIMUM:
             count_received(values, frame, size)
-        stored = self._prepare(frame, passed, tag, damaged)
+        stored = prepare(values, frame, passed, tag, damaged)
         self.buffered.append(stored)
         self.held += len(stored[0])
         if empty and head != tail and not self.scheduled and self.ready():
@@ -257,30 +239,6 @@ class ReceiveUnit(Component):
                 self._store(head)
             else:
                 self._run(None)
-
-    def _prepare(self, frame: bytes, passed: int, tag: int, damaged: bool) -> Stored:
-        """The bytes and the status that memory will get."""
-        values = self._values
-        status, errors, special = _DD | _EOP, 0, 0
-        data = frame
-        if tag >= 0 and values[_CTRL] & _VME:
-            data = frame[:12] + frame[16:]
-            special, tag = tag, -1
-            status |= _VP
-        if not values[_RCTL] & _SECRC:
-            check = frame_check_sequence(frame)
-            data += bytes(byte ^ 0xFF for byte in check) if damaged else check
-        checks = values[_RXCSUM]
-        start = checks & _PCSS
-        total = ones_sum(memoryview(data)[start:] if start else data)
-        found = verify(data, tag >= 0, checks, start, total) if checks & _OFFLOADS else IGNORED
-        status |= found[0]
-        errors |= found[1]
-        if damaged:
-            errors |= _CE
-        if passed != EXACT:
-            status |= _PIF
-        return data, total ^ 0xFFFF, status | errors << 8 | special << 16
 
     # --- into memory
 

@@ -35,6 +35,9 @@ WIDE = (
 _GPRC, _GORC, _BPRC, _MPRC = (r.offset for r in (sheet.GPRC, sheet.GORCL, sheet.BPRC, sheet.MPRC))
 _GPTC, _GOTC, _BPTC, _MPTC = (r.offset for r in (sheet.GPTC, sheet.GOTCL, sheet.BPTC, sheet.MPTC))
 _TPT, _TOT = sheet.TPT.offset, sheet.TOTL.offset
+_CRCERRS, _RLEC = sheet.CRCERRS.offset, sheet.RLEC.offset
+_RUC, _RFC, _ROC, _RJC = sheet.RUC.offset, sheet.RFC.offset, sheet.ROC.offset, sheet.RJC.offset
+_RCTL, _LPE = sheet.RCTL.offset, sheet.RCTL["LPE"]
 _PRC1522, _PTC1522 = sheet.PRC1522.offset, sheet.PTC1522.offset
 _BROADCAST = b"\xff" * 6
 
@@ -64,3 +67,20 @@ def count_sent(values: dict[int, int], frame: bytes, size: int, number: int = 1)
         values[_GOTC] += number * size
     if frame[0] & 1:
         values[_BPTC if frame[:6] == _BROADCAST else _MPTC] += number
+
+
+def longest(control: int) -> int:
+    """The longest legal frame under RCTL, FCS included."""
+    return LONG_MAXIMUM if control & _LPE else MAXIMUM
+
+
+def count_error(values: dict[int, int], size: int, damaged: bool) -> None:
+    """A frame for us is too short, too long, or `damaged` (13.7.1, 13.7.15, 13.7.34 to 13.7.37)."""
+    if damaged and size >= MINIMUM:
+        values[_CRCERRS] += 1
+    if size < MINIMUM:
+        values[_RLEC] += 1
+        values[_RFC if damaged else _RUC] += 1
+    elif size > longest(values[_RCTL]):
+        values[_RLEC] += 1
+        values[_RJC if damaged else _ROC] += 1
