@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from motenet.core.trace import Event, FramePassed
-from motenet.sim.host import Host
+from motenet.sim.host import Host, Outsider
 from motenet.sim.link import VERDICTS
 from motenet.sim.pcapng import Writer
 
@@ -19,11 +19,11 @@ class Capture:
     """
 
     def __init__(
-        self, path: str | Path, at: Host | None, names: dict[str, str], closed: Callable[["Capture"], None]
+        self, path: str | Path, at: Host | Outsider | None, names: dict[str, str], closed: Callable[["Capture"], None]
     ) -> None:
         self.path = Path(path)
         self.at = at
-        """The host whose port is captured; None: each frame where it leaves its host."""
+        """The computer whose port is captured; None: each frame where it leaves its host."""
         self.names = names
         """The interface name for each path that is watched."""
         self._closed = closed

@@ -29,6 +29,14 @@ def make_card(nic: str | PciCard, mac: str) -> PciCard:
     return CARDS[nic](mac)
 
 
+class Outsider(Component):
+    """A computer that runs elsewhere, with a card of ours (a guest in QEMU): see World.join."""
+
+    name: str
+    port: Port
+    """The card's end of the cable."""
+
+
 class Host(Watched):
     """One computer of a world. Every layer can be reached: machine, nic, driver, stack."""
 

@@ -14,11 +14,11 @@ from motenet.doors import PciCard
 from motenet.machine import Port
 from motenet.sim.capture import Capture
 from motenet.sim.fingerprint import Fingerprint
-from motenet.sim.host import Host
+from motenet.sim.host import Host, Outsider
 from motenet.sim.link import Direction, Link, link_settings
 from motenet.sim.switch import Switch
 
-Node = Host | Switch
+Node = Host | Outsider | Switch
 
 
 class World(Component):
@@ -33,6 +33,7 @@ class World(Component):
         self.clock.on_return = self.flush
         self.hosts: dict[str, Host] = {}
         self.switches: dict[str, Switch] = {}
+        self.outsiders: dict[str, Outsider] = {}
         self.links: list[Link] = []
         self.events: list[Event] = []
         """All events so far, when the world is traced."""
@@ -43,7 +44,8 @@ class World(Component):
             self.watch(self.events.append)
 
     def parts(self) -> Iterable[Component]:
-        return (self._fingerprint, *self.hosts.values(), *self.switches.values(), *self.links)
+        outsiders = self.outsiders.values()
+        return (self._fingerprint, *self.hosts.values(), *self.switches.values(), *outsiders, *self.links)
 
     # --- building
 
@@ -80,6 +82,15 @@ class World(Component):
         switch = self.switches[name] = Switch(self.clock, name)
         self._rewatch(switch)
         return switch
+
+    def join(self, outsider: Outsider) -> None:
+        """Take in a computer that runs elsewhere: it can be linked, watched and captured. Its state is its own.
+
+        A world with an outsider depends on real time, and can be neither repeated nor snapshotted.
+        """
+        self._check_name(outsider.name)
+        self.outsiders[outsider.name] = outsider
+        self._rewatch(outsider)
 
     def link(
         self,
@@ -121,7 +132,7 @@ class World(Component):
         return link
 
     def _check_name(self, name: str) -> None:
-        if not name or "/" in name or name in self.hosts or name in self.switches:
+        if not name or "/" in name or any(name in taken for taken in (self.hosts, self.switches, self.outsiders)):
             raise ConfigurationError(f"{name!r} cannot be a name here: it is empty, has a slash or is taken")
 
     def _free_port(self, node: Node) -> Port:
@@ -203,10 +214,10 @@ class World(Component):
             if isinstance(part, Watched):
                 part.watch = _fan_out([who for who, paths in self._listeners if paths is None or part.path in paths])
 
-    def capture(self, path: str | Path, at: Host | None = None) -> Capture:
+    def capture(self, path: str | Path, at: Host | Outsider | None = None) -> Capture:
         """Write frames to a pcapng file from now on: each frame once, where it leaves its host.
 
-        With `at`, what passes that host's port both ways, as tcpdump on it would see it.
+        With `at`, what passes that computer's port both ways, as tcpdump on it would see it.
         """
         if at is not None:
             names = {at.port.path: at.name}
@@ -220,7 +231,8 @@ class World(Component):
 
     def _departures(self, link: Link) -> dict[str, str]:
         """For each way of a link that begins at a host: the host's name."""
-        ports = {host.port.path: host.name for host in self.hosts.values()}
+        computers: list[Host | Outsider] = [*self.hosts.values(), *self.outsiders.values()]
+        ports = {computer.port.path: computer.name for computer in computers}
         ends = zip((link.a, link.b), link.directions, strict=True)
         return {way.path: ports[sender.path] for sender, way in ends if sender.path in ports}
 

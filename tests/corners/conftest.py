@@ -144,6 +144,7 @@ class Lab:
         self.world = motenet.World(seed=1)
         self.bob = self.world.host("bob", nic="e1000", address=f"{PEER}/24", **bob)
         self.guest = Guest(self.world.clock, "linux", card)
+        self.world.join(self.guest)
         self.link = self.world.link(self.guest, self.bob)
         self.pump = RealTime(self.world.clock)
         self.socket = folder / "nic.sock"
