@@ -4,7 +4,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -73,12 +73,18 @@ def machine(
             _say("On this machine, as root:\n  " + "\n  ".join(" ".join(command) for command in commands))
         pump = RealTime(world.clock)
         pump.connect(host.port, tap)
-        if pcap is not None:
-            world.capture(pcap, at=host)
-        try:
+        with _capture(world, host, pcap):
             yield Bench(world, host, tap, pump)
-        finally:
-            world.flush()
+
+
+def _capture(world: World, host: Host, pcap: Path | None) -> AbstractContextManager[object]:
+    """The capture, if one is wanted."""
+    if pcap is None:
+        return nullcontext()
+    try:
+        return world.capture(pcap, at=host)
+    except OSError as error:
+        raise ConfigurationError(f"{pcap} cannot be written: {error.strerror}") from error
 
 
 def interface_address(text: str) -> IPv4Interface:

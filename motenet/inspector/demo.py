@@ -18,6 +18,7 @@ from motenet.core.trace import Event, RegisterAccess
 from motenet.core.units import MS, SECOND, US, format_duration
 from motenet.datasheets.registers import RegisterMap
 from motenet.inspector.registers import card_registers
+from motenet.sim.capture import Capture
 from motenet.sim.host import Host
 from motenet.sim.world import World
 from motenet.stack.sockets.tcp import TcpSocket
@@ -71,9 +72,19 @@ class Demo:
         self._cards = {"alice": nic, "bob": peer_nic}
         self._registers = {name: card_registers(card) for name, card in self._cards.items()}
         self._pcap = pcap
+        self._capture: Capture | None = None
 
     def run(self, as_json: bool = False) -> bool:
         """Tell the story; says whether all checks hold."""
+        try:
+            self._tell_all()
+        finally:
+            if self._capture is not None:
+                self._capture.close()
+        self._conclude(as_json)
+        return self.report.good
+
+    def _tell_all(self) -> None:
         began = perf_counter()
         alice, bob = self._boot()
         self._bring_link_up(alice, bob)
@@ -83,8 +94,6 @@ class Demo:
         facts = self.report.facts
         facts["fingerprint"] = self.world.fingerprint()
         facts["virtual_ns"], facts["real_seconds"] = self.world.now, round(perf_counter() - began, 3)
-        self._conclude(as_json)
-        return self.report.good
 
     def _check(self, name: str, holds: bool, detail: str = "") -> None:
         self.report.checks.append(Check(name, holds, detail))
@@ -113,7 +122,7 @@ class Demo:
         self.world.link(*hosts, bandwidth=BANDWIDTH, delay=DELAY)
         if self._pcap is not None:
             try:
-                self.world.capture(self._pcap)
+                self._capture = self.world.capture(self._pcap)
             except OSError as error:
                 raise ConfigurationError(f"{self._pcap} cannot be written: {error.strerror}") from error
         return hosts[0], hosts[1]
@@ -235,7 +244,6 @@ class Demo:
     def _conclude(self, as_json: bool) -> None:
         facts = self.report.facts
         if self._pcap is not None:
-            self.world.flush()
             facts["pcap"] = str(self._pcap)
             self._tell(f"\nAll frames are in {self._pcap}: open it in Wireshark.")
         self._tell(f"\nThe world's fingerprint, the same on every machine for seed {self.world.seed}:")

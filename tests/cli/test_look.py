@@ -82,6 +82,7 @@ def test_doctor_looks_for_every_part(motenet: Motenet) -> None:
 
 def test_doctor_says_how_to_get_what_is_missing(motenet: Motenet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts.shutil, "which", lambda name: None)
+    monkeypatch.setattr(parts, "find_qemu", lambda: None)
     done = motenet("doctor")
     assert done.code == 0
     assert "apt-get install tshark" in done.out

@@ -11,6 +11,7 @@ from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.core.state import Component, Plain
 from motenet.core.trace import Watched
 from motenet.stack import NetworkStack
+from motenet.stack.address import parse_address
 from motenet.stack.sockets.tcp import TcpSocket
 from motenet.stack.sockets.tcp.state import State
 
@@ -300,6 +301,7 @@ def split(url: str) -> tuple[str, str, int, str]:
         raise ConfigurationError(f"{url!r} is no URL: {error}") from error
     if parts.scheme != "http" or not parts.hostname or parts.username is not None:
         raise ConfigurationError(f"{url!r} is no URL that can be fetched; write it like 'http://10.0.0.2/file'")
+    parse_address(parts.hostname)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not target.isascii() or any(c.isspace() or not c.isprintable() for c in target):
         raise ConfigurationError(f"{url!r} has characters that an URL cannot carry; write them as %20 and so on")

@@ -1,0 +1,141 @@
+"""`motenet serve e1000`: a card of ours in the slot of a guest in QEMU."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from motenet.apps.http import HttpServer, Pages
+from motenet.bridge.realtime import RealTime
+from motenet.bridge.tap import Tap
+from motenet.bridge.vfio_user import Guest, Server
+from motenet.bridge.vfio_user.qemu import PREPARE, command_line, find_qemu
+from motenet.cli.look import Json
+from motenet.core import units
+from motenet.core.clock import FOREVER, Clock
+from motenet.core.errors import ConfigurationError
+from motenet.core.state import Component, walk
+from motenet.core.trace import Changed, Dropped, Event
+from motenet.core.units import MS, SECOND
+from motenet.datasheets import e1000
+from motenet.devices import E1000
+from motenet.inspector.live import DriverView, EventLog
+from motenet.sim.world import World
+
+REFRESH = 250 * MS
+PAGES = {"/": b"This page is served by motenet, to your driver.\n", "/1MiB": bytes(1 << 20)}
+
+
+def add_to(serve: typer.Typer) -> None:
+    """Give the group `motenet serve` this command."""
+    serve.command("e1000")(serve_e1000)
+
+
+class Refresher(Component):
+    """Shows the view again and again, from events of the world."""
+
+    path = "refresher"
+
+    def __init__(self, clock: Clock, live: Live, view: DriverView) -> None:
+        self._clock, self._live, self._view = clock, live, view
+        self.show(None)
+
+    def show(self, _: object) -> None:
+        self._live.update(self._view.render(), refresh=True)
+        self._clock.after(REFRESH, self.show)
+
+
+def serve_e1000(
+    vfio_user: Annotated[Path, typer.Option("--vfio-user", metavar="SOCKET", help="Where QEMU finds the card.")],
+    mac: Annotated[str, typer.Option(help="The address in the card's EEPROM.")] = "52:54:00:12:34:56",
+    timing: Annotated[str, typer.Option(help="The card's own delays: datasheet or instant.")] = "datasheet",
+    peer: Annotated[
+        str, typer.Option(help="The address of the emulated host at the cable's other end.")
+    ] = "10.0.0.2/24",
+    tap: Annotated[str | None, typer.Option(help="Lead the cable to this TAP device instead.")] = None,
+    pcap: Annotated[Path | None, typer.Option(help="Write the frames at the card's port to this pcapng file.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Write every event to this file, one JSON object a line.")] = None,
+    live: Annotated[bool, typer.Option(help="Show what the driver does, on a terminal.")] = True,
+    keep: Annotated[bool, typer.Option("--keep", help="Wait for the next guest when one has gone.")] = False,
+    duration: Annotated[str | None, typer.Option(help='Stop after so long ("10min").')] = None,
+    as_json: Json = False,
+) -> None:
+    """Put an emulated e1000 (82540EM) into a guest in QEMU, for your own kernel's driver to find.
+
+    Prints the command that starts such a guest. The other end of the cable is an emulated host that answers pings and
+    serves http://10.0.0.2/ and /1MiB, or a TAP device. Ends when QEMU ends.
+    """
+    limit = FOREVER if duration is None else units.duration(duration)
+    world = World(seed=1)
+    card = E1000(mac=mac, timing=timing)
+    guest = Guest(world.clock, "guest", card)
+    world.join(guest)
+    pump = RealTime(world.clock)
+    view = DriverView(f"e1000 {mac} on {vfio_user}", e1000.REGISTERS, card.bank.values)
+    with ExitStack() as stack:
+        if tap is not None:
+            pump.connect(guest.port, stack.enter_context(Tap(tap)))
+        else:
+            host = world.host("peer", address=peer)
+            world.link(guest, host)
+            host.applications.append(HttpServer(host.stack, Pages(PAGES)))
+        if pcap is not None:
+            stack.callback(world.capture(pcap, at=guest).close)
+        if events is not None:
+            world.watch(EventLog(stack.enter_context(_text(events)), e1000.REGISTERS), *walk(guest))
+        server = Server(guest.slot, vfio_user, pump)
+        stack.callback(server.close)
+        _announce(vfio_user, peer if tap is None else f"TAP {tap}", as_json)
+        world.watch(view, *walk(guest))
+        if live and not as_json and sys.stderr.isatty():
+            screen = stack.enter_context(Live(console=Console(stderr=True), auto_refresh=False, transient=False))
+            Refresher(world.clock, screen, view)
+        elif not as_json:
+            server.watch = _log
+            world.watch(_log, guest.slot, card)
+        try:
+            pump.run(lambda: not keep and server.clients > 0 and not server.connected, limit)
+        except KeyboardInterrupt:
+            pass  # that is how a server ends
+        finally:
+            world.flush()
+    if as_json:
+        print(json.dumps({"clients": server.clients, **view.summary()}))
+
+
+def _announce(path: Path, peer: str, as_json: bool) -> None:
+    """How to start a guest; on standard output, to be pasted or read."""
+    command = command_line(path)
+    if as_json:
+        print(json.dumps({"socket": str(path), "peer": peer, "qemu": find_qemu(), "command": command}), flush=True)
+        return
+    if find_qemu() is None:
+        print(
+            f"There is no QEMU with vfio-user-pci here (10.1 or later): install one, or run {PREPARE}.", file=sys.stderr
+        )
+    print(f"An 82540EM waits at {path}; the cable's other end is {peer}. Start your guest, with its kernel or disk:\n")
+    print(f"{command} \\\n  -kernel YOUR-KERNEL\n", flush=True)
+
+
+def _log(event: Event) -> None:
+    if isinstance(event, Changed):
+        print(f"{event.time / SECOND:10.3f} s  {event.what}: {event.detail}", file=sys.stderr, flush=True)
+    elif isinstance(event, Dropped):
+        print(f"{event.time / SECOND:10.3f} s  {event.reason}: {event.detail}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _text(path: Path) -> Iterator["typer.FileTextWrite"]:
+    """A file to write text to; ConfigurationError when it cannot be."""
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        yield file  # type: ignore[misc]

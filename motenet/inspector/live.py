@@ -1,0 +1,162 @@
+"""What a card's driver does, while it does it: registers by name, rings, interrupts, DMA, frames; and an event log."""
+
+import json
+from collections import Counter, deque
+from dataclasses import fields
+from typing import Any, TextIO
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from motenet.core.trace import Changed, DmaAccess, Dropped, Event, FramePassed, InterruptChange, RegisterAccess
+from motenet.core.units import SECOND
+from motenet.datasheets.registers import RegisterMap
+
+RECENT = 14
+"""Register accesses shown one by one."""
+BUSIEST = 12
+"""Registers shown with their counts."""
+
+RINGS = (
+    ("transmit", "TDBAL", "TDBAH", "TDLEN", "TDH", "TDT"),
+    ("receive", "RDBAL", "RDBAH", "RDLEN", "RDH", "RDT"),
+)
+"""The e1000's rings: base (low, high), bytes, head, tail (8254x 3.2.6, 3.4)."""
+DESCRIPTOR = 16
+"""Bytes of a descriptor."""
+
+
+def describe(registers: RegisterMap, access: RegisterAccess) -> tuple[str, str]:
+    """An access's register by name, and its value in words."""
+    if access.space != "bar0":
+        return f"{access.space}+{access.offset:#04x}", f"{access.value:#0{2 + 2 * access.width}x}"
+    found = registers.at(access.offset & ~3)
+    if found is None:
+        return f"{access.offset:#07x}", f"{access.value:#010x}"
+    register, _ = found
+    words = register.describe(access.value) if len(register.fields) > 1 else ""
+    return registers.label(access.offset & ~3), f"{access.value:#010x}" + (
+        f" {words}" if words not in ("", "0") else ""
+    )
+
+
+class DriverView:
+    """A listener that keeps counts, and renders them. `values`: the card's registers by offset, to show its rings."""
+
+    def __init__(self, title: str, registers: RegisterMap, values: dict[int, int]) -> None:
+        self.title = title
+        self.reads: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
+        self.dma: Counter[str] = Counter()
+        self.frames: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+        self.drops: Counter[str] = Counter()
+        self.interrupts = 0
+        self.time = 0
+        self._registers = registers
+        self._values = values
+        self._recent: deque[tuple[RegisterAccess, int]] = deque(maxlen=RECENT)
+        self._changes: deque[str] = deque(maxlen=6)
+
+    def __call__(self, event: Event) -> None:
+        self.time = event.time
+        if isinstance(event, RegisterAccess):
+            self._accessed(event)
+        elif isinstance(event, DmaAccess):
+            self.dma[f"{event.layout or 'data'} {'written' if event.write else 'read'}"] += 1
+        elif isinstance(event, InterruptChange):
+            self.interrupts += event.level
+        elif isinstance(event, FramePassed):
+            self.frames[event.direction] += 1
+            self.bytes[event.direction] += len(event.frame)
+        elif isinstance(event, Dropped):
+            self.drops[event.reason] += 1
+        elif isinstance(event, Changed):
+            self._changes.append(f"{event.time / SECOND:9.3f} s  {event.what}: {event.detail}")
+
+    def _accessed(self, access: RegisterAccess) -> None:
+        name, _ = describe(self._registers, access)
+        (self.writes if access.write else self.reads)[name] += 1
+        if self._recent:
+            last, count = self._recent[-1]
+            if (last.offset, last.space, last.write, last.value) == (
+                access.offset, access.space, access.write, access.value,
+            ):  # fmt: skip
+                self._recent[-1] = (access, count + 1)
+                return
+        self._recent.append((access, 1))
+
+    def summary(self) -> dict[str, Any]:
+        """All counts, for a program."""
+        names = ("reads", "writes", "dma", "frames", "bytes", "drops")
+        return {name: dict(getattr(self, name)) for name in names} | {"interrupts": self.interrupts}
+
+    def render(self) -> RenderableType:
+        """The view as it is now."""
+        heading = Text(f"{self.title}   {self.time / SECOND:.3f} s   ", style="bold")
+        frames = ", ".join(f"{self.frames[way]} frames {way} ({self.bytes[way]:,} bytes)" for way in ("tx", "rx"))
+        heading.append(f"{frames}, {self.interrupts} interrupts", style="default")
+        dma = "  ".join(f"{what} {count:,}" for what, count in sorted(self.dma.items()))
+        parts: list[RenderableType] = [heading, self._rings(), Text(f"DMA     {dma or 'none yet'}")]
+        if self.drops:
+            parts.append(
+                Text("not done  " + "  ".join(f"{why} {n}" for why, n in sorted(self.drops.items())), style="yellow")
+            )
+        both = Table.grid(padding=(0, 3))
+        both.add_row(self._accesses(), self._counts())
+        parts += [Text(), both]
+        parts += [Text(change, style="green") for change in self._changes]
+        return Group(*parts)
+
+    def _rings(self) -> RenderableType:
+        """Head, tail, and how much of each ring is the card's."""
+        lines = []
+        for name, *registers in RINGS:
+            low, high, length, head, tail = (
+                self._values.get(self._registers[register].offset, 0) for register in registers
+            )
+            count = length // DESCRIPTOR
+            if not count:
+                lines.append(f"{name:9}ring not set up")
+                continue
+            owned = (tail - head) % count
+            bar = "".join("█" if (place * count // 32 - head) % count < owned else "·" for place in range(32))
+            base = high << 32 | low
+            lines.append(f"{name:9}{bar} {owned:5} of {count} are the card's  head {head}  tail {tail}  at {base:#x}")
+        return Text("\n".join(lines))
+
+    def _accesses(self) -> Table:
+        table = Table(box=None, padding=(0, 1, 0, 0), title="latest accesses", title_justify="left")
+        for _ in range(4):
+            table.add_column(no_wrap=True)
+        for access, count in self._recent:
+            name, value = describe(self._registers, access)
+            way = Text("writes", style="magenta") if access.write else Text("reads", style="cyan")
+            table.add_row(way, name, value[:60], f"x{count}" if count > 1 else "")
+        return table
+
+    def _counts(self) -> Table:
+        table = Table(box=None, padding=(0, 1, 0, 0), title="busiest registers", title_justify="left")
+        for heading in ("register", "reads", "writes"):
+            table.add_column(heading, justify="left" if heading == "register" else "right")
+        for name, _ in (self.reads + self.writes).most_common(BUSIEST):
+            table.add_row(name, f"{self.reads[name]:,}", f"{self.writes[name]:,}")
+        return table
+
+
+class EventLog:
+    """A listener that writes every event as a line of JSON; a register access with its name and its value in words."""
+
+    def __init__(self, file: TextIO, registers: RegisterMap) -> None:
+        self._file = file
+        self._registers = registers
+
+    def __call__(self, event: Event) -> None:
+        line: dict[str, Any] = {"event": type(event).__name__}
+        for field in fields(event):
+            value = getattr(event, field.name)
+            line[field.name] = value.hex() if isinstance(value, bytes) else value
+        if isinstance(event, RegisterAccess):
+            line["register"], line["meaning"] = describe(self._registers, event)
+        self._file.write(json.dumps(line) + "\n")

@@ -1,0 +1,153 @@
+"""`motenet demo`, `run` and `bench`: what they print, and how they refuse."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from motenet.cli import virtual
+from motenet.inspector.demo import Demo
+
+Motenet = Callable[..., Any]
+
+
+def test_the_demo_tells_its_story_and_its_checks_hold(motenet: Motenet) -> None:
+    done = motenet("demo")
+    assert done.code == 0, done.out
+    assert "bob: e1000 (8086:100e), 52:54:00:00:00:02, 10.0.0.2/24" in done.out
+    assert "RCTL" in done.out
+    assert "8254x 13.4.22" in done.out
+    assert done.out.count("✓") == 6
+    assert "✗" not in done.out
+
+
+def demo_in_a_process(hash_seed: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "motenet", "demo", "--json"],
+        capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": hash_seed},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_same_seed_gives_the_same_demo_in_another_process(motenet: Motenet) -> None:
+    first, second = demo_in_a_process("1"), demo_in_a_process("2")
+    for found in (first, second):
+        assert found.pop("real_seconds") > 0
+        assert found["http"].pop("real_seconds") > 0
+    assert first == second
+    assert first["good"]
+    assert first["http"]["bytes"] == 16 << 20
+    assert json.loads(motenet("demo", "--json", "--seed", "8").out)["fingerprint"] != first["fingerprint"]
+
+
+def test_gigabit_ethernet_gives_its_goodput(motenet: Motenet) -> None:
+    """1448 payload bytes in 1538 bytes on the wire (IEEE 802.3; RFC 7323's timestamps): 941 Mbit/s at most."""
+    found = json.loads(motenet("demo", "--json").out)
+    speed = found["http"]["bytes"] * 8000 / found["http"]["virtual_ns"]
+    assert 0.9 * 941 < speed <= 941.5
+    assert all(100_000 <= time < 1_000_000 for time in found["ping_ns"])
+
+
+@pytest.mark.needs("tshark")
+def test_wireshark_finds_nothing_wrong_in_the_demos_capture(motenet: Motenet, tmp_path: Path) -> None:
+    """No malformed packet, no bad checksum, no retransmission: the cable loses nothing."""
+    capture = tmp_path / "demo.pcapng"
+    assert motenet("demo", "--pcap", str(capture)).code == 0
+    checks = [word for layer in ("ip", "tcp", "udp") for word in ("-o", f"{layer}.check_checksum:TRUE")]
+    bad = (
+        "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || icmp.checksum.status == 0"
+        " || tcp.analysis.retransmission || tcp.analysis.fast_retransmission || tcp.analysis.lost_segment"
+        " || tcp.analysis.duplicate_ack || tcp.analysis.out_of_order || icmp.resp_not_found"
+    )
+    command = ["tshark", "-r", str(capture), *checks, "-Y"]
+    wrong = subprocess.run([*command, bad], capture_output=True, text=True, check=True)
+    assert wrong.stdout == ""
+    good = subprocess.run([*command, "tcp.checksum.status == 1"], capture_output=True, text=True, check=True)
+    assert good.stdout.count("\n") > 12_000
+
+
+def test_a_check_that_fails_makes_the_demo_fail(motenet: Motenet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoiled(self: Demo, *_: Any) -> list[Any]:
+        self._check("the file is the same at both ends", False, "a bit has flipped")
+        return []
+
+    monkeypatch.setattr(Demo, "_fetch", spoiled)
+    done = motenet("demo")
+    assert done.code == 1
+    assert "✗ the file is the same at both ends: a bit has flipped" in done.out
+
+
+@pytest.mark.parametrize("option", ["--nic", "--peer-nic"])
+def test_an_unknown_card_gets_one_line_and_exit_code_2(motenet: Motenet, option: str) -> None:
+    done = motenet("demo", option, "ne2000")
+    assert (done.code, done.out, done.err) == (2, "", "motenet: unknown NIC 'ne2000'; there is e1000\n")
+
+
+def test_a_capture_that_cannot_be_written_is_one_line(motenet: Motenet, tmp_path: Path) -> None:
+    done = motenet("demo", "--json", "--pcap", str(tmp_path / "no" / "such.pcapng"))
+    assert done.code == 2
+    assert "cannot be written: No such file or directory" in done.err
+
+
+SCRIPT = """
+import sys
+import motenet
+from neighbor import ADDRESS
+
+world = motenet.World(seed=1)
+alice = world.host("alice", address=ADDRESS)
+bob = world.host("bob", nic=sys.argv[1], address="10.0.0.2/24")
+world.link(alice, bob, bandwidth=sys.argv[2])
+print(alice.stack.ping("10.0.0.2", count=2)[1] is not None, sys.argv, __name__)
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "neighbor.py").write_text('ADDRESS = "10.0.0.1/24"')
+    (tmp_path / "script.py").write_text(SCRIPT)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "neighbor", raising=False)
+    return str(tmp_path / "script.py")
+
+
+def test_a_script_runs_as_from_python(motenet: Motenet, script: str) -> None:
+    done = motenet("run", script, "e1000", "1Gbit/s", "--more")
+    assert (done.code, done.out) == (0, f"True {[script, 'e1000', '1Gbit/s', '--more']} __main__\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("e1001", "1Gbit/s"), "unknown NIC 'e1001'"),
+        (("e1000", "fast"), "'fast' is not a bandwidth; write it like '1Gbit/s'"),
+    ],
+)
+def test_a_script_with_bad_values_gets_one_line(
+    motenet: Motenet, script: str, arguments: tuple[str, ...], line: str
+) -> None:
+    done = motenet("run", script, *arguments)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert line in done.err
+
+
+def test_a_script_that_is_not_there(motenet: Motenet) -> None:
+    done = motenet("run", "nothing.py")
+    assert (done.code, done.err) == (2, "motenet: nothing.py is no file: give a Python script\n")
+
+
+def test_bench_without_the_source_tree_says_so(
+    motenet: Motenet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(virtual.motenet, "__file__", str(tmp_path / "motenet" / "__init__.py"))
+    done = motenet("bench", "--json")
+    assert done.code == 2
+    assert "source tree" in done.err
