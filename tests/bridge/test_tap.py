@@ -103,7 +103,7 @@ def test_a_device_in_use_is_busy_and_free_after_close(tap: Tap) -> None:
         assert again.name == name
 
 
-@pytest.mark.needs("tap", "root")
+@pytest.mark.needs("tap", "root", "ip")
 def test_a_device_that_is_removed_is_an_error_that_says_so(tap: Tap) -> None:
     subprocess.run(["ip", "link", "delete", tap.name], check=True)
     with pytest.raises(BridgeError, match="gone"):
