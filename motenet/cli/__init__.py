@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from motenet.cli import look, real, virtual
+from motenet.cli import look, real, serve_nic, virtual
 from motenet.core.errors import ConfigurationError, MotenetError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 for commands in (virtual, look, real):
     commands.add_to(app)
+serve_nic.add_to(real.serve)
 
 
 def main() -> None:

@@ -4,8 +4,9 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -20,8 +21,8 @@ from motenet.cli.look import Json
 from motenet.core import units
 from motenet.core.clock import FOREVER, Clock
 from motenet.core.errors import ConfigurationError
-from motenet.core.state import Component, walk
-from motenet.core.trace import Changed, Dropped, Event
+from motenet.core.state import Component
+from motenet.core.trace import Changed, Dropped, Event, Watch
 from motenet.core.units import MS, SECOND
 from motenet.datasheets import e1000
 from motenet.devices import E1000
@@ -87,18 +88,20 @@ def serve_e1000(
             host.applications.append(HttpServer(host.stack, Pages(PAGES)))
         if pcap is not None:
             stack.callback(world.capture(pcap, at=guest).close)
-        if events is not None:
-            world.watch(EventLog(stack.enter_context(_text(events)), e1000.REGISTERS), *walk(guest))
         server = Server(guest.slot, vfio_user, pump)
         stack.callback(server.close)
+        listeners: list[Watch] = [view]
+        if events is not None:
+            listeners.append(EventLog(stack.enter_context(_text(events)), e1000.REGISTERS))
         _announce(vfio_user, peer if tap is None else f"TAP {tap}", as_json)
-        world.watch(view, *walk(guest))
         if live and not as_json and sys.stderr.isatty():
-            screen = stack.enter_context(Live(console=Console(stderr=True), auto_refresh=False, transient=False))
+            screen = stack.enter_context(Live(console=Console(stderr=True), auto_refresh=False))
             Refresher(world.clock, screen, view)
         elif not as_json:
-            server.watch = _log
-            world.watch(_log, guest.slot, card)
+            listeners.append(_log)
+        for listener in listeners:
+            world.watch(listener, guest)
+        server.watch = partial(_tell, listeners)
         try:
             pump.run(lambda: not keep and server.clients > 0 and not server.connected, limit)
         except KeyboardInterrupt:
@@ -123,6 +126,11 @@ def _announce(path: Path, peer: str, as_json: bool) -> None:
     print(f"{command} \\\n  -kernel YOUR-KERNEL\n", flush=True)
 
 
+def _tell(listeners: list[Watch], event: Event) -> None:
+    for listener in listeners:
+        listener(event)
+
+
 def _log(event: Event) -> None:
     if isinstance(event, Changed):
         print(f"{event.time / SECOND:10.3f} s  {event.what}: {event.detail}", file=sys.stderr, flush=True)
@@ -131,11 +139,11 @@ def _log(event: Event) -> None:
 
 
 @contextmanager
-def _text(path: Path) -> Iterator["typer.FileTextWrite"]:
+def _text(path: Path) -> Iterator[TextIO]:
     """A file to write text to; ConfigurationError when it cannot be."""
     try:
         file = path.open("w")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
     with file:
-        yield file  # type: ignore[misc]
+        yield file

@@ -1,0 +1,76 @@
+"""`motenet serve e1000`, with a client of raw vfio-user messages in QEMU's place."""
+
+import json
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def serve(path: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "motenet", "serve", "e1000", "--vfio-user", str(path), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def connect(path: Path) -> socket.socket:
+    deadline = time.monotonic() + 20
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        try:
+            client.connect(str(path))
+        except OSError:
+            client.close()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        else:
+            return client
+
+
+def ask(client: socket.socket, command: int, payload: bytes) -> bytes:
+    client.send(struct.pack("<HHIII", 1, command, 16 + len(payload), 0, 0) + payload)
+    return client.recv(4096)[16:]
+
+
+def test_it_says_how_to_start_qemu_and_ends_when_qemu_does(tmp_path: Path) -> None:
+    path = tmp_path / "nic.sock"
+    child = serve(path, "--json", "--events", str(tmp_path / "events"), "--pcap", str(tmp_path / "x.pcapng"))
+    client = connect(path)
+    ask(client, 1, bytes(4))
+    ask(client, 10, struct.pack("<QIIH", 4, 7, 2, 7))
+    status = struct.unpack("<I", ask(client, 9, struct.pack("<QII", 8, 0, 4))[16:])[0]
+    client.close()
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 0, err
+    first, last = map(json.loads, out.splitlines())
+    assert "vfio-user-pci" in first["command"]
+    assert str(path) in first["command"]
+    assert last["reads"] == {"STATUS": 1}
+    assert last["clients"] == 1
+    lines = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [line["value"] for line in lines if line.get("register") == "STATUS"] == [status]
+    assert (tmp_path / "x.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
+    assert not path.exists()
+
+
+def test_it_prints_for_people_too(tmp_path: Path) -> None:
+    path = tmp_path / "nic.sock"
+    child = serve(path)
+    connect(path).close()
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 0, err
+    assert "-kernel YOUR-KERNEL" in out
+    assert "client: connected" in err
+
+
+@pytest.mark.parametrize("options", [("--mac", "nonsense"), ("--timing", "slow"), ("--events", "/nowhere/at/all")])
+def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, options: tuple[str, str]) -> None:
+    child = serve(tmp_path / "nic.sock", *options)
+    _, err = child.communicate(timeout=20)
+    assert child.returncode == 2
+    assert len(err.splitlines()) == 1
+    assert err.startswith("motenet: ")
+    assert not (tmp_path / "nic.sock").exists()
