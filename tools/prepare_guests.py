@@ -9,6 +9,7 @@ installed, and root is not needed. The mirror is the one in this machine's apt s
 """
 
 import argparse
+import ctypes
 import fcntl
 import gzip
 import hashlib
@@ -18,6 +19,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import stat
 import struct
@@ -36,6 +38,7 @@ MACHINE = (
     *("-object", "memory-backend-memfd,id=mem,size=256M,share=on"),
 )
 """A saved state fits only the machine that it was saved on."""
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 CONSOLE = "console=ttyS0 quiet panic=-1 net.ifnames=0"
 LIBRARIES = ("ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libmnl.so.0")
 """What the guest's ethtool needs."""
@@ -322,6 +325,11 @@ def connect(path: Path, deadline: float) -> socket.socket:
             return channel
 
 
+def die_with_parent() -> None:
+    """If this script is killed, its QEMU goes with it (prctl(2))."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def flags(cache: Path, folder: Path) -> list[str]:
     """QEMU's options for the guest; its three sockets are made in `folder`."""
     lines = [f"unix:{folder}/{name}.sock,server=on,wait=off" for name in ("console", "commands")]
@@ -346,7 +354,8 @@ def prepare_state(cache: Path) -> None:
     folder.mkdir()
     fresh = cache / "guest.state.new"
     deadline = time.monotonic() + 120
-    child = subprocess.Popen([cache / "qemu-system-x86_64", "-accel", "tcg", *flags(cache, folder)])
+    command = [cache / "qemu-system-x86_64", "-accel", "tcg", *flags(cache, folder)]
+    child = subprocess.Popen(command, preexec_fn=die_with_parent)
     try:
         with connect(folder / "commands.sock", deadline) as commands, connect(folder / "qmp.sock", deadline) as qmp:
             begin = time.monotonic()
