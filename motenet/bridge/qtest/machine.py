@@ -1,6 +1,7 @@
 """A PC of QEMU's with one card, driven from here: its processor is parked, our driver takes its place."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,15 +18,17 @@ from motenet.bridge.qtest.function import (
 )
 from motenet.bridge.qtest.memory import SharedMemory
 from motenet.bridge.qtest.process import QemuProcess, has_qtest_accelerator
-from motenet.bridge.qtest.time import HpetTime, QtestClock, SteppedTime
+from motenet.bridge.qtest.time import HpetTime, LastRead, QtestClock, SteppedTime
 from motenet.bridge.qtest.wire import Wire
 from motenet.bridge.tap import BridgeError
 from motenet.core import units
 from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError
+from motenet.core.state import Component
 from motenet.datasheets.pci import COMMAND
 from motenet.machine.dma import MachineDma
 from motenet.machine.interrupts import InterruptController
+from motenet.sim.host import Outsider
 
 _SLOT = 4
 _PIIX3 = 1
@@ -41,12 +44,13 @@ _RESET = b"outb 0xcf9 0x6"
 _LOOKS = 10_000
 
 
-class QtestMachine:
-    """QEMU as a child process, a context manager. `function` is its card, `wire` the cable out of it.
+class QtestMachine(Outsider):
+    """QEMU as a child process, a context manager. `function` is its card, `wire` stands for the card at its cable.
 
-    `device` is QEMU's name of the card, `clock` that of the world in which the peers live. `pin` puts QEMU and this
-    process on one CPU for as long, which makes register accesses three to five times faster. `capture` is a pcap file
-    that QEMU writes. BridgeError when QEMU does not start or has gone.
+    `device` is QEMU's name of the card, `clock` that of the world in which the peers live: world.join() takes the
+    machine in, so that it can be linked. `pin` puts QEMU and this process on one CPU for as long, which makes register
+    accesses three to five times faster. `capture` is a pcap file that QEMU writes. BridgeError when QEMU does not start
+    or has gone.
     """
 
     def __init__(
@@ -64,7 +68,7 @@ class QtestMachine:
         if any(mark in f"{device}{mac}{capture or ''}" for mark in "{}"):
             raise ConfigurationError("braces mean something else in this command line; choose names without them")
         stepped = has_qtest_accelerator(program)
-        self.name = name
+        self.path = self.name = name
         self.memory = SharedMemory(memory)
         self._affinity = os.sched_getaffinity(0) if pin else None
         cpus = {sorted(self._affinity)[os.getpid() % len(self._affinity)]} if self._affinity else None
@@ -82,15 +86,20 @@ class QtestMachine:
             time = SteppedTime(self.connection) if stepped else HpetTime(self.connection)
             self.clock = QtestClock(clock if clock is not None else Clock(), time)
             self.clock.take = self.take
-            self.wire = Wire(self.clock.world, self._process.wire, self._process.remote, f"{name}/wire")
+            self.wire = Wire(LastRead(self.clock), self._process.wire, self._process.remote, f"{name}/wire")
+            self.port = self.wire.port
             self.allocator = self.memory.allocator()
             self.interrupts = InterruptController(self.clock)
+            self.interrupts.place(f"{name}/interrupts")
             self._vectors = {line: self.interrupts.new_vector() for line in _LINES}
             self.connection.ask(b"irq_intercept_in ioapic")
             self.function = self._set_up(f"{name}/{device.partition(',')[0]}")
         except BaseException:
             self.close()
             raise
+
+    def parts(self) -> Iterable[Component]:
+        return (self.wire, self.interrupts, *self.function.windows.values())
 
     @property
     def pid(self) -> int:
@@ -128,7 +137,7 @@ class QtestMachine:
     def take(self) -> bool:
         """Bring in what QEMU has said and sent; tells whether there was any."""
         levels = self._take_levels()
-        return self.wire.take(self.clock.known) or levels
+        return self.wire.take() or levels
 
     def reset(self) -> None:
         """Press the reset button, and set the machine up anew: `function` stays, its card and BARs are fresh.

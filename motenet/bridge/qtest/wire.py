@@ -1,11 +1,13 @@
-"""The cable between a card in QEMU and a port of ours: one frame, without FCS, is one AF_UNIX datagram."""
+"""The cable's end at a card in QEMU: one frame, without FCS, is one AF_UNIX datagram."""
 
 import socket
 from collections import deque
+from collections.abc import Iterable
 
-from motenet.bridge.realtime import SHORTEST_FRAME, with_checksum
-from motenet.core.clock import Clock
-from motenet.core.trace import FramePassed, Watched
+from motenet.bridge.realtime import SHORTEST_FRAME
+from motenet.core.state import Component
+from motenet.core.trace import HasNow, Watched
+from motenet.devices.parts.offload import complete
 from motenet.doors import FrameFacts
 from motenet.machine import Port
 
@@ -16,44 +18,40 @@ MOST_WAITING = 1024
 
 
 class Wire(Watched):
-    """A cable. Frames of QEMU's that no port is connected to are kept in `received`, for whoever wants to look."""
+    """Stands at `port` for the card in QEMU. Implements doors.PortUser.
 
-    def __init__(self, clock: Clock, link: socket.socket, remote: str, path: str = "wire") -> None:
+    Frames that QEMU's card sends while nothing is connected to the port are kept in `received`, for whoever looks.
+    """
+
+    def __init__(self, clock: HasNow, link: socket.socket, remote: str, path: str) -> None:
         super().__init__(clock, path)
         link.setblocking(False)
-        self._world = clock
         self._link = link
         self._remote = remote
         self._waiting: deque[bytes] = deque()
-        self.port: Port | None = None
+        self.port = Port(clock, f"{path}/port")
+        self.port.attach(self)
         self.received: deque[bytes] = deque()
-        """Frames that QEMU's card has sent while no port was connected."""
 
-    def connect(self, port: Port) -> None:
-        """Lay the cable to a port of ours; its card sees a carrier from now on."""
-        self.port = port
-        port.connect(self)
+    def parts(self) -> Iterable[Component]:
+        return (self.port,)
 
-    def frame_sent(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
+    def carrier_changed(self, carrier: bool) -> None:
+        """QEMU's card always sees a link: its cable leads to us."""
+
+    def frame_arrived(self, frame: bytes, facts: FrameFacts | None) -> None:
         """A frame for QEMU's card, at once: its time is never behind that of the world."""
-        if facts is not None:
-            if facts.damaged:
-                self.drop("bad FCS", frame=frame)
-                return
-            if facts.segment_size:
-                self.drop("not segmented", f"{len(frame)} bytes that a datagram cannot tell to cut", frame)
-                return
-            if facts.checksum_offset:
-                frame = with_checksum(frame, facts)
-        self.send(frame)
+        if facts is not None and facts.damaged:
+            self.drop("bad FCS", frame=frame)
+        else:
+            for whole in (frame,) if facts is None else complete(frame, facts):
+                self.send(whole)
 
     def send(self, frame: bytes) -> None:
-        """Put a frame on the cable to QEMU's card; it waits here while the card has no room."""
+        """Give a frame to QEMU's card; it waits here while the card has no room."""
         if len(self._waiting) >= MOST_WAITING:
             self.drop("queue full", f"QEMU's card has not taken {MOST_WAITING} frames", frame)
             return
-        if self.watch is not None:
-            self.watch(FramePassed(self._world.now, self.path, "rx", frame))
         self._waiting.append(frame)
         self._push()
 
@@ -68,8 +66,11 @@ class Wire(Watched):
                 self.drop("no QEMU", frame=waiting[0])  # who reads from it next is told that QEMU is gone
             waiting.popleft()
 
-    def take(self, when: int) -> bool:
-        """Bring the frames that QEMU has sent into the world, as events at `when` (ns); says whether there was any."""
+    def take(self) -> bool:
+        """Put the frames that QEMU's card has sent on the cable; says whether there was any.
+
+        QEMU's cards leave it to the receiver to make up short frames; on a cable there are none (802.3, 4.2.3.3).
+        """
         self._push()
         found = False
         while True:
@@ -78,23 +79,11 @@ class Wire(Watched):
             except BlockingIOError:
                 return found
             found = True
-            if self.watch is not None:
-                self.watch(FramePassed(self._world.now, self.path, "tx", frame))
-            if self.port is None:
+            if self.port.medium is None:
                 self.received.append(frame)
             else:
-                self._world.at(when, self._arrive, frame)
-
-    def _arrive(self, frame: bytes) -> None:
-        """QEMU's cards leave it to the receiver to make up short frames; on a cable there are none (802.3, 4.2.3.3)."""
-        if self.port is None:
-            self.drop("no cable", frame=frame)
-        else:
-            self.port.deliver(frame.ljust(SHORTEST_FRAME, b"\0"))
+                self.port.transmit(frame if len(frame) >= SHORTEST_FRAME else frame.ljust(SHORTEST_FRAME, b"\0"))
 
     def close(self) -> None:
-        """Pull the cable out."""
-        if self.port is not None:
-            self.port.connect(None)
-            self.port = None
+        """The card is gone."""
         self._link.close()
