@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from scapy.utils import rdpcap
@@ -304,7 +304,7 @@ class Pair:
     """alice's card is QEMU's; bob is an emulated host with our model of the same card."""
 
     def __init__(self, machine: QtestMachine, world: World) -> None:
-        self.machine = machine
+        self.machine, self.world = machine, world
         self.bob = world.host("bob", address="10.0.0.2/24")
         world.join(machine)
         world.link(machine, self.bob)
@@ -336,10 +336,13 @@ def pair(program: str, tmp_path: Path) -> Iterator[Pair]:
         yield Pair(machine, world)
 
 
-def test_ping_reaches_the_emulated_host(pair: Pair) -> None:
-    times = pair.alice.stack.ping("10.0.0.2", count=20, interval="1ms")
+def test_ping_reaches_the_emulated_host(pair: Pair, tmp_path: Path) -> None:
+    with pair.world.capture(tmp_path / "ping.pcapng"):
+        times = pair.alice.stack.ping("10.0.0.2", count=20, interval="1ms")
     assert all(time is not None and time < 5 * MS for time in times)
     assert pair.bob.stack.statistics["echoes"] == 20
+    captured = [packet for packet in rdpcap(str(tmp_path / "ping.pcapng")) if ICMP in packet]
+    assert [packet[ICMP].type for packet in captured] == [8, 0] * 20
 
 
 def test_a_tcp_exchange_is_byte_identical_both_ways(pair: Pair, tmp_path: Path) -> None:
