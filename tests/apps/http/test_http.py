@@ -203,6 +203,9 @@ def test_http_1_0_gets_an_answer_and_the_end() -> None:
     [
         (b"POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 3\r\n\r\nabc", 405),
         (b"DELETE / HTTP/1.1\r\nHost: b\r\n\r\n", 405),
+        (b"OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n", 405),
+        (b"CONNECT b:80 HTTP/1.1\r\nHost: b\r\n\r\nabc", 405),
+        (b"HEAD / HTTP/1.1\r\nHost: b\r\nContent-Length: 3\r\n\r\nabc", 413),
         (b"GET / HTTP/1.1\r\nHost: b\r\nContent-Length: 3\r\n\r\nabc", 413),
         (b"GET / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\n\r\n", 400),  # RFC 9112, 3.2: no Host
@@ -214,11 +217,17 @@ def test_http_1_0_gets_an_answer_and_the_end() -> None:
 )
 def test_what_is_not_served_is_refused_and_the_connection_ends(request_: bytes, status: int) -> None:
     pair = Pair()
-    response, _ = parse(pair.raw(request_))
+    response, _ = parse(pair.raw(request_), request_.partition(b" ")[0].decode("latin-1"))
     assert (response.status, response.headers["Connection"]) == (status, "close")
     if status == 405:
         assert response.headers["Allow"] == "GET, HEAD", "RFC 9110, 15.5.6"
     assert not pair.server.connections
+
+
+def test_an_offer_to_switch_protocols_is_passed_over() -> None:
+    """RFC 9110, 7.8: a server may ignore it."""
+    request = b"GET /hello.txt HTTP/1.1\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    assert Pair().raw(request + request).count(b"\r\n\r\nhello") == 2
 
 
 def test_idle_connections_make_room_when_there_are_too_many() -> None:

@@ -1,0 +1,271 @@
+"""One connection of the HTTP server, as a state machine that goes on whenever its socket has changed."""
+
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
+
+import h11
+
+from motenet.apps.http.site import Resource
+from motenet.core.errors import MotenetError
+from motenet.core.state import Component, Plain
+from motenet.core.units import SECOND
+from motenet.stack.sockets.tcp import TcpSocket
+
+if TYPE_CHECKING:
+    from motenet.apps.http.server import HttpServer
+
+CHUNK = 64 * 1024
+"""Bytes of a resource read, and of a request taken, at a time."""
+LARGEST_HEAD = 16 * 1024
+"""Bytes of a request's head; a longer one is refused with 431 (RFC 6585, 5)."""
+REASONS = {
+    200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
+    431: "Request Header Fields Too Large", 501: "Not Implemented", 505: "HTTP Version Not Supported",
+}  # fmt: skip
+PATIENCE = 10 * SECOND
+"""How long a new connection may take to ask for something before it has to make room for another."""
+_ZEROS = bytes(CHUNK)
+
+
+class Connection(Component):
+    """One client. A snapshot keeps what h11 has read of the current request, and how far the answer has gone."""
+
+    STATE: ClassVar[tuple[str, ...]] = (
+        "socket_path", "fed", "status", "target", "length", "sent", "out", "closing", "over", "answered",
+        "idle_since",
+    )  # fmt: skip
+
+    def __init__(self, server: "HttpServer", number: int) -> None:
+        self.path = f"{server.path}/{number}"
+        self.number = number
+        self.server = server
+        self.socket_path = ""
+        self.fed = b""
+        """The bytes that h11 was given since the last request was done with."""
+        self.status = 0
+        """That of the answer under way; 0: none."""
+        self.target = ""
+        """The path of the resource being sent; empty: none, or all of it is sent."""
+        self.length = 0
+        self.sent = 0
+        """Of the body: its length in bytes, and how many of them h11 was given."""
+        self.out: bytes | memoryview = b""
+        """What the socket has had no room for."""
+        self.closing = False
+        """All is said; what the peer still sends is thrown away until it closes too (RFC 9112, 9.6)."""
+        self.over = False
+        self.answered = 0
+        """Requests that were answered on this connection."""
+        self.idle_since = server.now
+        self._h11 = h11.Connection(h11.SERVER, LARGEST_HEAD)
+        self._resource: Resource | None = None
+        self._socket: TcpSocket | None = None
+
+    def use(self, socket: TcpSocket) -> None:
+        """Take a socket, and hear of what happens to it."""
+        self._socket = socket
+        self.socket_path = socket.path
+        socket.waker = self._wake
+
+    def _wake(self) -> None:
+        self.server.post(self.number)
+
+    @property
+    def idle(self) -> bool:
+        """Between two requests, waiting for the peer to close, or for too long without any request."""
+        if self.closing or self.answered:
+            return self.closing or not (self.status or self.fed)
+        return not self.status and self.server.now - self.idle_since >= PATIENCE
+
+    # --- one step after the other
+
+    def step(self) -> None:
+        """Go on as far as possible; afterwards `over` says whether this connection has ended."""
+        socket = self._socket
+        if socket is None or self.over:
+            self.end()
+            return
+        try:
+            while self._push(socket) and self._advance(socket):
+                pass
+        except MotenetError:  # the peer has reset the connection, or does not answer any more
+            self.end()
+
+    def end(self) -> None:
+        """Let socket and resource go, at whatever point."""
+        self.over = True
+        self._drop_resource()
+        if self._socket is not None:
+            self._socket.release()
+            self._socket = None
+
+    def _push(self, socket: TcpSocket) -> bool:
+        """Give the socket what waits for it; says whether that was all."""
+        if self.out:
+            self.out = memoryview(self.out)[socket.send(self.out) :]
+        return not self.out
+
+    def _advance(self, socket: TcpSocket) -> bool:
+        """One step; False: there is nothing to do until the socket changes."""
+        if self.closing:
+            socket.close()
+            while socket.recv(CHUNK):
+                pass
+            if not socket.may_recv:
+                self.end()
+            return False
+        if self._resource is not None:
+            return self._send_body(self._resource, socket)
+        if self.status and self._h11.their_state is h11.DONE:
+            self._next_request()
+            return True
+        try:
+            event = self._h11.next_event()
+        except h11.RemoteProtocolError as error:
+            self._refuse(error)
+            return True
+        if event is h11.NEED_DATA:
+            return self._read(socket)
+        if isinstance(event, h11.Request):
+            self._answer(event)
+        elif event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+            self.closing = True
+        return True
+
+    def _read(self, socket: TcpSocket) -> bool:
+        data = socket.recv(CHUNK)
+        if not data and socket.may_recv:
+            return False
+        self.fed += data
+        self._h11.receive_data(data)  # without data: the peer has closed its direction
+        return True
+
+    def _next_request(self) -> None:
+        if self._h11.our_state is not h11.DONE:  # "Connection: close", or HTTP/1.0
+            self.closing = True
+            return
+        self.fed = self._h11.trailing_data[0]
+        self.status = 0
+        self.answered += 1
+        self.idle_since = self.server.now
+        self._h11.start_next_cycle()
+
+    # --- answers
+
+    def _answer(self, request: h11.Request) -> None:
+        self.server.requests += 1
+        head_only = request.method == b"HEAD"
+        if request.method not in (b"GET", b"HEAD"):
+            self._say(405)
+        elif any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+                 for name, value in request.headers):  # fmt: skip
+            self._say(413, head_only)
+        else:
+            path = path_of(request.target)
+            resource = self.server.site.find(path)
+            if resource is None:
+                self._say(404, head_only)
+            else:
+                self._begin(resource, path, head_only)
+        line = f"{request.method.decode()} {request.target.decode('latin-1')}"
+        self.server.changed("http", f"{line}: {self.status}, {self.length} bytes")
+
+    def _begin(self, resource: Resource, path: str, head_only: bool) -> None:
+        self._send_head(200, resource.size, resource.content_type)
+        if head_only or not resource.size:
+            resource.close()
+            self._h11.send(h11.EndOfMessage())
+        else:
+            self._resource, self.target = resource, path
+
+    def _say(self, status: int, head_only: bool = False) -> None:
+        """An answer that is not what was asked for. After all but 404 the connection is of no further use."""
+        text = f"{status} {REASONS.get(status, '')}\n".encode()
+        self._send_head(status, len(text), "text/plain", close=status != 404)
+        if not head_only:
+            self._h11.send(h11.Data(text))
+            self.out = bytes(self.out) + text
+            self.sent = len(text)
+        self._h11.send(h11.EndOfMessage())
+        self.closing = status != 404
+
+    def _send_head(self, status: int, length: int, content_type: str, close: bool = False) -> None:
+        """No Date: this server has no clock of the real world (RFC 9110, 6.6.1)."""
+        self.status, self.length, self.sent = status, length, 0
+        headers = [("Server", "motenet"), ("Content-Type", content_type), ("Content-Length", str(length))]
+        if status == 405:
+            headers.append(("Allow", "GET, HEAD"))
+        if close:
+            headers.append(("Connection", "close"))
+        head = self._h11.send(h11.Response(status_code=status, headers=headers, reason=REASONS.get(status, "")))
+        assert head is not None
+        self.out = head
+
+    def _send_body(self, resource: Resource, socket: TcpSocket) -> bool:
+        data = resource.read(self.sent, min(CHUNK, self.length - self.sent))
+        if not data:  # the file has become shorter than was promised: only a reset can tell
+            self.server.drop("resource truncated", self.target)
+            socket.abort()
+            self.end()
+            return False
+        self._h11.send_with_data_passthrough(h11.Data(data))
+        self.out = data
+        self.sent += len(data)
+        self.server.bytes += len(data)
+        if self.sent == self.length:
+            self._h11.send(h11.EndOfMessage())
+            self._drop_resource()
+        return True
+
+    def _drop_resource(self) -> None:
+        self.target = ""
+        if self._resource is not None:
+            self._resource.close()
+            self._resource = None
+
+    def _refuse(self, error: h11.RemoteProtocolError) -> None:
+        """What has come is no HTTP: say so, if nothing has been said yet, and close."""
+        self.server.drop("bad request", str(error))
+        self.closing = True
+        if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._say(error.error_status_hint)
+
+    # --- state
+
+    def load(self, state: Plain) -> None:
+        """Take a saved state: a fresh h11 reads and sends once more what the other one had."""
+        self._drop_resource()
+        super().load(state)
+        self._socket = None
+        if not self.over:
+            socket = self.server.find_socket(self.socket_path)
+            if socket is not None:
+                self.use(socket)
+        self._h11 = h11.Connection(h11.SERVER, LARGEST_HEAD)
+        if not self.closing:
+            self._replay()
+
+    def _replay(self) -> None:
+        connection = self._h11
+        connection.receive_data(self.fed) if self.fed else None
+        if not self.status:
+            return
+        connection.next_event()  # the request
+        connection.send(h11.Response(status_code=self.status, headers=[("Content-Length", str(self.length))]))
+        for left in range(self.sent, 0, -CHUNK):
+            connection.send_with_data_passthrough(h11.Data(_ZEROS[:left]))
+        if self.target:
+            self._resource = self.server.site.find(self.target)
+        if self._resource is None:
+            connection.send(h11.EndOfMessage())
+
+
+def path_of(target: bytes) -> str:
+    """The path in a request's target: of its origin form, or of the absolute form that proxies get (RFC 9112, 3.2)."""
+    text = target.decode("latin-1")
+    if text.startswith("/"):
+        return text.partition("?")[0].partition("#")[0]
+    try:
+        return urlsplit(text).path or "/"
+    except ValueError:
+        return "/"
