@@ -62,10 +62,11 @@ IP4AT = Register(
 )  # fmt: skip
 IP6AT = Register("IP6AT", 0x05880, "8254x 13.6.6", (Field("ADDRESS", 0, 32),), count=4, doc="IPv6 address table")
 WUPL = Register(
-    "WUPL", 0x05900, "8254x 13.6.7", (Field("LEN", 0, 12, write="ignore"),), doc="wakeup packet's length"
+    "WUPL", 0x05900, "8254x 13.6.7", (Field("LEN", 0, 12),), doc="wakeup packet's length; writable for diagnosis"
 )  # fmt: skip
 WUPM = Register(
-    "WUPM", 0x05A00, "8254x 13.6.8", (Field("DATA", 0, 32, write="ignore"),), count=32, doc="wakeup packet's start"
+    "WUPM", 0x05A00, "8254x 13.6.8", (Field("DATA", 0, 32),), count=32,
+    doc="wakeup packet's start; writable for diagnosis",
 )  # fmt: skip
 FFLT = Register(
     "FFLT", 0x05F00, "8254x 13.6.9", (Field("LEN", 0, 11),), count=4, stride=8, doc="flexible filter lengths"

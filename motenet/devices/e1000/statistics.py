@@ -61,8 +61,8 @@ def count_sent(values: dict[int, int], frame: bytes, size: int, number: int = 1)
     """`number` frames like this one, of `size` bytes, FCS included, have been sent."""
     values[_TPT] += number
     values[_TOT] += number * size
-    values[SENT_BY_SIZE[size] if size < 1024 else _PTC1522] += number
-    if size >= MINIMUM:
+    if size >= MINIMUM:  # 13.7.30, 13.7.45: PTC64 is for 64 bytes exactly
+        values[SENT_BY_SIZE[size] if size < 1024 else _PTC1522] += number
         values[_GPTC] += number
         values[_GOTC] += number * size
     if frame[0] & 1:

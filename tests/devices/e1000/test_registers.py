@@ -65,6 +65,12 @@ def test_13_every_plain_register_stores_its_fields_and_nothing_else(bench, regis
         assert bench.read(register, index) == kept | register.reset & register.mask(write="ignore")
 
 
+@pytest.mark.parametrize("register", [sheet.WUPL, sheet.WUPM], ids=lambda r: r.name)
+def test_13_6_7_the_wakeup_packet_can_be_written_for_diagnosis(bench, register):
+    bench.write(register, 0x5A5)
+    assert bench.read(register) == 0x5A5
+
+
 def test_13_4_2_status_of_an_82540em_at_gigabit():
     """FD, LU, SPEED and ASDV 1000: 0x683 with the transmit clock running."""
     assert sheet.STATUS.describe(0x683) == "FD | LU | SPEED=0x2 | ASDV=0x2 | MTXCKOK"
