@@ -240,6 +240,8 @@ class Packet:
             rest = self.size % self.mss
             payload = self.size + (6 - rest if rest < 6 else 0)  # e1000-empty-segment, e1000-runts-sent
             return segmented(bench, payload, self.mss, self.cuts, self.special)
+        apart = 0 < self.ip[2] < self.tcp[0]
+        options = 2 if self.options == 3 and not apart else self.options  # e1000-checksum-zero: a sum of a sum
         ends = [*sorted({cut for cut in self.cuts if 0 < cut < self.size}), self.size]
         found = [context("", ip=self.ip, tcp=self.tcp)] if self.kind == "data" and self.fresh else []
         for index, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
@@ -248,7 +250,7 @@ class Packet:
             if self.kind == "legacy":
                 found.append(legacy(bench, start, end - start, command, max(self.special, 0)))
             else:
-                found.append(data(bench, start, end - start, command, self.options, max(self.special, 0)))
+                found.append(data(bench, start, end - start, command, options, max(self.special, 0)))
         return found
 
 
