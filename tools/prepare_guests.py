@@ -54,7 +54,8 @@ ip link set lo up
 exec < /dev/ttyS1 > /dev/ttyS1 2>&1
 stty raw -echo
 printf 'ready\\n\\0 0\\n'
-while read -r line; do eval "$line"; printf '\\n\\0 %d\\n' $?; done
+# In a subshell: a shell's read forgets half a line when one of its background jobs ends meanwhile.
+while line=$(read -r line && echo "$line"); do eval "$line"; printf '\\n\\0 %d\\n' $?; done
 poweroff -f
 """
 

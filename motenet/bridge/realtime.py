@@ -102,10 +102,12 @@ class RealTime:
             self._poll.unregister(file)
 
     def run(self, ready: Callable[[], bool] | None = None, timeout: int = FOREVER) -> bool:
-        """Run until `ready()` holds, looked at whenever events have run, or for `timeout` nanoseconds of virtual time.
+        """Run until `ready()` holds, looked at first and whenever events have run, or for `timeout` ns of virtual time.
 
         Returns whether `ready` stopped it. KeyboardInterrupt passes through, and leaves the world fit to be run on.
         """
+        if ready is not None and ready():
+            return True
         clock, readers = self.clock, self._readers
         begin = time.monotonic_ns() - clock.now
         deadline = min(FOREVER, clock.now + timeout)

@@ -13,7 +13,7 @@ from scapy.packet import Raw
 from motenet.bridge.realtime import RealTime, TapCable, with_checksum
 from motenet.core.clock import Clock, LocalClock
 from motenet.core.state import Component
-from motenet.core.units import MS
+from motenet.core.units import MS, US
 from motenet.doors import FrameFacts
 from motenet.machine import Port
 
@@ -142,6 +142,48 @@ def test_a_short_frame_is_padded_as_on_a_cable() -> None:
     setup.pump.run(lambda: len(arrived) == 3)
     setup.tap.close()
     assert arrived == [b"\x2a" * 42 + bytes(18), b"\x3c" * 60, b"\x3d" * 61]
+
+
+def test_a_busy_world_looks_at_its_files_and_forgets_how_far_it_has_fallen_behind(setup: Setup) -> None:
+    """100 ms of work for 5 ms of virtual time: a request must not wait for its end, nor timers then fire in a row."""
+
+    class Work(Component):
+        left = 100
+
+        def step(self, _: object) -> None:
+            time.sleep(0.001)
+            self.left -= 1
+            if self.left == 90:
+                setup.tap.put(b"request")
+            if self.left:
+                setup.clock.after(50 * US, self.step)
+
+    work = Work()
+    setup.clock.after(0, work.step)
+    assert setup.pump.run(lambda: len(setup.card.log) > 1, timeout=10_000 * MS)
+    assert work.left > 50
+    assert setup.pump.run(lambda: not work.left, timeout=10_000 * MS)
+    assert setup.clock.now < 20 * MS
+
+
+def test_what_is_ready_already_is_not_waited_for(setup: Setup) -> None:
+    begin = time.monotonic()
+    assert setup.pump.run(lambda: True, timeout=10_000 * MS)
+    assert time.monotonic() - begin < 0.5
+
+
+def test_files_come_and_go(setup: Setup) -> None:
+    seen: list[int] = []
+    ours, theirs = os.pipe()
+    setup.pump.watch(ours, seen.append)
+    os.write(theirs, b"x")
+    assert setup.pump.run(lambda: bool(seen), timeout=10_000 * MS)
+    setup.pump.unwatch(ours)
+    setup.pump.unwatch(ours)
+    count = len(seen)
+    assert not setup.pump.run(lambda: len(seen) > count, timeout=5 * MS)
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_what_cannot_be_sent_is_counted_with_its_reason(setup: Setup) -> None:

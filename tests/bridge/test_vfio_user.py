@@ -351,8 +351,8 @@ def test_a_message_longer_than_the_buffer_is_taken_whole(client: Client) -> None
 
 
 def test_device_and_region_info(client: Client) -> None:
-    """DEVICE_GET_INFO: reset and PCI, nine regions, five interrupt indexes. GET_REGION_INFO: no BAR is mappable."""
-    assert struct.unpack("<IIII", client.good(GET_INFO, struct.pack("<IIII", 16, 0, 0, 0))) == (16, 3, 9, 5)
+    """DEVICE_GET_INFO: reset and PCI, nine regions, three interrupt indexes. GET_REGION_INFO: no BAR is mappable."""
+    assert struct.unpack("<IIII", client.good(GET_INFO, struct.pack("<IIII", 16, 0, 0, 0))) == (16, 3, 9, 3)
     sizes = []
     for index in range(9):
         reply = client.good(REGION_INFO, struct.pack("<IIIIQQ", 40, 0, index, 0, 0, 0))
@@ -371,9 +371,9 @@ def test_no_region_has_file_descriptors_of_its_own(client: Client) -> None:
 
 def test_interrupt_info(client: Client) -> None:
     """INTx: eventfd, maskable, automasked. MSI and MSI-X: eventfd, as a set (VFIO_IRQ_INFO_NORESIZE)."""
-    found = [struct.unpack("<IIII", client.good(IRQ_INFO, struct.pack("<IIII", 32, 0, i, 0))) for i in range(5)]
-    assert found == [(16, 7, 0, 1), (16, 9, 1, 2), (16, 9, 2, 3), (16, 0, 3, 0), (16, 0, 4, 0)]
-    assert client.ask(IRQ_INFO, struct.pack("<IIII", 16, 0, 5, 0))[0] == errno.EINVAL
+    found = [struct.unpack("<IIII", client.good(IRQ_INFO, struct.pack("<IIII", 32, 0, i, 0))) for i in range(3)]
+    assert found == [(16, 7, 0, 1), (16, 9, 1, 2), (16, 9, 2, 3)]
+    assert client.ask(IRQ_INFO, struct.pack("<IIII", 16, 0, 3, 0))[0] == errno.EINVAL
 
 
 # --- REGION_READ, REGION_WRITE

@@ -52,10 +52,8 @@ class GuestInterrupts(InterruptController):
 
     def info(self, index: int) -> tuple[int, int]:
         """IRQ_INFO: flags and count of an index."""
-        count = len(self.vectors.get(index, ()))
-        if index == INTX:
-            return IRQ_EVENTFD | IRQ_MASKABLE | IRQ_AUTOMASKED, count
-        return (IRQ_EVENTFD | IRQ_NORESIZE if count else 0), count
+        kind = IRQ_MASKABLE | IRQ_AUTOMASKED if index == INTX else IRQ_NORESIZE
+        return IRQ_EVENTFD | kind, len(self.vectors[index])
 
     def configure(self, flags: int, index: int, start: int, count: int, data: bytes, files: list[int]) -> None:
         """SET_IRQS. Taken from `files`: the eventfds that are kept."""
@@ -66,7 +64,7 @@ class GuestInterrupts(InterruptController):
             ACTION_TRIGGER,
         ):
             raise Refused(EINVAL, f"flags {flags:#x} are not one kind of data and one action")
-        vectors = self.vectors.get(index, [])
+        vectors = self.vectors[index]
         if start + count > len(vectors):
             raise Refused(EINVAL, f"sub-indexes {start} to {start + count - 1} of {len(vectors)}")
         if not count:
