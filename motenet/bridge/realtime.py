@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 
 from motenet.bridge.tap import Tap
-from motenet.core.checksum import internet_checksum
 from motenet.core.clock import FOREVER, Clock
 from motenet.core.trace import Watched
 from motenet.core.units import MS, SECOND, US
+from motenet.devices.parts.offload import complete
 from motenet.doors import FrameFacts
 from motenet.machine import Port
 
@@ -41,17 +41,12 @@ class TapCable(Watched):
 
     def frame_sent(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
         """A card's frame goes to the host's kernel at once: the real clock is not early by a machine's local lead."""
-        if facts is not None:
-            if facts.damaged:
-                self.drop("bad FCS", frame=frame)
-                return
-            if facts.segment_size:
-                self.drop("not segmented", f"{len(frame)} bytes that a TAP does not cut", frame)
-                return
-            if facts.checksum_offset:
-                frame = with_checksum(frame, facts)
-        if not self.tap.write(frame):
-            self.drop("refused by the kernel", f"is {self.tap.name} up?", frame)
+        if facts is not None and facts.damaged:
+            self.drop("bad FCS", frame=frame)
+            return
+        for whole in (frame,) if facts is None else complete(frame, facts):
+            if not self.tap.write(whole):
+                self.drop("refused by the kernel", f"is {self.tap.name} up?", whole)
 
     def take(self, when: int) -> None:
         """Bring up to BURST waiting frames into the world, as events at `when` (ns)."""
@@ -64,14 +59,6 @@ class TapCable(Watched):
 
     def _arrive(self, frame: bytes) -> None:
         self.port.deliver(frame)
-
-
-def with_checksum(frame: bytes, facts: FrameFacts) -> bytes:
-    """The frame with the checksum that its facts leave to be computed (an all-zero one is sent as ones: RFC 768)."""
-    start = facts.checksum_start
-    at = start + facts.checksum_offset
-    value = internet_checksum(memoryview(frame)[start:]) or 0xFFFF
-    return frame[:at] + value.to_bytes(2, "big") + frame[at + 2 :]
 
 
 class RealTime:

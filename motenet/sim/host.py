@@ -1,9 +1,9 @@
 """A machine with its card, driver and stack, in a world."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from motenet.core.clock import FOREVER, Clock
+from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Watched
@@ -11,6 +11,7 @@ from motenet.devices import E1000
 from motenet.doors import NetworkDriver, PciCard
 from motenet.drivers import E1000Driver
 from motenet.machine import Machine, Port
+from motenet.sim.poller import Poller
 from motenet.stack import NetworkStack
 
 CARDS: dict[str, Callable[[str], PciCard]] = {"e1000": E1000}
@@ -40,8 +41,6 @@ class Outsider(Component):
 class Host(Watched):
     """One computer of a world. Every layer can be reached: machine, nic, driver, stack."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "_posted", "_alarm", "running")
-
     def __init__(
         self,
         clock: Clock,
@@ -67,64 +66,26 @@ class Host(Watched):
         self.stack = NetworkStack(self.driver, address=address, gateway=gateway, seed=seed, name=f"{name}/stack")
         self.applications: list[Component] = []
         """What runs on this host and is to be part of its snapshots."""
-        self.running = False
-        self._posted = False
-        self._alarm = FOREVER
-        self.driver.wake = self._wake
-        self.stack.kick = self._wake
+        self.poller = Poller(self.machine.clock, self.driver, self.stack, f"{name}/poller")
 
     @property
     def port(self) -> Port:
         """The card's end of the cable."""
         return self.machine.slots[0].port
 
+    @property
+    def running(self) -> bool:
+        """Whether the card is up."""
+        return self.poller.running
+
     def parts(self) -> Iterable[Component]:
         assert isinstance(self.driver, Component)
-        return (*self.machine.parts(), self.driver, self.stack, *self.applications)
+        return (*self.machine.parts(), self.driver, self.stack, self.poller, *self.applications)
 
     def start(self) -> None:
         """Bring the card up; the host's local time goes ahead by what that takes."""
-        self.driver.start()
-        self.running = True
-        self._wake()
+        self.poller.start()
 
     def stop(self) -> None:
         """Take the card down in an orderly way; the stack stays as it is."""
-        self.running = False
-        self.driver.stop()
-
-    def _wake(self) -> None:
-        """Something wants the stack: an interrupt, a timer or an application. One event serves them all."""
-        if not self._posted:
-            self._posted = True
-            self.machine.clock.post(self._poll)
-
-    def _poll(self, _: None) -> None:
-        self._posted = False
-        if not self.running:
-            return
-        now = self.machine.clock.now
-        self.stack.poll(now)
-        self._set_alarm(now)
-
-    def _set_alarm(self, now: int) -> None:
-        """One lazy deadline: an alarm that comes too early looks again instead of having been moved."""
-        deadline = self.stack.poll_at(now)
-        if deadline is None or deadline >= self._alarm:
-            return
-        if deadline <= now:
-            self._wake()
-            return
-        self._alarm = deadline
-        self.machine.clock.world.at(deadline, self._ring, deadline)
-
-    def _ring(self, alarm: int) -> None:
-        if alarm != self._alarm:
-            return
-        self._alarm = FOREVER
-        now = self.machine.clock.now
-        deadline = self.stack.poll_at(now)
-        if deadline is not None and deadline <= now:
-            self._poll(None)
-        else:
-            self._set_alarm(now)
+        self.poller.stop()

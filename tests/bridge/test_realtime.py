@@ -10,7 +10,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from motenet.bridge.realtime import RealTime, TapCable, with_checksum
+from motenet.bridge.realtime import RealTime, TapCable
 from motenet.core.clock import Clock, LocalClock
 from motenet.core.state import Component
 from motenet.core.units import MS, US
@@ -189,18 +189,25 @@ def test_files_come_and_go(setup: Setup) -> None:
 def test_what_cannot_be_sent_is_counted_with_its_reason(setup: Setup) -> None:
     port = setup.card.port
     port.transmit(b"flipped", FrameFacts(damaged=True))
-    port.transmit(b"large", FrameFacts(segment_size=1460, header_length=54))
     assert setup.tap.sent == []
     setup.tap.takes = False
     port.transmit(b"refused")
-    assert setup.cable.drops == {"bad FCS": 1, "not segmented": 1, "refused by the kernel": 1}
+    assert setup.cable.drops == {"bad FCS": 1, "refused by the kernel": 1}
 
 
 @pytest.mark.parametrize(("transport", "field"), [(TCP(sport=1, dport=2), 16), (UDP(sport=1, dport=2), 6)])
-def test_a_checksum_that_is_left_to_compute_is_scapys(transport: TCP | UDP, field: int) -> None:
+def test_a_checksum_that_is_left_to_compute_is_scapys(setup: Setup, transport: TCP | UDP, field: int) -> None:
     packet = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / transport / Raw(b"an odd payload!")
     whole = bytes(packet)
     length = len(whole) - 34
     pseudo = 0x0A00 + 0x0001 + 0x0A00 + 0x0002 + whole[23] + length
     frame = whole[: 34 + field] + pseudo.to_bytes(2, "big") + whole[34 + field + 2 :]
-    assert with_checksum(frame, FrameFacts(checksum_start=34, checksum_offset=field)) == whole
+    setup.card.port.transmit(frame, FrameFacts(checksum_start=34, checksum_offset=field))
+    assert setup.tap.sent == [whole]
+
+
+def test_what_is_left_to_cut_is_cut(setup: Setup) -> None:
+    large = bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / TCP() / Raw(bytes(2000)))
+    facts = FrameFacts(checksum_start=34, checksum_offset=16, segment_size=1460, header_length=54)
+    setup.card.port.transmit(large, facts)
+    assert [len(frame) for frame in setup.tap.sent] == [1514, 594]

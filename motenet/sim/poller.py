@@ -1,0 +1,71 @@
+"""Who polls a stack, and when: after an interrupt, at its timers, and when an application has asked for something."""
+
+from typing import ClassVar
+
+from motenet.core.clock import FOREVER, LocalClock
+from motenet.core.state import Component
+from motenet.doors import NetworkDriver
+from motenet.stack import NetworkStack
+
+
+class Poller(Component):
+    """Looks after a driver and its stack on a machine's clock. However many ask, one event serves them all."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("running", "_posted", "_alarm")
+
+    def __init__(self, clock: LocalClock, driver: NetworkDriver, stack: NetworkStack, path: str = "poller") -> None:
+        self.path = path
+        self.running = False
+        self._clock = clock
+        self._driver = driver
+        self._stack = stack
+        self._posted = False
+        self._alarm = FOREVER
+        driver.wake = self._wake
+        stack.kick = self._wake
+
+    def start(self) -> None:
+        """Bring the card up; the machine's local time goes ahead by what that takes."""
+        self._driver.start()
+        self.running = True
+        self._wake()
+
+    def stop(self) -> None:
+        """Take the card down in an orderly way; the stack stays as it is."""
+        self.running = False
+        self._driver.stop()
+
+    def _wake(self) -> None:
+        if not self._posted:
+            self._posted = True
+            self._clock.post(self._poll)
+
+    def _poll(self, _: None) -> None:
+        self._posted = False
+        if not self.running:
+            return
+        now = self._clock.now
+        self._stack.poll(now)
+        self._set_alarm(now)
+
+    def _set_alarm(self, now: int) -> None:
+        """One lazy deadline: an alarm that comes too early looks again instead of having been moved."""
+        deadline = self._stack.poll_at(now)
+        if deadline is None or deadline >= self._alarm:
+            return
+        if deadline <= now:
+            self._wake()
+            return
+        self._alarm = deadline
+        self._clock.world.at(deadline, self._ring, deadline)
+
+    def _ring(self, alarm: int) -> None:
+        if alarm != self._alarm:
+            return
+        self._alarm = FOREVER
+        now = self._clock.now
+        deadline = self._stack.poll_at(now)
+        if deadline is not None and deadline <= now:
+            self._poll(None)
+        else:
+            self._set_alarm(now)
