@@ -93,7 +93,7 @@ class DmaBuffer(Protocol):
         """`count` structures at `offset` as a numpy array over the shared memory."""
 
     def lend(self, offset: int, length: int) -> memoryview:
-        """A writable view for one use: not kept beyond it."""
+        """A writable view for one use: not kept beyond it. DriverError outside the buffer."""
 
 
 class Dma(Protocol):

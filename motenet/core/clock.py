@@ -172,6 +172,8 @@ class LocalClock(Component):
         """Let local time pass: the machine's due device timers fire, the world does not run."""
         if self.in_interrupt:
             raise DriverError("an interrupt handler may not delay; leave the work to poll()")
+        if nanoseconds < 0:
+            raise DriverError(f"time does not go back: delay({nanoseconds})")
         target = self.now + nanoseconds
         timers = self.timers
         while timers:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from motenet.core.errors import DriverError
 from motenet.core.trace import DmaAccess, HasNow, Watched
 from motenet.doors import DmaBuffer
 from motenet.machine.memory import Allocator, PhysicalMemory
@@ -31,7 +32,10 @@ class MemoryBuffer:
         return np.frombuffer(self._view, dtype, count, offset)
 
     def lend(self, offset: int, length: int) -> memoryview:
-        return self._view[offset : offset + length]
+        end = offset + length
+        if offset < 0 or end > self.size:
+            raise DriverError(f"{length} bytes at offset {offset} lie outside a buffer of {self.size} bytes")
+        return self._view[offset:end]
 
 
 class MachineDma:

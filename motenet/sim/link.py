@@ -69,6 +69,7 @@ class Direction(Watched):
         "_last_arrival",
         "_under_way",
         "cut",
+        "_cuts",
         "frames",
         "bytes",
     )
@@ -100,6 +101,7 @@ class Direction(Watched):
         self._under_way: deque[tuple[int, bytes, FrameFacts | None]] = deque()
         self.cut = False
         """The cable is pulled: nothing passes."""
+        self._cuts = 0
         self.frames = 0
         self.bytes = 0
 
@@ -152,10 +154,10 @@ class Direction(Watched):
         else:
             arrival = self._last_arrival = max(arrival, self._last_arrival)
         if settings.duplicate and self._random() < settings.duplicate:
-            self._schedule(arrival, self._arrive_late, (frame, facts))
+            self._schedule(arrival, self._arrive_late, (frame, facts, self._cuts))
             verdict = DUPLICATED
         self._conclude(now, frame, verdict)
-        self._schedule(arrival, self._arrive_late, (frame, facts))
+        self._schedule(arrival, self._arrive_late, (frame, facts, self._cuts))
 
     def _conclude(self, now: int, frame: bytes, verdict: int) -> None:
         self._record(now, self.number, verdict, frame)
@@ -167,18 +169,28 @@ class Direction(Watched):
             self.frames += 1
             self.bytes += len(frame)
 
+    def set_cut(self, cut: bool) -> None:
+        """Pull the cable, or put it back in: what is under way is lost."""
+        self.cut = cut
+        if cut:
+            self._cuts += 1
+            self._busy_until = 0
+            for _, frame, _ in self._under_way:
+                self.drop("cable pulled", frame=frame)
+            self._under_way.clear()
+
     def _arrive(self, _: None) -> None:
         """All frames whose time has come."""
         under_way, now = self._under_way, self._world.now
-        frames = []
+        frames: list[bytes] = []
         while under_way and under_way[0][0] <= now:
             _arrival, frame, facts = under_way.popleft()
-            if facts is None and not self.cut:
+            if facts is None:
                 frames.append(frame)
             else:
                 self._deliver(frames)
                 frames = []
-                self._arrive_late((frame, facts))
+                self.destination.deliver(frame, facts)
         self._deliver(frames)
 
     def _deliver(self, frames: list[bytes]) -> None:
@@ -187,12 +199,13 @@ class Direction(Watched):
         elif frames:
             self.destination.deliver_burst(frames)
 
-    def _arrive_late(self, sent: tuple[bytes, FrameFacts | None]) -> None:
+    def _arrive_late(self, sent: tuple[bytes, FrameFacts | None, int]) -> None:
         """A frame whose way was its own."""
-        if self.cut:
-            self.drop("cable pulled", frame=sent[0])
+        frame, facts, cuts = sent
+        if cuts != self._cuts:
+            self.drop("cable pulled", frame=frame)
         else:
-            self.destination.deliver(sent[0], sent[1])
+            self.destination.deliver(frame, facts)
 
 
 class Link(Component):
@@ -218,6 +231,6 @@ class Link(Component):
 
     def _set_cut(self, cut: bool) -> None:
         for direction in self.directions:
-            direction.cut = cut
+            direction.set_cut(cut)
         for port in (self.a, self.b):
             port.set_carrier(not cut)

@@ -108,6 +108,9 @@ class World(Component):
     ) -> Link:
         """A cable. Bandwidth and queue ("64KiB") are unlimited when left out; faults are probabilities a frame."""
         settings = link_settings(bandwidth, delay, jitter, loss, corrupt, duplicate, reorder, queue)
+        for node in (a, b):
+            if not isinstance(node, Host | Outsider | Switch):
+                raise ConfigurationError(f"{node!r} has no port; link what world.host() and world.switch() gave")
         if a is b:
             raise ConfigurationError(f"{a.name} cannot be linked to itself")
         ports = (self._free_port(a), self._free_port(b))
@@ -188,6 +191,8 @@ class World(Component):
         """Go back to a snapshot of this world, in place: every reference into it stays good."""
         if self.clock.running:
             raise SnapshotError("an event is running; restore between two runs")
+        if not isinstance(snapshot, dict) or snapshot.keys() != {"components", "clock"}:
+            raise SnapshotError("this is no snapshot; restore what world.snapshot() gave")
         states = snapshot["components"]
         found = {part.path: part for part in _load(self, states)}
         if missing := states.keys() - found.keys():
@@ -200,6 +205,8 @@ class World(Component):
 
     def watch(self, listener: Watch, *components: Component) -> None:
         """Let `listener(event)` see the events of these components, or of all; it must not schedule anything."""
+        if not callable(listener):
+            raise ConfigurationError(f"{listener!r} cannot listen; give a function that takes an event")
         paths = frozenset(part.path for root in components for part in walk(root)) if components else None
         self._listeners.append((listener, paths))
         self._rewatch()

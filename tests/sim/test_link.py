@@ -239,3 +239,16 @@ def test_a_switch_stores_and_drops_what_is_damaged() -> None:
     clock.run(10**6)
     assert cards[1].got == []
     assert switch.drops == {"bad FCS": 1}
+
+
+@pytest.mark.parametrize("settings", [{}, {"jitter": "1us"}])
+def test_what_is_under_way_when_the_cable_is_pulled_is_lost_even_if_it_is_put_back_at_once(settings) -> None:
+    clock, a, _, _, b, link = two_cards(delay="50ms", **settings)
+    a.transmit(b"1")
+    clock.run(10**6)
+    link.unplug()
+    link.replug()
+    a.transmit(b"2")
+    clock.run(10**9)
+    assert [frame for _, frame, _ in b.got] == [b"2"]
+    assert link.directions[0].drops == {"cable pulled": 1}

@@ -177,6 +177,8 @@ def test_a_snapshot_goes_back_over_connections_that_came_and_went() -> None:
     assert listener.accept() is not None
     world.restore(before)
     assert world.state_hash() == hashed
+    with pytest.raises(motenet.MotenetError, match="restored to before this connection"):
+        socket.send(b"into the void")
     assert listener.accept() is None
     assert alice.stack.tcp_connect("10.0.0.2", 80).send(b"again") == 5
 
@@ -287,6 +289,18 @@ def test_what_cannot_be_built_is_named() -> None:
         world.link(alice, bob)
     with pytest.raises(motenet.ConfigurationError, match="itself"):
         world.link(alice, alice)
+    with pytest.raises(motenet.ConfigurationError, match="unknown NIC None"):
+        world.host("carol", nic=None)  # type: ignore[arg-type]
+    with pytest.raises(motenet.ConfigurationError, match="unknown NIC <class"):
+        world.host("carol", nic=motenet.devices.E1000)  # type: ignore[arg-type]
+    with pytest.raises(motenet.ConfigurationError, match="is no card"):
+        motenet.Machine().plug("e1000")  # type: ignore[type-var]
+    with pytest.raises(motenet.ConfigurationError, match="has no port"):
+        world.link(alice, None)  # type: ignore[arg-type]
+    with pytest.raises(motenet.ConfigurationError, match="cannot listen"):
+        world.watch(5)  # type: ignore[arg-type]
+    with pytest.raises(SnapshotError, match="no snapshot"):
+        world.restore({})
     with pytest.raises(motenet.ConfigurationError, match=r"10\.0\.0"):
         world.host("dave", address="10.0.0/24")
 

@@ -111,6 +111,7 @@ class E1000(Watched):
         self.transmitter = TransmitUnit(self.bank, self.interrupts, self.drop)
         self.receiver = ReceiveUnit(self.bank, self.interrupts, self.drop)
         self.transmitter.ready = self._may_transmit
+        self.transmitter.obstacle = self._obstacle
         self.transmitter.send = self._send
         self.receiver.ready = self._may_master
         self.bank.on_write(sheet.CTRL, self._control_written)
@@ -195,6 +196,9 @@ class E1000(Watched):
 
     def _may_transmit(self) -> bool:
         return self.bus_master and (self.link.up or self.link.phy.loopback)
+
+    def _obstacle(self) -> str:
+        return "no link" if self.bus_master else "COMMAND's bus master bit is 0"
 
     def carrier_changed(self, carrier: bool) -> None:
         self.link.phy.set_carrier(carrier)

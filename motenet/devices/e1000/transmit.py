@@ -56,6 +56,8 @@ class TransmitUnit(Component):
 
     def __init__(self, bank: RegisterBank, interrupts: InterruptUnit, drop: Callable[[str, str], None]) -> None:
         self.path = "transmit"
+        self.obstacle: Callable[[], str] = lambda: "no bus"
+        """Wiring: what keeps the card from sending, in words."""
         self.ready: Callable[[], bool] = lambda: False
         """Wiring: whether the card may master the bus and has a link."""
         self.send: Callable[[list[bytes], FrameFacts | None], None] = lambda frames, facts: None
@@ -107,8 +109,11 @@ class TransmitUnit(Component):
             self.scheduled = True
             self._clock.after(0, self._run)
 
-    def _tail_written(self, _: int) -> None:
+    def _tail_written(self, tail: int) -> None:
         self.kick()
+        if not self.scheduled and self._values[_TDH] != tail:
+            why = "TCTL.EN is 0" if not self._values[_TCTL] & _EN else self.obstacle()
+            self._drop("doorbell without effect", f"TDT {tail} written, and nothing is sent yet: {why}")
 
     def _control_written(self, control: int) -> None:
         if control & _EN:

@@ -44,7 +44,7 @@ def _writing(register: Register, target: int) -> _Writing:
     store, ones = register.mask(write="store"), register.mask(write="set")
     clear = register.mask(write="clear")
     # Ones in a write-one register's unused bits do nothing, and drivers write IMC = ~0: worth no event.
-    reserved = 0 if ones or clear else register.reserved
+    reserved = 0 if ones or clear else register.reserved | register.mask(read="zero", write="ignore")
     return _Writing(target, store, ones, clear, reserved)
 
 

@@ -320,7 +320,7 @@ class SocketSet(Watched):
                 socket = self._make(kind)
             self._attach(handle, socket, key)
         for socket in before.values():
-            socket.detach()
+            socket.undo()
 
     def _make(self, kind: str) -> AnySocket:
         if kind == TcpSocket.kind:

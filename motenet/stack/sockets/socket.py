@@ -32,6 +32,10 @@ class Socket(Watched):
         if self.waker is not None:
             self.waker()
 
+    def undo(self) -> None:
+        """The world was restored to before this socket; it is of no use any more."""
+        self.detach()
+
     def detach(self) -> None:
         """The socket has left its set."""
         self.ready = _nobody

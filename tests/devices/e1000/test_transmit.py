@@ -324,3 +324,33 @@ def test_an_unknown_descriptor_type_is_told(bench):
     bench.queue(sheet.TDESC_DATA_CODEC.pack(0x10000, sheet.TDESC_DATA_COMMAND["DEXT"] | 7 << 20 | 60, 0, 0, 0))
     assert bench.ring() == []
     assert bench.drops == {"unknown descriptor": 1}
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "why"),
+    [
+        (lambda bench: bench.card.bus_master_changed(False), "bus master bit is 0"),
+        (lambda bench: bench.card.carrier_changed(False), "no link"),
+        (lambda bench: bench.write(sheet.TCTL, 0), "TCTL.EN is 0"),
+    ],
+)
+def test_a_doorbell_without_effect_says_what_is_in_the_way(bench, obstacle, why):
+    told = []
+    bench.transmitter()
+    obstacle(bench)
+    bench.run(10**9)
+    bench.card.watch = told.append
+    bench.legacy(bytes(60))
+    bench.ring()
+    assert [(event.reason, why in event.detail) for event in told] == [("doorbell without effect", True)]
+    assert bench.sent == []
+
+
+@pytest.mark.parametrize(("register", "value"), [("TDBAL", 0x1004), ("TDLEN", 100), ("RDBAL", 0x2008), ("RDLEN", 1)])
+def test_13_4_25_a_ring_base_or_length_that_is_not_aligned_is_told(bench, register, value):
+    """13.4.25, 13.4.27: a base's low 4 bits and a length's low 7 are zero, whatever is written."""
+    told = []
+    bench.card.watch = told.append
+    bench.write(sheet.REGISTERS[register], value)
+    assert [event.reason for event in told] == ["reserved bits"]
+    assert bench.read(sheet.REGISTERS[register]) == value & ~(0x7F if "LEN" in register else 0xF)

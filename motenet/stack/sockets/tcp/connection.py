@@ -243,6 +243,11 @@ class Connection(Socket):
         if sender.fin:
             self.enter(State.FIN_WAIT_1)
 
+    def undo(self) -> None:
+        """See Socket.undo: whoever still holds this connection finds it closed, with the reason."""
+        self.state, self.failure, self.reset_due = State.CLOSED, Failure.UNDONE.value, False
+        self.detach()
+
     def start_time_wait(self) -> None:
         """Enter TIME-WAIT, or stay there for another 2 MSL (MUST-13)."""
         if self.state is not State.TIME_WAIT:

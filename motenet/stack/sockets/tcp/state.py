@@ -37,6 +37,7 @@ class Failure(StrEnum):
     ABORTED = "aborted"
     TIMED_OUT = "timed out"
     UNREACHABLE = "unreachable"
+    UNDONE = "undone"
 
 
 _ERRORS: dict[str, tuple[type[MotenetError], str]] = {
@@ -44,6 +45,7 @@ _ERRORS: dict[str, tuple[type[MotenetError], str]] = {
     Failure.RESET: (errors.ConnectionReset, "the peer reset the connection: what was on its way is lost"),
     Failure.ABORTED: (errors.ConnectionAborted, "abort() has ended this connection: open another one"),
     Failure.TIMED_OUT: (errors.TimedOut, "the peer has not answered for the user timeout: check it and the path"),
+    Failure.UNDONE: (errors.ConnectionAborted, "the world was restored to before this connection: open another one"),
     Failure.UNREACHABLE: (errors.HostUnreachable, "a router cannot reach the peer: check its address and the routes"),
 }
 
