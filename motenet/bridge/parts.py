@@ -1,10 +1,11 @@
-"""What this machine has beside Python: TAP devices, root, tshark, QEMU; and how to get what is missing."""
+"""What this machine has beside Python: TAP devices, root, tshark, QEMU, its guests; and how to get what is missing."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from motenet.bridge.tap import BridgeError, Tap
 from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu, prepared_guest
@@ -74,6 +75,13 @@ def _guest() -> Part:
     return Part("guest", False, "no Linux guest is prepared", f"run {PREPARE} of motenet's repository")
 
 
+def _ipxe() -> Part:
+    found = prepared_guest()
+    if found is not None and Path(str(found.get("ipxe"))).exists():
+        return Part("ipxe", True, str(found["ipxe"]))
+    return Part("ipxe", False, "no iPXE is prepared", f"run {PREPARE} of motenet's repository")
+
+
 PARTS: dict[str, Callable[[], Part]] = {
     "root": _root,
     "tap": _tap,
@@ -84,6 +92,8 @@ PARTS: dict[str, Callable[[], Part]] = {
     "qemu": _qemu,
     "vfio-user": _vfio_user,
     "guest": _guest,
+    "ipxe": _ipxe,
+    "dnsmasq": lambda: _command("dnsmasq", "dnsmasq-base", "dnsmasq", "--version"),
 }
 """How to look for each part."""
 
