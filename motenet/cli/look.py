@@ -26,6 +26,8 @@ MEANING = {
     "qemu": "other people's drivers and devices",
     "vfio-user": "motenet serve e1000: guest kernels whose card is ours",
     "guest": "the tests with Linux's drivers on our cards",
+    "ipxe": "the tests with iPXE on our cards",
+    "dnsmasq": "the tests with iPXE on our cards",
 }
 """What each part is good for."""
 
