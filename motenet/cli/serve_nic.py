@@ -96,7 +96,8 @@ def serve_e1000(
         _announce(vfio_user, peer if tap is None else f"TAP {tap}", as_json)
         if live and not as_json and sys.stderr.isatty():
             screen = stack.enter_context(Live(console=Console(stderr=True), auto_refresh=False))
-            Refresher(world.clock, screen, view)
+            refresher = Refresher(world.clock, screen, view)
+            stack.callback(refresher.show, None)  # what came after the last refresh is seen, too
         elif not as_json:
             listeners.append(_log)
         for listener in listeners:

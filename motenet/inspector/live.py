@@ -127,7 +127,7 @@ class DriverView:
         return Text("\n".join(lines))
 
     def _accesses(self) -> Table:
-        table = Table(box=None, padding=(0, 1, 0, 0), title="latest accesses", title_justify="left")
+        table = Table(box=None, padding=(0, 1, 0, 0), title="latest accesses", title_justify="left", min_width=24)
         for _ in range(4):
             table.add_column(no_wrap=True)
         for access, count in self._recent:
@@ -137,7 +137,7 @@ class DriverView:
         return table
 
     def _counts(self) -> Table:
-        table = Table(box=None, padding=(0, 1, 0, 0), title="busiest registers", title_justify="left")
+        table = Table(box=None, padding=(0, 1, 0, 0), title="busiest registers", title_justify="left", min_width=24)
         for heading in ("register", "reads", "writes"):
             table.add_column(heading, justify="left" if heading == "register" else "right")
         for name, _ in (self.reads + self.writes).most_common(BUSIEST):

@@ -1,0 +1,46 @@
+"""A guest's 82540EM on a bad cable: frames are lost and damaged, and every three seconds the plug is out for one.
+
+`python examples/kernel/faults.py nic.sock`, then the QEMU line that it prints, with your kernel.
+"""
+
+import sys
+
+import motenet
+from motenet.bridge.realtime import RealTime
+from motenet.bridge.vfio_user import Guest, Server
+from motenet.bridge.vfio_user.qemu import command_line
+from motenet.core.trace import Changed, Dropped, Event
+from motenet.core.units import SECOND
+from motenet.devices import E1000
+
+
+def show(event: Event) -> None:
+    """One line for what was not carried out, and for what changed."""
+    if isinstance(event, Dropped):
+        print(f"{event.time / SECOND:9.3f} s  {event.path}: {event.reason} {event.detail}", flush=True)
+    elif isinstance(event, Changed):
+        print(f"{event.time / SECOND:9.3f} s  {event.path}: {event.what} {event.detail}", flush=True)
+
+
+def main(socket: str) -> None:
+    """Serve until QEMU has gone."""
+    world = motenet.World(seed=7)
+    peer = world.host("peer", address="10.0.0.2/24")
+    guest = Guest(world.clock, "guest", E1000(mac="52:54:00:12:34:56"))
+    world.join(guest)
+    cable = world.link(guest, peer, bandwidth="1Gbit/s", delay="50us", loss=0.1, corrupt=0.1)
+    world.watch(show, guest, cable)
+    pump = RealTime(world.clock)
+    server = Server(guest.slot, socket, pump)
+    print(command_line(socket), "-kernel YOUR-KERNEL", flush=True)
+    try:
+        while not pump.run(lambda: server.clients > 0 and not server.connected, 3 * SECOND):
+            cable.unplug()
+            pump.run(timeout=SECOND)
+            cable.replug()
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
