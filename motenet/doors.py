@@ -204,8 +204,8 @@ class PciSlot(Protocol):
     def set_level(self, level: bool) -> None:
         """Drive the INTx line. It is the slot that looks at MSI enable and Interrupt Disable."""
 
-    def send_message(self, vector: int) -> None:
-        """Send an MSI or MSI-X, after all DMA writes before it; nothing happens unless the driver has enabled it."""
+    def send_message(self, vector: int) -> bool:
+        """Send an MSI or MSI-X, after all DMA writes before it. False: messages or bus mastering are off."""
 
     def message_enabled(self) -> bool:
         """Whether MSI or MSI-X is enabled, so that INTx is silent."""
@@ -263,6 +263,8 @@ class Capabilities:
     """TCP and UDP checksums are computed by the card, from FrameFacts."""
     checksum_rx: bool = False
     """Received.checksum_ok tells what the card has verified."""
+    polled: bool = False
+    """The driver has no interrupts: `wake` is never called, and frames wait until somebody polls."""
     max_segmented: int = 0
     """Largest frame in bytes that the card cuts into segments (TSO for IPv4); 0: it cuts none."""
 

@@ -99,6 +99,9 @@ CAP_VENDOR = 0x09
 CAP_MSIX = 0x11
 """6.8.2."""
 
+PM_CAPABILITIES = 2
+"""PM 3.2.3: the word that tells which states there are."""
+
 PMCSR = Register(
     "PMCSR",
     4,

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from motenet.core.clock import LocalClock
+from motenet.core.errors import SnapshotError
+from motenet.core.state import Plain
 from motenet.core.trace import InterruptChange, Watched
 
 STORM = 100_000
@@ -55,6 +57,8 @@ class InterruptController(Watched):
     def connect(self, vector: int, source: int, handler: Handler) -> None:
         """Let `handler` be called for `vector`; a source has one handler a vector."""
         self._handlers[vector, source] = handler
+        self.masked[vector] &= ~(1 << 63)  # somebody new cares
+        self.repeats[vector] = 0
         self.connected[vector] |= 1 << source
         self._post(vector)
 
@@ -91,6 +95,15 @@ class InterruptController(Watched):
             self.watch(InterruptChange(self.clock.now, self.path, vector, True, message=True))
         self.pending[vector] = True
         self._post(vector)
+
+    def load(self, state: Plain) -> None:
+        super().load(state)
+        for vector, sources in self.connected.items():
+            for source in range(sources.bit_length()):
+                if sources >> source & 1 and (vector, source) not in self._handlers:
+                    raise SnapshotError(
+                        f"{self.path}: vector {vector} has no handler; start the driver before restoring"
+                    )
 
     def _post(self, vector: int) -> None:
         wanted = self.sources[vector] or self.pending[vector]

@@ -20,6 +20,7 @@ from motenet.datasheets.pci import (
     LATENCY_TIMER,
     MSI_CONTROL,
     MSIX_CONTROL,
+    PM_CAPABILITIES,
     PMCSR,
     STATUS,
     capability_list,
@@ -35,6 +36,8 @@ _IO, _MEMORY, _MASTER = COMMAND["IO"], COMMAND["MEMORY"], COMMAND["MASTER"]
 _INTX_DISABLE = COMMAND["INTX_DISABLE"]
 _INTERRUPT = STATUS["INTERRUPT"]
 _MASTER_ABORT = STATUS["RECEIVED_MASTER_ABORT"]
+_POWER_STATES = (0xFFFF, 1 << 9, 1 << 10, 0xFFFF)
+"""For D0 to D3hot: the bit of the PM capabilities that offers it; D0 and D3hot are always there (PM 3.2.3)."""
 _MSI_ADDRESS = 0xFEE00000
 """Where this machine takes messages; the data word is the vector."""
 
@@ -94,6 +97,12 @@ class ConfigurationSpace(Watched):
             self._store[base + 8 : base + 12] = b"\xff" * 4
         data = base + (12 if wide else 8)
         self._store[data : data + 2] = b"\xff" * 2
+
+        self._initial = bytes(self.content)
+
+    def power_on(self) -> None:
+        """Forget all that was written, addresses too."""
+        self.content[:] = self._initial
 
     def word(self, offset: int) -> int:
         """16 bits, unseen by watchers."""
@@ -239,10 +248,10 @@ class Slot(Watched):
     def message_enabled(self) -> bool:
         return self.messages
 
-    def send_message(self, vector: int) -> None:
+    def send_message(self, vector: int) -> bool:
         if not self.dma.enabled or not self._capability_bit(CAP_MSI, MSI_CONTROL):
             self.drop("message not enabled", f"vector {vector}")
-            return
+            return False
         base = self.config.capabilities[CAP_MSI]
         wide = self.config.content[base + 2] & MSI_CONTROL["64BIT"]
         address = int.from_bytes(self.config.content[base + 4 : base + 8], "little")
@@ -251,23 +260,30 @@ class Slot(Watched):
             self.controller.send(data)
         else:
             self.drop("message astray", f"{data:#x} to {address:#x}, where no interrupt controller listens")
+        return True
 
     def _capability_bit(self, capability: int, control: Register) -> bool:
         base = self.config.capabilities.get(capability)
         return base is not None and bool(self.config.word(base + control.offset) & control["ENABLE"])
 
     def _drive(self) -> None:
-        """6.2.2, 6.2.3: the pin is silent under INTX_DISABLE and with messages enabled; STATUS tells what is wanted."""
+        """6.2.2, 6.2.3: the pin is silent under INTX_DISABLE and with messages enabled; STATUS tells what is wanted.
+
+        A function that sleeps asserts nothing but PME# (PM 5.4).
+        """
         content = self.config.content
         if self.level:
             content[STATUS.offset] |= _INTERRUPT
         else:
             content[STATUS.offset] &= ~_INTERRUPT
-        self.controller.set_level(self.line, self.source, self.level and not self.silent)
+        self.controller.set_level(self.line, self.source, self.level and not self.silent and self.power_state == 0)
 
     def _messages_changed(self) -> None:
+        before = self.messages
         self.messages = self._capability_bit(CAP_MSI, MSI_CONTROL) or self._capability_bit(CAP_MSIX, MSIX_CONTROL)
         self.silent = self.messages or bool(self.config.word(COMMAND.offset) & _INTX_DISABLE)
+        if self.messages and not before and self.level and self.dma.enabled:
+            self.send_message(0)  # the cause has come before messages were enabled: it must not wait for another
 
     def _aborted(self) -> None:
         self.config.set_word(STATUS.offset, self.config.word(STATUS.offset) | _MASTER_ABORT)
@@ -287,17 +303,26 @@ class Slot(Watched):
     def _config_written(self, offset: int) -> None:
         pm = self.config.capabilities.get(CAP_PM)
         if pm is not None and offset == pm + PMCSR.offset:
-            self._power_changed(self.config.word(offset) & PMCSR["STATE"])
+            self._power_changed(pm)
+        self._follow_config()
+
+    def _follow_config(self) -> None:
+        """What follows from configuration space: decoding, bus mastering, messages, the pin."""
         self._gate()
         self._messages_changed()
         self._drive()
 
-    def _power_changed(self, state: int) -> None:
-        """PM 5.4: a function that leaves D3hot resets itself, its decoding and bus mastering too."""
-        if self.power_state == 3 and state == 0:
-            self.config.set_word(COMMAND.offset, 0)
+    def _power_changed(self, pm: int) -> None:
+        """PM 3.2.4: a state that the function has not is not entered. 5.4: who leaves D3hot has lost its context."""
+        state = self.config.word(pm + PMCSR.offset) & PMCSR["STATE"]
+        if not _POWER_STATES[state] & self.config.word(pm + PM_CAPABILITIES):
+            self.config.set_word(pm + PMCSR.offset, self.config.word(pm + PMCSR.offset) & ~3 | self.power_state)
+            self.drop("no such power state", f"D{state}")
+            return
+        before, self.power_state = self.power_state, state
+        if before == 3 and state == 0:
+            self.config.power_on()
             self.card.reset()
-        self.power_state = state
 
     def _decodes(self, window: BarWindow) -> bool:
         return bool(self.config.word(COMMAND.offset) & (_IO if window.kind == "io" else _MEMORY))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from motenet.core.errors import ConfigurationError
 from motenet.core.trace import Event, FramePassed
 from motenet.sim.host import Host, Outsider
 from motenet.sim.link import VERDICTS
@@ -16,6 +17,7 @@ class Capture:
     """A pcapng file that grows while the world runs; an interface a port, a comment on each frame the link harmed.
 
     Flushed whenever `run` returns. A context manager: leaving it ends the capture and closes the file.
+    ConfigurationError for a path that cannot be written to.
     """
 
     def __init__(
@@ -27,7 +29,10 @@ class Capture:
         self.names = names
         """The interface name for each path that is watched."""
         self._closed = closed
-        self._file = self.path.open("wb")
+        try:
+            self._file = self.path.open("wb")
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
         self._writer = Writer(self._file)
 
     def __call__(self, event: Event) -> None:

@@ -4,8 +4,12 @@ from typing import ClassVar
 
 from motenet.core.clock import FOREVER, LocalClock
 from motenet.core.state import Component
+from motenet.core.units import US
 from motenet.doors import NetworkDriver
 from motenet.stack import NetworkStack
+
+POLL_INTERVAL = 100 * US
+"""How often a card without interrupts is looked at."""
 
 
 class Poller(Component):
@@ -19,6 +23,7 @@ class Poller(Component):
         self._clock = clock
         self._driver = driver
         self._stack = stack
+        self._polled = driver.capabilities.polled
         self._posted = False
         self._alarm = FOREVER
         driver.wake = self._wake
@@ -50,7 +55,7 @@ class Poller(Component):
 
     def _set_alarm(self, now: int) -> None:
         """One lazy deadline: an alarm that comes too early looks again instead of having been moved."""
-        deadline = self._stack.poll_at(now)
+        deadline = self._deadline(now)
         if deadline is None or deadline >= self._alarm:
             return
         if deadline <= now:
@@ -64,8 +69,14 @@ class Poller(Component):
             return
         self._alarm = FOREVER
         now = self._clock.now
-        deadline = self._stack.poll_at(now)
-        if deadline is not None and deadline <= now:
+        deadline = self._deadline(now)
+        if self._polled or (deadline is not None and deadline <= now):
             self._poll(None)
         else:
             self._set_alarm(now)
+
+    def _deadline(self, now: int) -> int | None:
+        deadline = self._stack.poll_at(now)
+        if not self._polled or not self.running:
+            return deadline
+        return now + POLL_INTERVAL if deadline is None else min(deadline, now + POLL_INTERVAL)

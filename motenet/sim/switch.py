@@ -62,8 +62,8 @@ class Switch(Watched):
             return
         now = self.clock.now
         destination, source = frame[:6], frame[6:12]
-        if not source[0] & 1 and (source in self.table or len(self.table) < TABLE_LIMIT):
-            self.table[source] = (index, now)
+        if not source[0] & 1:
+            self._learn(source, index, now)
         known = self.table.get(destination)
         if known is not None and now - known[1] <= AGEING_TIME:
             if known[0] != index:
@@ -72,3 +72,12 @@ class Switch(Watched):
         for other, port in enumerate(self.ports):
             if other != index:
                 port.transmit(frame, facts)
+
+    def _learn(self, source: bytes, index: int, now: int) -> None:
+        """7.8; a full table forgets what has aged, and learns nobody new if nothing has."""
+        if source not in self.table and len(self.table) >= TABLE_LIMIT:
+            for address in [known for known, (_, seen) in self.table.items() if now - seen > AGEING_TIME]:
+                del self.table[address]
+            if len(self.table) >= TABLE_LIMIT:
+                return
+        self.table[source] = (index, now)

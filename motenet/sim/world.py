@@ -1,6 +1,7 @@
 """The world: hosts, switches and links on one clock; what happens in it depends on its seed alone."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -113,6 +114,10 @@ class World(Component):
                 raise ConfigurationError(f"{node!r} has no port; link what world.host() and world.switch() gave")
         if a is b:
             raise ConfigurationError(f"{a.name} cannot be linked to itself")
+        if isinstance(a, Switch) and isinstance(b, Switch) and b in self._reachable(a):
+            raise ConfigurationError(
+                f"{a.name} and {b.name} are joined already; a loop of switches without a spanning tree floods for ever"
+            )
         ports = (self._free_port(a), self._free_port(b))
         path = f"link{len(self.links)}"
         ways = []
@@ -133,6 +138,20 @@ class World(Component):
         if self._listeners:
             self._rewatch()
         return link
+
+    def _reachable(self, switch: Switch) -> list[Switch]:
+        """The switches that frames from this one get to."""
+        joined = [
+            (one, other)
+            for link in self.links
+            for one in self.switches.values()
+            for other in self.switches.values()
+            if link.a in one.ports and link.b in other.ports
+        ]
+        found = [switch]
+        for here in found:
+            found += [b for a, b in joined + [(b, a) for a, b in joined] if a is here and b not in found]
+        return found
 
     def _check_name(self, name: str) -> None:
         if not name or "/" in name or any(name in taken for taken in (self.hosts, self.switches, self.outsiders)):
@@ -185,20 +204,27 @@ class World(Component):
         """The whole state, as a plain value that does not change anymore."""
         if self.clock.running:
             raise SnapshotError("an event is running; take a snapshot between two runs")
-        return {"components": {part.path: part.save() for part in walk(self)}, "clock": self.clock.save()}
+        components = {part.path: part.save() for part in walk(self)}
+        return {"topology": self._topology(), "components": components, "clock": self.clock.save()}
+
+    def _topology(self) -> Plain:
+        """What a snapshot does not make: it has to be there already where it is restored."""
+        hosts = [(host.name, *(application.path for application in host.applications)) for host in self.hosts.values()]
+        switches = [(switch.name, str(len(switch.ports))) for switch in self.switches.values()]
+        return [*hosts, *switches, *((link.path, link.a.path, link.b.path) for link in self.links)]
 
     def restore(self, snapshot: Plain) -> None:
         """Go back to a snapshot of this world, in place: every reference into it stays good."""
         if self.clock.running:
             raise SnapshotError("an event is running; restore between two runs")
-        if not isinstance(snapshot, dict) or snapshot.keys() != {"components", "clock"}:
+        if not isinstance(snapshot, dict) or snapshot.keys() != {"topology", "components", "clock"}:
             raise SnapshotError("this is no snapshot; restore what world.snapshot() gave")
-        states = snapshot["components"]
-        found = {part.path: part for part in _load(self, states)}
-        if missing := states.keys() - found.keys():
-            raise SnapshotError(
-                f"the snapshot has {sorted(missing)[0]!r}, which this world has not: restore it where it was taken"
-            )
+        for ours, theirs in zip_longest(self._topology(), snapshot["topology"]):
+            if ours != theirs:
+                raise SnapshotError(
+                    f"this world has {ours} where the snapshot has {theirs}: restore it where it was taken"
+                )
+        found = {part.path: part for part in _load(self, snapshot["components"])}
         self.clock.load_events(snapshot["clock"], found.__getitem__)
 
     # --- watching

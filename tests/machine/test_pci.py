@@ -151,3 +151,29 @@ def test_ports_carry_frames_both_ways_and_tell_the_carrier(machine, card) -> Non
     assert sent == [(b"frame", None)]
     assert card.frames == [(b"back", None)]
     assert card.carriers == [True, False]
+
+
+def test_pm_3_2_4_a_state_that_the_function_has_not_is_not_entered(machine, card) -> None:
+    config = function(machine).config
+    config.write(COMMAND, 0b111, 2)
+    for state in (1, 2):
+        config.write(0x44, state, 2)
+        assert config.read(0x44, 2) & 3 == 0
+    assert function(machine).bar(0).read32(0) == 0x03020100
+    config.write(0x44, 3, 2)
+    config.write(0x44, 1, 2)
+    assert config.read(0x44, 2) & 3 == 3
+
+
+def test_pm_5_4_a_sleeping_function_asserts_no_interrupt_and_wakes_without_context(machine, card) -> None:
+    config = function(machine).config
+    config.write(COMMAND, 0b111, 2)
+    config.write(0x52, 0x81, 2)
+    config.write(0x52, 0x80, 2)
+    card.slot.set_level(True)
+    assert any(machine.interrupts.sources.values())
+    config.write(0x44, 3, 2)
+    assert not any(machine.interrupts.sources.values())
+    config.write(0x52, 0x81, 2)
+    config.write(0x44, 0, 2)
+    assert (config.read(COMMAND, 2), config.read(0x52, 2), config.read(0x10, 4)) == (0, 0x80, 0)

@@ -252,3 +252,17 @@ def test_what_is_under_way_when_the_cable_is_pulled_is_lost_even_if_it_is_put_ba
     clock.run(10**9)
     assert [frame for _, frame, _ in b.got] == [b"2"]
     assert link.directions[0].drops == {"cable pulled": 1}
+
+
+def test_802_1d_7_9_2_a_full_table_makes_room_of_what_has_aged(monkeypatch) -> None:
+    monkeypatch.setattr("motenet.sim.switch.TABLE_LIMIT", 2)
+    clock = Clock()
+    switch, ports, _ = star(clock, 3)
+    for index, port in enumerate(ports):
+        port.transmit(mac((index + 1) % 3) + mac(index) + bytes(48))
+        clock.run(clock.now + 10**6)
+    assert list(switch.table) == [mac(0), mac(1)]
+    clock.run(clock.now + AGEING_TIME + 1)
+    ports[2].transmit(mac(0) + mac(2) + bytes(48))
+    clock.run(clock.now + 10**6)
+    assert list(switch.table) == [mac(2)]

@@ -314,3 +314,61 @@ def test_adding_a_host_changes_nobody_elses_faults() -> None:
         return alice.stack.ping("10.0.0.2", count=10, timeout="100ms")
 
     assert fingerprint_of_loss(extra=False) == fingerprint_of_loss(extra=True)
+
+
+def test_a_driver_without_interrupts_is_polled() -> None:
+    world = motenet.World(seed=1)
+    alice = world.host("alice", address="10.0.0.1/24")
+    bob = world.host("bob", address="10.0.0.2/24", driver_options={"interrupts": False})
+    world.link(alice, bob)
+    for rtt in alice.stack.ping("10.0.0.2", count=3):
+        assert rtt is not None
+        assert rtt < 1_000_000
+    assert bob.driver.statistics["interrupts"] == 0
+
+
+def test_a_refused_restore_has_touched_nothing() -> None:
+    world, alice, _ = pair()
+    before = world.snapshot()
+    world.host("carol", address="10.0.0.3/24")
+    alice.stack.ping("10.0.0.2", count=1)
+    state = world.state_hash()
+    with pytest.raises(SnapshotError, match="carol"):
+        world.restore(before)
+    assert world.state_hash() == state
+
+
+def test_a_world_whose_drivers_have_not_started_cannot_take_the_state_of_one_whose_have() -> None:
+    started, _, _ = pair()
+    world = motenet.World(seed=7)
+    alice = world.host("alice", address="10.0.0.1/24", start=False)
+    bob = world.host("bob", address="10.0.0.2/24", start=False)
+    world.link(alice, bob, bandwidth="1Gbit/s", delay="50us")
+    with pytest.raises(SnapshotError, match="start the driver"):
+        world.restore(started.snapshot())
+
+
+def test_a_loop_of_switches_is_refused() -> None:
+    world = motenet.World()
+    x, y, z = (world.switch(name) for name in "xyz")
+    world.link(x, y)
+    world.link(y, z)
+    for a, b in ((x, y), (z, x)):
+        with pytest.raises(motenet.ConfigurationError, match="spanning tree"):
+            world.link(a, b)
+
+
+def test_a_message_that_could_not_go_is_not_lost() -> None:
+    """8254x 4.1.3: a message while an unmasked cause is set; it goes when messages are allowed again."""
+    world = motenet.World(seed=1)
+    alice = world.host("alice", address="10.0.0.1/24")
+    bob = world.host("bob", address="10.0.0.2/24", driver_options={"interrupt_kinds": ("msi",)})
+    world.link(alice, bob)
+    world.run("1s")
+    function = bob.machine.pci.functions[0]
+    window = function.bar(0)
+    for offset, off, on in ((4, 3, 7), (0xF2, 0x80, 0x81)):
+        function.config.write(offset, off, 2)
+        window.write32(0x00C8, 4)  # ICS: LSC
+        function.config.write(offset, on, 2)
+        assert None not in alice.stack.ping("10.0.0.2", count=2), f"config {offset:#x}"

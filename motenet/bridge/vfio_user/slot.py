@@ -34,7 +34,6 @@ class GuestSlot(Slot):
             if CAP_MSIX in self.config.capabilities
             else [],
         }
-        self._after_power_on = bytes(self.config.content)
 
     def parts(self) -> Iterable[Component]:
         return (self.clock, *super().parts(), self.interrupts)
@@ -45,22 +44,22 @@ class GuestSlot(Slot):
     def _vectors(self, count: int) -> list[int]:
         return [self.interrupts.new_vector() for _ in range(count)]
 
-    def send_message(self, vector: int) -> None:
+    def send_message(self, vector: int) -> bool:
         """An MSI is a write by the bus master (6.8): without that bit, or not enabled, there is none."""
         for index, capability, control in ((MSIX, CAP_MSIX, MSIX_CONTROL), (MSI, CAP_MSI, MSI_CONTROL)):
             vectors = self.interrupts.vectors[index]
             if self.dma.enabled and vector < len(vectors) and self._capability_bit(capability, control):
                 self.interrupts.send(vectors[vector])
-                return
+                return True
         self.drop("message not enabled", f"vector {vector}")
+        return False
 
     def reset(self) -> None:
         """The bus's reset signal: configuration space and the card as after power-on."""
-        self.config.content[:] = self._after_power_on
+        self.config.power_on()
         self.power_state = 0
-        self._gate()
         self.card.reset()
-        self._drive()
+        self._follow_config()
         self.changed("reset", "PCI reset")
 
     def disconnected(self) -> None:

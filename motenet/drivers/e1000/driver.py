@@ -89,7 +89,11 @@ class E1000Driver(Watched):
         self._interval = min(units.duration(interrupt_interval) // _ITR_UNIT, ITR.mask())
         self._hang_timeout = units.duration(hang_timeout)
         self._capabilities = Capabilities(
-            mtu, checksum_offload, checksum_offload, LONGEST_SEGMENTED if segmentation_offload else 0
+            mtu=mtu,
+            checksum_tx=checksum_offload,
+            checksum_rx=checksum_offload,
+            polled=not interrupts,
+            max_segmented=LONGEST_SEGMENTED if segmentation_offload else 0,
         )
         self.card = Card(pci.find_bar(function, "memory"), function.delay, function.name)
         self._read, self._write = self.card.read, self.card.write
