@@ -45,8 +45,13 @@ def has_qtest_accelerator(program: str) -> bool:
     return done.returncode == 0
 
 
-def _in_child(cpus: set[int] | None) -> None:
+def die_with_parent() -> None:
+    """For a child to call before it starts a program: however we end, it ends too (prctl(2))."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _in_child(cpus: set[int] | None) -> None:
+    die_with_parent()
     if cpus is not None:
         os.sched_setaffinity(0, cpus)
 

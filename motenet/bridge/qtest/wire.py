@@ -1,8 +1,9 @@
-"""The cable's end at a card in QEMU: one frame, without FCS, is one AF_UNIX datagram."""
+"""The cable's end at a card in QEMU: one frame, without FCS, is one AF_UNIX datagram, or a counted part of a stream."""
 
 import socket
 from collections import deque
 from collections.abc import Iterable
+from typing import Protocol
 
 from motenet.bridge.realtime import SHORTEST_FRAME
 from motenet.core.state import Component
@@ -15,6 +16,77 @@ LONGEST_FRAME = 1 << 17
 """Bytes: more than any frame that QEMU sends (its own limit is 4 KiB + 64 KiB)."""
 MOST_WAITING = 1024
 """Frames that wait here while QEMU's card takes none; those beyond are lost, as in a switch."""
+WITHOUT_END = 1 << 62
+PREFIX = 4
+"""Bytes ahead of a frame in a stream (QEMU, net/stream.c)."""
+
+
+class Cable(Protocol):
+    """What frames pass through, one a call; BlockingIOError when none can. A datagram socket is one."""
+
+    def setblocking(self, flag: bool, /) -> None: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def sendto(self, frame: bytes, remote: str, /) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class StreamCable:
+    """QEMU's `-netdev stream`: ahead of each frame its length, 32 bits, most significant byte first.
+
+    Unlike ten datagrams, a stream holds a whole burst, and QEMU sleeps while it is full.
+    """
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream = stream
+        self._heard = bytearray()
+        self._frames: deque[bytes] = deque()
+        self._unsent = memoryview(b"")
+
+    def setblocking(self, flag: bool, /) -> None:
+        self._stream.setblocking(flag)
+
+    def recv(self, size: int, /) -> bytes:
+        self._flush()
+        if not self._frames:
+            self._cut(self._stream.recv(size))
+        if not self._frames:
+            raise BlockingIOError
+        return self._frames.popleft()
+
+    def _cut(self, data: bytes) -> None:
+        """Whole frames are taken from what has been heard, the rest is kept."""
+        heard = self._heard
+        heard += data
+        at, end = 0, len(heard)
+        while end - at >= PREFIX:
+            following = at + PREFIX + int.from_bytes(heard[at : at + PREFIX], "big")
+            if following > end:
+                break
+            self._frames.append(bytes(heard[at + PREFIX : following]))
+            at = following
+        del heard[:at]
+
+    def sendto(self, frame: bytes, remote: str, /) -> int:
+        self._flush()
+        if self._unsent:
+            raise BlockingIOError
+        self._unsent = memoryview(len(frame).to_bytes(PREFIX, "big") + frame)
+        self._flush()
+        return len(frame)
+
+    def _flush(self) -> None:
+        """Send what is left of a frame; what is left of that waits for the next call."""
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._stream.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 class Wire(Watched):
@@ -23,7 +95,7 @@ class Wire(Watched):
     Frames that QEMU's card sends while nothing is connected to the port are kept in `received`, for whoever looks.
     """
 
-    def __init__(self, clock: HasNow, link: socket.socket, remote: str, path: str) -> None:
+    def __init__(self, clock: HasNow, link: Cable, remote: str, path: str) -> None:
         super().__init__(clock, path)
         link.setblocking(False)
         self._link = link
@@ -66,14 +138,14 @@ class Wire(Watched):
                 self.drop("no QEMU", frame=waiting[0])  # who reads from it next is told that QEMU is gone
             waiting.popleft()
 
-    def take(self) -> bool:
-        """Put the frames that QEMU's card has sent on the cable; says whether there was any.
+    def take(self, most: int = WITHOUT_END) -> bool:
+        """Put the frames that QEMU's card has sent on the cable, but not more than `most`; says whether there was any.
 
         QEMU's cards leave it to the receiver to make up short frames; on a cable there are none (802.3, 4.2.3.3).
         """
         self._push()
         found = False
-        while True:
+        for _ in range(most):
             try:
                 frame = self._link.recv(LONGEST_FRAME)
             except BlockingIOError:
@@ -83,6 +155,7 @@ class Wire(Watched):
                 self.received.append(frame)
             else:
                 self.port.transmit(frame if len(frame) >= SHORTEST_FRAME else frame.ljust(SHORTEST_FRAME, b"\0"))
+        return found
 
     def close(self) -> None:
         """The card is gone."""
