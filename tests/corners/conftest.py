@@ -21,3 +21,54 @@ def lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     yield make
     for one in made:
         one.end()
+
+
+# --- the matrix in docs/fidelity.md
+
+BEGIN, END = "<!-- matrix: begin -->\n", "<!-- matrix: end -->\n"
+PHASES, TESTS = ("failed", "skipped", "passed"), ("failed", "passed", "skipped")
+"""Which outcome of its phases counts for a test, and which of its tests for a row: the first that there is."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--matrix", type=Path, metavar="FILE", help="write what was exercised, and how it went, between FILE's marks"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "exercises(driver, card, what): a row of the matrix that this test is part of")
+    if config.getoption("--matrix") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Matrix(config.getoption("--matrix")), "matrix")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A mark travels with the test's reports, from any process."""
+    for mark in item.iter_markers("exercises"):
+        item.user_properties.append(("exercises", [mark.kwargs[name] for name in ("driver", "card", "what")]))
+
+
+class Matrix:
+    """Collects outcomes by row, and writes the table."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.rows: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for name, row in report.user_properties:
+            if name == "exercises":
+                tests = self.rows.setdefault(tuple(row), {})
+                tests[report.nodeid] = min(report.outcome, tests.get(report.nodeid, "passed"), key=PHASES.index)
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if exitstatus > pytest.ExitCode.TESTS_FAILED:
+            return  # interrupted: not all that it would tell has been
+        lines = ["| driver | card | exercised | result | tests |", "|---|---|---|---|---|"]
+        for row, tests in sorted(self.rows.items()):
+            result = min(tests.values(), key=TESTS.index)
+            count = sum(outcome == result for outcome in tests.values())
+            lines.append("| " + " | ".join((*row, result, f"{count} of {len(tests)}")) + " |")
+        before, _, rest = self.file.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        self.file.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after)

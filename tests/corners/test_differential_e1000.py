@@ -35,6 +35,7 @@ def agree(twins: Twins, program: Program) -> None:
     assert not differences, "\n".join(map(str, differences))
 
 
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="reset values")
 def test_all_registers_begin_alike(twins: Twins) -> None:
     """Chapter 13's initial values, where a row does not say otherwise."""
     different = {"CTRL", "MDIC", "VET", "LEDCTL", "STATUS"}  # e1000-reset-values
@@ -66,6 +67,7 @@ def poke(bench: Bench, register: Register, index: int, value: int) -> None:
 
 
 @pytest.mark.parametrize("value", [0xFFFFFFFF, 0x55555555, 0xAAAAAAAA, 0])
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="register writes")
 def test_all_registers_keep_what_they_are_given(twins: Twins, value: int) -> None:
     def program(bench: Bench) -> None:
         for register in SETTABLE:
@@ -81,6 +83,7 @@ MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.function_sco
 
 @MANY
 @given(writes=st.lists(st.tuples(st.sampled_from(SETTABLE), st.integers(0, 4095), WORDS), max_size=60))
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="register writes")
 def test_any_sequence_of_register_writes_reads_back_alike(
     twins: Twins, writes: list[tuple[Register, int, int]]
 ) -> None:
@@ -99,6 +102,7 @@ STEPS = st.sampled_from(["ICS", "IMS", "IMC", "ICR", "read ICR", "read ICS", "re
 
 @MANY
 @given(steps=st.lists(st.tuples(STEPS, CAUSES), max_size=25))
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="interrupt causes and masks")
 def test_any_sequence_of_interrupt_causes_and_masks_gives_the_same_line(
     twins: Twins, steps: list[tuple[str, int]]
 ) -> None:
@@ -119,6 +123,7 @@ def test_any_sequence_of_interrupt_causes_and_masks_gives_the_same_line(
     agree(twins, program)
 
 
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="EEPROM")
 def test_the_eeprom_has_the_address_and_the_checksum_on_both_ways(twins: Twins) -> None:
     """5.6.1, 5.6.35; EERD (13.4.4), and EECD's pins as Linux drives them: DO is looked at while SK is high."""
 
@@ -156,6 +161,7 @@ def microwire(bench: Bench, address: int) -> int:
     return word & 0xFFFF
 
 
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="PHY")
 def test_the_phy_says_the_same_of_itself(twins: Twins) -> None:
     """13.4.7.1: control, identifiers, advertisement, 1000BASE-T, and Marvell's registers; what is written stays."""
 
@@ -179,6 +185,7 @@ def test_the_phy_says_the_same_of_itself(twins: Twins) -> None:
 @pytest.mark.parametrize(
     "sizes", [[60, 64, 100, 1514], [123, 124, 251, 252, 507, 508], [1019, 1020, 1518, 9000, 16288]]
 )
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="transmit descriptors")
 def test_legacy_descriptors_send_alike(twins: Twins, sizes: list[int]) -> None:
     """3.3.3; 13.7.45 to 13.7.50: the classes count bytes from the address to the FCS."""
 
@@ -189,6 +196,7 @@ def test_legacy_descriptors_send_alike(twins: Twins, sizes: list[int]) -> None:
     agree(twins, program)
 
 
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="transmit descriptors")
 def test_the_ring_wraps_alike(twins: Twins) -> None:
     def program(bench: Bench) -> None:
         bring_up(bench)
@@ -210,6 +218,7 @@ def test_the_ring_wraps_alike(twins: Twins) -> None:
     ("payload", "mss", "cuts"),
     [(4000, 1460, ()), (4000, 1460, (54,)), (40000, 536, (54, 1000)), (1470, 1460, (7, 30, 55)), (106, 99, ())],
 )
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="segmentation")
 def test_segments_are_alike(twins: Twins, payload: int, mss: int, cuts: tuple[int, ...]) -> None:
     """3.5: headers, checksums, flags and sequence numbers of every frame."""
 
@@ -284,6 +293,7 @@ PACKETS = st.builds(
     vme=st.booleans(),
     seed=st.binary(max_size=64),
 )
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="transmit descriptors")
 def test_any_descriptors_send_alike(twins: Twins, packets: list[Packet], batches: int, vme: bool, seed: bytes) -> None:
     """Legacy, context and data descriptors in any mixture, cut anywhere, with tags, checksums and segmentation."""
     content = segment_prototype(3001)
@@ -302,6 +312,7 @@ def test_any_descriptors_send_alike(twins: Twins, packets: list[Packet], batches
 
 @pytest.mark.parametrize("bsize", [0, 1, 2, 3])
 @pytest.mark.parametrize("bsex", [0, RCTL["BSEX"]])
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="receive buffers")
 def test_frames_fill_buffers_of_any_size_alike(twins: Twins, bsize: int, bsex: int) -> None:
     """3.2.2, 13.4.22: a frame spreads over as many descriptors as it needs."""
     if bsex and not bsize:
@@ -363,6 +374,7 @@ TAGS = st.one_of(st.just(-1), st.sampled_from([0, 1, 5, 31, 32, 4095, 0x6005, 0x
 
 @MANY
 @given(filters=FILTERS, frames=st.lists(st.tuples(ADDRESSES, TAGS, st.integers(64, 1518)), max_size=6))
+@pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="receive filters")
 def test_any_filters_let_the_same_frames_in(
     twins: Twins, filters: Filters, frames: list[tuple[bytes, int, int]]
 ) -> None:

@@ -220,6 +220,7 @@ def make_room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
             room.end()
 
 
+@pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="DHCP, DNS, HTTP")
 def test_it_gets_an_address_and_fetches_a_file_at_the_datasheets_pace(make_room: Callable[..., Room]) -> None:
     """DHCP, DNS and HTTP over TCP; the card's address comes from its EEPROM, by RAL0 and RAH0 (8254x 5.6.1)."""
     room = make_room(timing="datasheet")
@@ -241,6 +242,7 @@ def test_it_gets_an_address_and_fetches_a_file_at_the_datasheets_pace(make_room:
     room.gone()
 
 
+@pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="card closed and opened")
 def test_it_closes_and_opens_the_card_again(make_room: Callable[..., Room]) -> None:
     """Rings are taken away and given anew, at their first descriptors, with a lease and a file each time."""
     room = make_room()
@@ -263,6 +265,7 @@ def test_it_closes_and_opens_the_card_again(make_room: Callable[..., Room]) -> N
     )
 
 
+@pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="boot over the network")
 def test_it_boots_what_the_dhcp_server_names(make_room: Callable[..., Room]) -> None:
     """`autoboot`: the offer's boot file by TFTP, over UDP in lockstep; that one chains to another by HTTP."""
     room = make_room(f"--dhcp-boot=boot.ipxe,,{SERVER}")
@@ -274,6 +277,7 @@ def test_it_boots_what_the_dhcp_server_names(make_room: Callable[..., Room]) -> 
     assert f"sent {room.site}/boot.ipxe to {LEASED}" in (room.folder / "dnsmasq.log").read_text()
 
 
+@pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="cable pulled and put back")
 def test_it_sees_the_cable_pulled_and_put_back(make_room: Callable[..., Room]) -> None:
     """It polls ICR for LSC, and then STATUS.LU (8254x 13.4.2, 13.4.17)."""
     room = make_room()
@@ -293,6 +297,7 @@ def test_it_sees_the_cable_pulled_and_put_back(make_room: Callable[..., Room]) -
     assert room.in_memory(content)
 
 
+@pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="boot from a ROM")
 def test_the_card_boots_the_pc_from_a_rom(make_room: Callable[..., Room]) -> None:
     """iPXE as QEMU's ROM for this card: the BIOS finds it on the bus, and boots from the network by PXE."""
     room = make_room(f"--dhcp-boot=boot.ipxe,,{SERVER}")

@@ -63,6 +63,7 @@ def pings(linux: Any, count: int = 3, size: int = 56) -> None:
 # --- life of a driver
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="probe, link, ping")
 def test_it_probes_and_finds_link_and_peer_at_the_datasheets_pace(lab: Labs) -> None:
     """EEPROM over EECD, PHY over MDIC, auto-negotiation of half a second, interrupts by INTx."""
     room = lab(card("datasheet"))
@@ -75,6 +76,7 @@ def test_it_probes_and_finds_link_and_peer_at_the_datasheets_pace(lab: Labs) -> 
     assert not re.search(r"e1000.*(fail|error|hang|invalid)", log, re.I)
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="probe, link, ping")
 def test_an_emulated_host_reaches_linux(machine: Any) -> None:
     """ICMP echo from our stack; its requests go out as events, so that the real clock can answer."""
     icmp = machine.bob.stack.sockets.icmp_bind()
@@ -83,12 +85,14 @@ def test_an_emulated_host_reaches_linux(machine: Any) -> None:
     assert icmp.receive().data == b"from bob"
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="down and up ten times")
 def test_down_and_up_ten_times(machine: Any) -> None:
     machine.guest_os.run("for i in 1 2 3 4 5 6 7 8 9 10; do ip link set eth0 down; ip link set eth0 up; done")
     machine.guest_os.until("test $(cat /sys/class/net/eth0/carrier) = 1")
     pings(machine.guest_os)
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="module reloaded")
 def test_the_module_is_reloaded(machine: Any) -> None:
     linux = machine.guest_os
     linux.run("rmmod e1000; ! test -d /sys/class/net/eth0; insmod /modules/e1000.ko")
@@ -97,6 +101,7 @@ def test_the_module_is_reloaded(machine: Any) -> None:
     pings(linux)
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="cable pulled and put back")
 def test_the_cable_is_pulled_and_put_back(machine: Any) -> None:
     """The PHY loses its link, LSC interrupts, the driver sees it at once; and it comes back (8254x 13.4.17)."""
     linux = machine.guest_os
@@ -109,6 +114,7 @@ def test_the_cable_is_pulled_and_put_back(machine: Any) -> None:
     pings(linux)
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="card unplugged and plugged")
 def test_the_card_is_unplugged_and_another_client_comes(machine: Any) -> None:
     """Hot unplug: QEMU hangs up, the card is reset; it can be plugged again."""
     linux = machine.guest_os
@@ -126,6 +132,7 @@ def test_the_card_is_unplugged_and_another_client_comes(machine: Any) -> None:
 
 
 @pytest.mark.parametrize("offloads", ["on", "off"])
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="TCP: 16 MiB each way, offloads on, off")
 def test_sixteen_mebibytes_by_tcp_both_ways(machine: Any, offloads: str) -> None:
     """Byte by byte; with TSO, transmit and receive checksums by the card, and with none of them."""
     linux = machine.guest_os
@@ -144,6 +151,7 @@ def test_sixteen_mebibytes_by_tcp_both_ways(machine: Any, offloads: str) -> None
     print(f"offloads {offloads}: {16 * MIB * 8 / forth / 1e6:.0f} Mbit/s out, {16 * MIB * 8 / back / 1e6:.0f} in")
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="checksums and segments on the wire")
 def test_what_it_offloads_is_right_on_the_wire(machine: Any) -> None:
     """Scapy recomputes every checksum of what Linux leaves to the card (8254x 3.3.3, 3.5)."""
     frames = machine.frames()
@@ -167,6 +175,7 @@ def test_what_it_offloads_is_right_on_the_wire(machine: Any) -> None:
     assert seen[UDP] > 0
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="MTU 9000")
 def test_jumbo_frames(lab: Labs) -> None:
     """RCTL.LPE, and receive buffers that frames of 9 KiB span or fill (8254x 13.4.22)."""
     room = lab(card(), driver_options={"mtu": 9000})
@@ -178,6 +187,7 @@ def test_jumbo_frames(lab: Labs) -> None:
     assert max(map(len, frames)) == 14 + 20 + 8 + 8900
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="UDP, 12,000 frames a second")
 def test_udp_goes_out_at_twelve_thousand_frames_a_second(machine: Any) -> None:
     """Linux's own packet generator, 1514 bytes each; every one of them reaches the emulated host."""
     machine.bob.stack.udp_socket(9)
@@ -200,6 +210,7 @@ def counters(linux: Any) -> dict[str, int]:
     return {name: int(value) for name, value in re.findall(r"(\w+): (\d+)", linux.run("ethtool -S eth0"))}
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="ethtool -t offline")
 def test_the_drivers_self_test_passes(machine: Any) -> None:
     """`ethtool -t eth0 offline`: registers, EEPROM, interrupts, loopback, link. (It sleeps for eight seconds.)"""
     printed = machine.guest_os.run("ethtool -t eth0 offline", 60)
@@ -209,6 +220,7 @@ def test_the_drivers_self_test_passes(machine: Any) -> None:
     pings(machine.guest_os)
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="ethtool -S")
 def test_statistics_count_what_was_sent(machine: Any) -> None:
     """The card's own counters, read by the driver (8254x 13.7): frames and bytes of ten pings."""
     linux = machine.guest_os
@@ -223,6 +235,7 @@ def test_statistics_count_what_was_sent(machine: Any) -> None:
     assert not any(value for name, value in after.items() if "error" in name or "dropped" in name or "fail" in name)
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="ethtool -e")
 def test_the_eeprom_is_read_whole(machine: Any) -> None:
     """`ethtool -e`: the address in words 0 to 2, and a sum of 0xBABA over 64 words (8254x 5.6.35)."""
     printed = machine.guest_os.run("ethtool -e eth0")
@@ -232,6 +245,7 @@ def test_the_eeprom_is_read_whole(machine: Any) -> None:
     assert sum(struct.unpack("<64H", content)) & 0xFFFF == 0xBABA
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="ethtool -d")
 def test_registers_are_dumped(machine: Any) -> None:
     """`ethtool -d`: the driver's view of CTRL, STATUS, RCTL and the rings."""
     printed = machine.guest_os.run("ethtool -d eth0")
@@ -251,6 +265,7 @@ def test_a_second_guest_is_refused_and_the_first_goes_on(machine: Any) -> None:
     pings(machine.guest_os)
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="guest killed, another boots")
 def test_a_guest_that_is_killed_in_the_middle_of_traffic_leaves_a_card_for_the_next(machine: Any) -> None:
     linux = machine.guest_os
     linux.start(f"ping -A -s 1400 {BOB} > /dev/null")
@@ -263,6 +278,7 @@ def test_a_guest_that_is_killed_in_the_middle_of_traffic_leaves_a_card_for_the_n
     assert machine.server.clients == 2
 
 
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="guest stopped and continued")
 def test_a_guest_that_stands_still_does_not_hold_up_the_world(machine: Any) -> None:
     """A stopped processor takes no frames; our host's timers run on."""
     os.kill(machine.guest_os.process.pid, signal.SIGSTOP)

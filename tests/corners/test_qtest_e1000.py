@@ -135,6 +135,7 @@ def test_an_interrupt_is_an_event_and_time_is_qemus(machine: QtestMachine) -> No
     assert len(seen) == 1
 
 
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="reset of the machine")
 def test_a_reset_of_the_machine_brings_a_fresh_card(machine: QtestMachine) -> None:
     driver = started(machine)
     driver.stop()
@@ -165,6 +166,7 @@ def test_a_card_that_qemu_does_not_have_is_refused_with_its_words() -> None:
 # --- the driver
 
 
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="start, link, stop")
 def test_the_driver_brings_the_card_up(machine: QtestMachine) -> None:
     driver = started(machine)
     assert driver.mac_address == bytes.fromhex(MAC.replace(":", ""))
@@ -176,6 +178,7 @@ def test_the_driver_brings_the_card_up(machine: QtestMachine) -> None:
 
 
 @pytest.mark.parametrize("interrupts", [True, False])
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="rings that wrap, interrupts and polling")
 def test_frames_pass_both_ways_through_rings_that_wrap(machine: QtestMachine, interrupts: bool) -> None:
     driver = started(machine, rx_ring=16, tx_ring=16, segmentation_offload=False, interrupts=interrupts)
     woken: list[int] = []
@@ -203,6 +206,7 @@ def test_frames_pass_both_ways_through_rings_that_wrap(machine: QtestMachine, in
     assert (statistics["interrupts"] > 0) is interrupts
 
 
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="full transmit ring")
 def test_a_full_ring_says_so_and_gets_going_again(machine: QtestMachine) -> None:
     """13.4.33: with TCTL.EN off nothing is sent, and all of it once the bit is back."""
     driver = started(machine, tx_ring=8, segmentation_offload=False)
@@ -220,6 +224,7 @@ def test_a_full_ring_says_so_and_gets_going_again(machine: QtestMachine) -> None
 
 
 @pytest.mark.parametrize(("transport", "field"), [(TCP(sport=1, dport=2), 16), (UDP(sport=1, dport=2), 6)])
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="checksum offload")
 def test_qemu_inserts_the_checksums_that_the_driver_asks_for(
     machine: QtestMachine, transport: TCP | UDP, field: int
 ) -> None:
@@ -237,6 +242,7 @@ def test_qemu_inserts_the_checksums_that_the_driver_asks_for(
     assert list(machine.wire.received) == [whole]
 
 
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="segmentation offload")
 def test_qemu_cuts_what_the_driver_gives_it_to_segment(machine: QtestMachine, tmp_path: Path) -> None:
     """8254x 3.5: each segment is one that Scapy finds whole, and together they are the data."""
     driver = started(machine)
@@ -259,6 +265,7 @@ def test_qemu_cuts_what_the_driver_gives_it_to_segment(machine: QtestMachine, tm
         assert (packet[TCP].flags == "PA") is (number == len(packets) - 1)
 
 
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="MTU 9000")
 def test_a_jumbo_frame_is_one_frame(machine: QtestMachine) -> None:
     driver = started(machine, mtu=9000)
     large = frame(bytes(range(250)) * 36)
@@ -272,6 +279,7 @@ def test_a_jumbo_frame_is_one_frame(machine: QtestMachine) -> None:
     assert bytes(received.frame) == large
 
 
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="multicast filter")
 def test_only_asked_for_multicast_is_received(machine: QtestMachine) -> None:
     """13.5.1: 15 groups match exactly, the others through the hash table; promiscuous takes all."""
     driver = started(machine)
@@ -336,6 +344,7 @@ def pair(program: str, tmp_path: Path) -> Iterator[Pair]:
         yield Pair(machine, world)
 
 
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="ping")
 def test_ping_reaches_the_emulated_host(pair: Pair, tmp_path: Path) -> None:
     with pair.world.capture(tmp_path / "ping.pcapng"):
         times = pair.alice.stack.ping("10.0.0.2", count=20, interval="1ms")
@@ -345,6 +354,7 @@ def test_ping_reaches_the_emulated_host(pair: Pair, tmp_path: Path) -> None:
     assert [packet[ICMP].type for packet in captured] == [8, 0] * 20
 
 
+@pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what="TCP both ways")
 def test_a_tcp_exchange_is_byte_identical_both_ways(pair: Pair, tmp_path: Path) -> None:
     """With TSO and checksums by QEMU's card one way; what it put on the cable is TCP as Scapy knows it."""
     alice, bob, machine = pair.alice.stack, pair.bob.stack, pair.machine
