@@ -124,7 +124,7 @@ class Conversation:
         if self.room <= 0:
             return False
         self.room -= 1
-        found.payload = [bytes(piece) for piece in found.payload]
+        found.payload = [b"".join(found.payload)]  # a frame is one piece, wherever the sender's memory wraps
         self.emitted.append(found)
         return True
 
@@ -282,7 +282,7 @@ class Channel:
         return emit
 
     def post(self, side: int, found: Segment) -> None:
-        found.payload = [bytes(piece) for piece in found.payload]
+        found.payload = [b"".join(found.payload)]  # a frame is one piece, wherever the sender's memory wraps
         self.log.append((self.clock.now, side, found.seq, found.ack, found.flags, found.window, found.payload_length))
         if self.random() < self.loss:
             return

@@ -80,3 +80,33 @@ def test_the_number_of_ranges_is_bounded() -> None:
     assert not assembler.add(2 * LIMIT, 2 * LIMIT + 1)
     assert assembler.add(1, 2), "what joins others is still welcome"
     assert len(assembler.lefts) == LIMIT - 1
+
+
+@given(st.integers(1, 40_000), st.lists(st.tuples(st.integers(0, 40_000), st.integers(1, 9_000)), max_size=30))
+def test_memory_grows_with_what_is_held_and_keeps_every_byte(capacity: int, steps: list[tuple[int, int]]) -> None:
+    ring = Ring(capacity)
+    ring.anchor(2**32 - 5)
+    model = b""
+    for take, give in steps:
+        data = bytes(n * 7 + give & 0xFF for n in range(give))
+        taken = ring.append(data)
+        assert taken == min(give, capacity - len(model))
+        model += data[:taken]
+        assert ring.peek(capacity) == model
+        gone = min(take, len(model))
+        ring.release(ring.start + gone)
+        model = model[gone:]
+    ring.release(ring.end)
+    ring.shrink()
+    assert ring.append(b"again") == min(5, capacity)
+
+
+def test_what_came_early_survives_growing() -> None:
+    ring = Ring(1 << 16)
+    ring.anchor(1000)
+    ring.place(3000, b"early")
+    ring.place(50_000, b"earlier still")
+    ring.append(bytes(2000))
+    ring.end = 3005
+    assert ring.peek(9999) == bytes(2000) + b"early"
+    assert bytes(ring.pieces(50_000, 13)[0]) == b"earlier still"

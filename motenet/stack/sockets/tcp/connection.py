@@ -217,6 +217,9 @@ class Connection(Socket):
             self.receiver.ring.release(self.receiver.ring.end)  # data that came with a SYN was never valid (3.5)
         self.state = state
         self.close_at = FOREVER
+        if state is State.TIME_WAIT or state is State.CLOSED:
+            self.sender.ring.shrink()
+            self.receiver.ring.shrink()
         if state is State.CLOSED:
             self.work = self.reset_due
             self.orphan |= bool(self.listener)  # nobody will accept it any more
