@@ -20,7 +20,6 @@ _RDBAL, _RDBAH, _RDLEN = sheet.RDBAL.offset, sheet.RDBAH.offset, sheet.RDLEN.off
 _RDH, _RDT = sheet.RDH.offset, sheet.RDT.offset
 _RXCSUM, _RSRPD = sheet.RXCSUM.offset, sheet.RSRPD.offset
 _TPR, _TOR, _MPC, _RNBC = sheet.TPR.offset, sheet.TORL.offset, sheet.MPC.offset, sheet.RNBC.offset
-_RFC = sheet.RFC.offset
 _EN, _SBP, _SECRC, _BSEX = (sheet.RCTL[name] for name in ("EN", "SBP", "SECRC", "BSEX"))
 _BSIZE, _RDMTS = sheet.RCTL.field("BSIZE"), sheet.RCTL.field("RDMTS")
 _RXA = sheet.PBA["RXA"]
@@ -69,7 +68,7 @@ class ReceiveUnit(Component):
     def plug(self, slot: PciSlot) -> None:
         self._clock = slot.clock
         self._fetch = slot.dma.reader(_RDESC, "RDESC")
-        self._read, self._write = slot.dma.read, slot.dma.write
+        self._write = slot.dma.write
         self._store_back = slot.dma.writer(_BACK, "RDESC.STATUS")
 
     def reset(self) -> None:
@@ -138,8 +137,7 @@ class ReceiveUnit(Component):
         size = len(frame) + 4
         values[_TPR] += 1
         values[_TOR] += size
-        if size < 18:
-            values[_RFC] += 1
+        if size < 10:  # without a whole address it passes no filter, and is no runt to be counted (13.7.34, 13.7.35)
             self._drop("not a frame", f"{size - 4} bytes", frame)
             return
         passed = EXACT if frame[:6] in self.filter.destinations else self.filter.passes(frame)
@@ -147,7 +145,7 @@ class ReceiveUnit(Component):
             self._drop("not for us", frame=frame)
             return
         tag = -1
-        if frame[12:14] == self._vlan_type:
+        if size >= 20 and frame[12:14] == self._vlan_type:
             tag = frame[14] << 8 | frame[15]
             if not self.filter.passes_vlan(tag):
                 self._drop("VLAN filtered", f"tag {tag:#06x}", frame)
@@ -176,47 +174,59 @@ class ReceiveUnit(Component):
         """Straight into memory, if nothing is in the way and all of them verify. False: nothing has been done."""
         values, count = self._values, self._count
         control, head, tail = values[_RCTL], values[_RDH], values[_RDT]
-        first, number, available = frames[0], len(frames), (tail - head) % count if count else 0
+        first, available = frames[0], (tail - head) % count if count else 0
         if (
             self.buffered
             or control & (_EN | _SECRC) != _EN | _SECRC
             or not MINIMUM <= size <= MAXIMUM
+            or size > (values[_PBA] & _RXA) << 10
             or size - 4 > self._buffer_size
-            or size <= values[_RSRPD]
+            or size - 4 <= values[_RSRPD]
             or first[:6] not in self.filter.destinations
             or first[12:14] == self._vlan_type
             or values[_RXCSUM] & (_PCSS | _OFFLOADS) != _OFFLOADS
-            or not (head < count and tail < count and number <= available)
+            or not (head < count and tail < count and len(frames) <= available)
+            or self.scheduled
             or not self.ready()
         ):
             return False
         checksums = checksums_of_alike(frames)
         if checksums is None:
             return False
-        generation, whole = self.generation, min(number, count - head) * 16
-        raw = self._read(self._base + head * 16, whole, "RDESC")
-        if whole < number * 16:
-            raw += self._read(self._base, number * 16 - whole, "RDESC")
-        addresses = [fields[0] for fields in _RDESC.iter_unpack(raw)]
-        if self.generation != generation or 0 in addresses:
-            return False
-        values[_TPR] += number
-        values[_TOR] += number * size
-        count_received(values, first, size, number)
-        write, store_back = self._write, self._store_back
-        back = size - 4 | (_DD | _EOP | VERIFIED) << 32
-        for frame, address, checksum in zip(frames, addresses, checksums, strict=True):
-            descriptor = self._base + head * 16
+        done = self._store_alike(frames, checksums, head)
+        values[_TPR] += done
+        values[_TOR] += done * size
+        if done:
+            count_received(values, first, size, done)
+            crossed = available - done <= self._threshold < available
+            self._interrupts.cause(_RXT0 | _RXDMT0 if crossed else _RXT0)
+        for frame in frames[done:]:
+            self.arrived(frame, False)
+        return True
+
+    def _store_alike(self, frames: list[bytes], checksums: list[int], head: int) -> int:
+        """One descriptor each, fetched when its turn comes: a frame may have changed it. Returns how many are stored.
+
+        It ends at a null address, or when the card is reset or stopped meanwhile.
+        """
+        values, base, count, generation = self._values, self._base, self._count, self.generation
+        fetch, write, store_back = self._fetch, self._write, self._store_back
+        back = len(frames[0]) | (_DD | _EOP | VERIFIED) << 32
+        done = 0
+        for frame, checksum in zip(frames, checksums, strict=True):
+            descriptor = base + head * 16
+            address = fetch(descriptor)[0]
+            if not address or self.generation != generation:
+                break
             write(address, frame)
             if self.generation != generation:
-                return True
+                break
+            done += 1
             values[_RDH] = head = head + 1 if head + 1 < count else 0
             store_back(descriptor + 8, back | checksum << 16)
             if self.generation != generation:
-                return True
-        crossed = available - number <= self._threshold < available
-        self._interrupts.cause(_RXT0 | _RXDMT0 if crossed else _RXT0)
-        return True
+                break
+        return done
 
     def _accept(self, frame: bytes, size: int, passed: int, tag: int, damaged: bool) -> None:
         """Into the packet buffer, and on to memory if nothing waits there."""

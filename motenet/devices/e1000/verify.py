@@ -66,9 +66,11 @@ def verify(frame: bytes, tagged: bool, enabled: int, start: int, total: int) -> 
     `tagged`: its 802.1Q tag is still in it. `enabled`: RXCSUM. A frame that the card cannot parse is IGNORED.
     """
     at = 16 if tagged else 12
+    if len(frame) < at + 2:
+        return IGNORED
     kind = frame[at] << 8 | frame[at + 1]
     at += 2
-    if kind < 0x0600 and frame[at : at + 6] == _SNAP:
+    if kind < 0x0600 and frame[at : at + 6] == _SNAP and len(frame) >= at + 8:
         kind = frame[at + 6] << 8 | frame[at + 7]
         at += 8
     if kind == IPV4:

@@ -15,7 +15,16 @@ OFFSETS = st.one_of(
     st.sampled_from([offset for register in sheet.REGISTERS for offset in list(register.offsets())[:2]]),
     st.integers(0, 0x1FFFF),
 )
+KINDS = [bytes.fromhex(kind) for kind in ("8100", "0800", "86dd", "0008aaaa030000000800", "0008aaaa030000008100")]
+SHORT = st.builds(
+    lambda destination, kind, tail, size: (destination + b"\x52\x54\x00\x00\x00\x01" + kind + tail)[:size],
+    st.sampled_from([bytes.fromhex("525400123456"), b"\xff" * 6, bytes.fromhex("01005e000001")]),
+    st.sampled_from(KINDS) | st.just(b"\x81\x00\x00\x01" + KINDS[3]),
+    st.binary(max_size=12),
+    st.integers(0, 30),
+)
 FRAMES = st.one_of(
+    SHORT,
     st.binary(max_size=200),
     st.binary(max_size=64).map(lambda tail: bytes.fromhex("52540012345652540000000108004500") + tail),
     st.integers(0, 20_000).map(lambda size: b"\xff" * size),
@@ -113,10 +122,14 @@ def test_transmit_descriptors_of_any_bytes_change_nothing_but_their_own_status(n
     descriptor=st.tuples(st.integers(0, 2**64 - 1) | st.integers(0x40000, 0xF0000), st.integers(0, 2**64 - 1)),
     control=WORDS,
     enabled=WORDS,
+    vlan=st.sampled_from([0, 0x8100]),
     frame=FRAMES,
 )
-def test_received_frames_change_nothing_but_their_buffer_and_descriptor(new_bench, descriptor, control, enabled, frame):
+def test_received_frames_change_nothing_but_their_buffer_and_descriptor(
+    new_bench, descriptor, control, enabled, vlan, frame
+):
     bench = new_bench()
+    bench.write(sheet.VET, vlan)
     bench.write(sheet.RXCSUM, enabled)
     bench.receiver(8, control | sheet.RCTL["UPE"], free=1)
     address = descriptor[0]

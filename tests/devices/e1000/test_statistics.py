@@ -76,6 +76,38 @@ def test_13_7_34_bad_frames(bench, size, facts, counted):
     assert counters(bench) == {"TPR": 1, "TORL": size} | counted
 
 
+RUNT_KINDS = ("8100", "0800", "86dd", "0008aaaa030000000800", "0008aaaa030000008100", "81000001" + "0008aaaa03000000")
+
+
+@pytest.mark.parametrize("kind", RUNT_KINDS)
+@pytest.mark.parametrize("size", range(6, 26))
+@pytest.mark.parametrize("stored", [False, True])
+def test_13_7_34_a_runt_of_any_length_is_undersized(bench, size, kind, stored):
+    """Though its FCS is good, and wherever it breaks off: counted, dropped; with SBP and offloads stored, unchecked."""
+    runt = (frame(64)[:12] + bytes.fromhex(kind) + bytes(20))[:size]
+    bench.write(sheet.VET, 0x8100)
+    bench.write(sheet.RXCSUM, 0x700)
+    bench.receiver(control=(sheet.RCTL["SBP"] if stored else 0) | sheet.RCTL["SECRC"])
+    bench.deliver(runt)
+    assert counters(bench) == {"TPR": 1, "TORL": size + 4, "RUC": 1, "RLEC": 1}
+    if stored:
+        data, status, errors, *_ = bench.received()
+        assert (data, status, errors) == (runt, 0x07, 0)  # DD, EOP, IXSM
+    else:
+        assert bench.drops == {"bad frame": 1}
+        assert bench.read(sheet.RDH) == 0
+
+
+@pytest.mark.parametrize("facts", [None, DAMAGED])
+def test_13_7_35_a_fragment_without_an_address_passes_no_filter_and_is_none(bench, facts):
+    """RUC and RFC count what passed address filtering."""
+    bench.receiver(control=sheet.RCTL["SBP"] | sheet.RCTL["UPE"] | sheet.RCTL["MPE"])
+    for size in range(6):
+        bench.deliver(bytes(size), facts)
+    assert counters(bench) == {"TPR": 6, "TORL": 15 + 24}
+    assert bench.drops == {"not a frame": 6}
+
+
 def test_13_7_30_a_frame_below_64_bytes_is_not_a_good_one(bench):
     """Nor is it one of 64 bytes exactly (13.7.45)."""
     bench.transmitter()
