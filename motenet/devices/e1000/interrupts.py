@@ -11,26 +11,32 @@ _ICR, _IMS, _ITR = sheet.ICR.offset, sheet.IMS.offset, sheet.ITR.offset
 
 ITR_UNIT = 256
 """Nanoseconds (8254x 13.4.18)."""
+_LONG_AGO = -0xFFFF * ITR_UNIT
+"""Further back than the longest interval reaches."""
 
 
 class InterruptUnit(Component):
     """Asserts the line, or sends one message, while an unmasked cause is pending; at most once an ITR interval.
 
-    No second message is sent until all unmasked causes are gone, which reading ICR brings about (8254x 4.1.3).
+    No second message is sent until ICR has been read and another cause has come (8254x 4.1.3): masking and unmasking
+    moves the line only.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = ("asserted", "quiet_until", "waiting")
+    STATE: ClassVar[tuple[str, ...]] = ("asserted", "messaged", "last", "waiting")
 
     def __init__(self, bank: RegisterBank) -> None:
         self.path = "interrupts"
         self.asserted = False
-        self.quiet_until = 0
-        """The next interrupt's earliest time."""
+        self.messaged = False
+        """A message has gone for the causes in ICR."""
+        self.last = _LONG_AGO
+        """The time of the last interrupt, from which ITR's interval counts."""
         self.waiting = 0
         """The timer of an interrupt that ITR holds back; 0: none."""
         self._values = bank.values
         bank.read_by(sheet.ICR, self._read_icr)
-        for register in (sheet.ICR, sheet.ICS, sheet.IMS, sheet.IMC):
+        bank.on_write(sheet.ICR, self._icr_written)
+        for register in (sheet.ICS, sheet.IMS, sheet.IMC):
             bank.on_write(register, self._written)
         bank.on_write(sheet.ITR, self._itr_written)
 
@@ -40,7 +46,7 @@ class InterruptUnit(Component):
     def reset(self) -> None:
         """The registers are clear."""
         self._cancel()
-        self.quiet_until = 0
+        self.messaged, self.last = False, _LONG_AGO
         self.update()
 
     def cause(self, bits: int) -> None:
@@ -58,17 +64,19 @@ class InterruptUnit(Component):
         if self.asserted or self.waiting:
             return
         now = self._slot.clock.now
-        if now < self.quiet_until:
-            self.waiting = self._slot.clock.at(self.quiet_until, self._quiet_over)
+        quiet_until = self.last + self._values[_ITR] * ITR_UNIT
+        if now < quiet_until:
+            self.waiting = self._slot.clock.at(quiet_until, self._quiet_over)
             return
-        self.asserted = True
-        interval = self._values[_ITR]
-        if interval:
-            self.quiet_until = now + interval * ITR_UNIT
+        self.asserted, self.last = True, now
+        self._slot.set_level(True)
+        self.send_message()
+
+    def send_message(self) -> None:
+        """Tell the driver by a message, if that is the way and it has not been told: also when the bus comes back."""
         slot = self._slot
-        slot.set_level(True)
-        if slot.message_enabled():
-            slot.send_message(0)
+        if self.asserted and not self.messaged and slot.message_enabled():
+            self.messaged = slot.send_message(0)
 
     def _quiet_over(self, _: object) -> None:
         self.waiting = 0
@@ -85,17 +93,22 @@ class InterruptUnit(Component):
         value = values[offset]
         if value:
             values[offset] = 0
+            self.messaged = False
             if self.asserted:
                 self.asserted = False
                 self._slot.set_level(False)
         return value
 
+    def _icr_written(self, _: int) -> None:
+        """13.4.17: ones clear causes; with none left that is unmasked it is as if ICR had been read."""
+        if not self._values[_ICR] & self._values[_IMS]:
+            self.messaged = False
+        self.update()
+
     def _written(self, _: int) -> None:
         self.update()
 
-    def _itr_written(self, interval: int) -> None:
+    def _itr_written(self, _: int) -> None:
         """A changed interval counts from the last interrupt; 0 switches throttling off."""
-        if not interval & 0xFFFF:
-            self._cancel()
-            self.quiet_until = 0
-            self.update()
+        self._cancel()
+        self.update()

@@ -79,13 +79,17 @@ class FakeSlot:
         self.edges: list[tuple[int, bool]] = []
         self.messages: list[int] = []
         self.msi = False
+        self.deaf = False
+        """Messages do not get through."""
 
     def set_level(self, level: bool) -> None:
         self.level = level
         self.edges.append((self.clock.now, level))
 
-    def send_message(self, vector: int) -> None:
-        self.messages.append(self.clock.now)
+    def send_message(self, vector: int) -> bool:
+        if not self.deaf:
+            self.messages.append(self.clock.now)
+        return not self.deaf
 
     def message_enabled(self) -> bool:
         return self.msi

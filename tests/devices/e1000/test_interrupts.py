@@ -115,6 +115,85 @@ def test_4_1_3_one_message_until_icr_is_read(bench):
     assert len(bench.slot.messages) == 2
 
 
+def test_4_1_3_masking_and_unmasking_sends_no_second_message(bench):
+    """Not until ICR is read and a subsequent cause occurs."""
+    bench.slot.msi = True
+    bench.write(sheet.IMS, RXT0)
+    bench.write(sheet.ICS, RXT0)
+    for _ in range(3):
+        bench.write(sheet.IMC, RXT0)
+        assert not bench.slot.level
+        bench.write(sheet.IMS, RXT0)
+        assert bench.slot.level
+    assert len(bench.slot.messages) == 1
+    bench.write(sheet.IMC, RXT0)
+    assert bench.read(sheet.ICR) == RXT0
+    bench.write(sheet.ICS, RXT0)
+    assert len(bench.slot.messages) == 1
+    bench.write(sheet.IMS, RXT0)
+    assert len(bench.slot.messages) == 2
+
+
+def test_13_4_17_writing_icr_makes_room_for_another_message_too(bench):
+    bench.slot.msi = True
+    bench.write(sheet.IMS, RXT0 | TXDW)
+    bench.write(sheet.ICS, RXT0 | TXDW)
+    bench.write(sheet.ICR, RXT0)
+    bench.write(sheet.ICS, RXT0)
+    assert len(bench.slot.messages) == 1
+    bench.write(sheet.ICR, RXT0 | TXDW)
+    bench.write(sheet.ICS, TXDW)
+    assert len(bench.slot.messages) == 2
+
+
+def test_4_1_3_a_message_that_could_not_go_goes_when_the_bus_comes_back(bench):
+    bench.slot.msi = bench.slot.deaf = True
+    bench.card.bus_master_changed(False)
+    bench.write(sheet.IMS, RXT0)
+    bench.write(sheet.ICS, RXT0)
+    assert bench.slot.messages == []
+    bench.slot.deaf = False
+    bench.card.bus_master_changed(True)
+    assert len(bench.slot.messages) == 1
+    bench.card.bus_master_changed(False)
+    bench.card.bus_master_changed(True)
+    assert len(bench.slot.messages) == 1
+
+
+def test_4_1_3_the_bus_coming_back_sends_nothing_for_a_masked_cause(bench):
+    bench.slot.msi = True
+    bench.card.bus_master_changed(False)
+    bench.write(sheet.ICS, RXT0)
+    bench.card.bus_master_changed(True)
+    assert bench.slot.messages == []
+
+
+@pytest.mark.parametrize(("changed", "second"), [(1000, 256_000), (200, 51_200), (50, 20_000), (0, 20_000)])
+def test_13_4_18_a_changed_interval_counts_from_the_last_interrupt(bench, changed, second):
+    """The pending interrupt moves with it: to its end, or to the write if that is over."""
+    bench.write(sheet.ITR, 500)
+    bench.write(sheet.IMS, RXT0)
+    bench.write(sheet.ICS, RXT0)
+    begin = bench.now
+    bench.read(sheet.ICR)
+    bench.write(sheet.ICS, RXT0)
+    bench.run(20_000)
+    bench.write(sheet.ITR, changed)
+    bench.run(1_000_000)
+    assert [time - begin for time, level in bench.slot.edges if level] == [0, second]
+
+
+def test_13_4_18_an_interval_begun_after_the_interrupt_holds_the_next_one(bench):
+    bench.write(sheet.IMS, RXT0)
+    bench.write(sheet.ICS, RXT0)
+    begin = bench.now
+    bench.read(sheet.ICR)
+    bench.write(sheet.ITR, 500)
+    bench.write(sheet.ICS, RXT0)
+    bench.run(1_000_000)
+    assert [time - begin for time, level in bench.slot.edges if level] == [0, 128_000]
+
+
 def test_13_4_30_fpd_raises_the_receive_timer(bench):
     bench.write(sheet.RDTR, sheet.RDTR["FPD"] | 5)
     assert bench.read(sheet.ICR) & RXT0
