@@ -26,13 +26,13 @@ _EE_RST = sheet.CTRL_EXT["EE_RST"]
 _SURVIVES_RESET = frozenset(
     offset
     for register in (
-        sheet.MTA, sheet.VFTA, sheet.FFMT, sheet.FFVT, sheet.WUPL, sheet.WUPM, sheet.WUS,
+        sheet.MTA, sheet.VFTA, sheet.FFMT, sheet.FFVT, sheet.WUPL, sheet.WUPM, sheet.WUS, sheet.PBA,
         sheet.RDBAL, sheet.RDBAH, sheet.TDBAL, sheet.TDBAH,
     )
     for offset in register.offsets()
 )  # fmt: skip
 """Tables and ring addresses without reset value, and the wakeup status, keep theirs (8254x 14.7; the 82575's
-manual, 3.8, lists them)."""
+manual, 3.8, lists them). So does PBA: Linux's driver writes it first, and then resets for it to take effect."""
 
 
 def parse_mac(mac: str | bytes) -> bytes:
@@ -139,13 +139,18 @@ class E1000(Watched):
         """Power-on and RST#: everything, the PHY too. The EEPROM has been read before anybody can look."""
         self.ioaddr = 0
         self.link.phy.carrier = self._port.carrier
+        self.link.phy.hold(False)
         self.link.phy.reset()
         self.bank.reset()
         self._reset_units(at_once=True)
         self.changed("reset", "RST#")
 
     def _software_reset(self) -> None:
-        """CTRL.RST: the MAC's registers and engines, not the PHY nor configuration space (8254x 13.4.1, 14.7)."""
+        """CTRL.RST: the MAC's registers and engines, not the PHY nor configuration space (8254x 13.4.1, 14.7).
+
+        But it takes back CTRL.PHY_RST, the PHY's reset pin.
+        """
+        self.link.phy.hold(False)
         self.bank.reset(_SURVIVES_RESET)
         self._reset_units(at_once=False)
         self.changed("reset", "CTRL.RST")
@@ -153,8 +158,8 @@ class E1000(Watched):
     def _reset_units(self, *, at_once: bool) -> None:
         self.transmitter.reset()
         self.receiver.reset()
-        self.nonvolatile.reset(at_once=at_once)
         self.link.reset()
+        self.nonvolatile.reset(at_once=at_once)
         self.interrupts.reset()
 
     def _eeprom_loaded(self) -> None:
@@ -168,6 +173,7 @@ class E1000(Watched):
             control = control | bit if word & eeprom.WORD_0A[name] else control & ~bit
         values[_CTRL] = control
         self.receiver.filter.rebuild()
+        self.link.resolve()
 
     def _control_written(self, control: int) -> None:
         if control & _RST:
@@ -185,6 +191,7 @@ class E1000(Watched):
     def bus_master_changed(self, enabled: bool) -> None:
         self.bus_master = enabled
         if enabled:
+            self.interrupts.send_message()
             self.transmitter.kick()
             self.receiver.kick()
         else:

@@ -78,7 +78,7 @@ class LinkUnit(Component):
         """Bring STATUS into agreement with PHY and CTRL; tell what changes."""
         before, after = self._values[_STATUS], self._status()
         self._values[_STATUS] = after
-        if before != after:
+        if before != after and (before | after) & _LU:
             self._changed()
         if (before ^ after) & _LU:
             self._cause(_LSC)

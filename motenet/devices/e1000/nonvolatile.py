@@ -30,13 +30,15 @@ RELOAD_WORDS = 16
 class NonvolatileUnit(Component):
     """Shares the EEPROM between the card's reload, EERD, and software at the pins."""
 
-    STATE: ClassVar[tuple[str, ...]] = ("reloading", "reading", "granted")
+    STATE: ClassVar[tuple[str, ...]] = ("reloading", "asked", "reading", "granted")
 
     def __init__(self, bank: RegisterBank, mac: bytes, timing: Timing, loaded: Callable[[], None]) -> None:
         self.path = "nonvolatile"
         self.memory = Eeprom93C46(layout.image(mac))
         self.reloading = 0
         """The timer of the card's own reading; 0: none."""
+        self.asked = False
+        """EERD's reading is not done, and perhaps waits for its turn."""
         self.reading = 0
         """The timer of EERD's reading; 0: none."""
         self.granted = False
@@ -61,7 +63,7 @@ class NonvolatileUnit(Component):
     def reset(self, *, at_once: bool) -> None:
         """Read the EEPROM again: `loaded` is called when that is done."""
         self._cancel()
-        self.granted = False
+        self.granted = self.asked = False
         self.memory.pins(False, False, 0)
         if not self.valid:
             self._values[_EECD] &= ~_PRES
@@ -71,14 +73,13 @@ class NonvolatileUnit(Component):
             self.reload()
 
     def reload(self) -> None:
-        """The card reads its words; software gets no grant meanwhile."""
-        if self.reloading:
-            self._timers.cancel(self.reloading)
+        """The card reads its words; software gets no grant meanwhile, and EERD's reading starts over behind it."""
+        self._cancel()
         self.reloading = self._timers.after(self._timing.delay(RELOAD_WORDS * WORD_READ), self._reloaded)
 
     def _reloaded(self, _: object) -> None:
         self.reloading = 0
-        self._grant()
+        self._arbitrate()
         if self.valid:
             self._loaded()
 
@@ -90,15 +91,17 @@ class NonvolatileUnit(Component):
 
     # --- EECD
 
-    def _grant(self) -> None:
-        """5.3.1: no grant while the hardware is at the EEPROM; then it lasts as long as the request."""
+    def _arbitrate(self) -> None:
+        """5.3.1: no grant while the hardware is at the EEPROM; then it lasts as long as the request, and EERD waits."""
         if not self._values[_EECD] & _REQ:
             self.granted = False
         elif not self.reloading and not self.reading:
             self.granted = True
+        if self.asked and not (self.reading or self.reloading or self.granted):
+            self.reading = self._timers.after(self._timing.delay(WORD_READ), self._word_read)
 
     def _eecd_written(self, value: int) -> None:
-        self._grant()
+        self._arbitrate()
         if self.granted:
             self.memory.pins(bool(value & _CS), bool(value & _SK), 1 if value & _DI else 0)
         else:
@@ -115,14 +118,12 @@ class NonvolatileUnit(Component):
         self._values[_EERD] &= ~(_DONE | _DATA.mask)
         if self.reading:
             self._timers.cancel(self.reading)
-        self.reading = self._timers.after(self._timing.delay(WORD_READ), self._word_read)
+        self.asked, self.reading = True, 0
+        self._arbitrate()
 
     def _word_read(self, _: object) -> None:
-        if self.reloading or self.granted:  # the pins are taken: wait for them
-            self.reading = self._timers.after(self._timing.delay(WORD_READ) or WORD_READ, self._word_read)
-            return
-        self.reading = 0
+        self.asked, self.reading = False, 0
         words = self.memory.words
         address = _ADDR.get(self._values[_EERD])
         self._values[_EERD] |= _DONE | _DATA.put(words[address % len(words)])
-        self._grant()
+        self._arbitrate()

@@ -50,9 +50,17 @@ def test_13_4_1_rst_clears_itself_and_brings_back_reset_values(bench):
     assert not bench.read(sheet.CTRL) & sheet.CTRL["RST"]
     for register in (sheet.TCTL, sheet.RCTL, sheet.ITR, sheet.IMS, sheet.TDT, sheet.RDT, sheet.TDLEN):
         assert bench.read(register) == 0, register.name
-    assert bench.read(sheet.PBA) == 0x00100030
     assert bench.read(sheet.LEDCTL) == 0x07068302
     assert bench.read(sheet.RAL, 3) == 0
+
+
+def test_13_4_16_the_packet_buffers_allocation_survives_rst_but_not_power_on(bench):
+    """Linux's e1000_reset writes PBA, and then resets for it to take effect."""
+    bench.write(sheet.PBA, 40)
+    bench.write(sheet.CTRL, sheet.CTRL["RST"])
+    assert bench.read(sheet.PBA) == 24 << 16 | 40
+    bench.card.reset()
+    assert bench.read(sheet.PBA) == 0x00100030
 
 
 def test_14_7_tables_and_ring_addresses_keep_their_contents_over_a_software_reset(bench):
@@ -123,9 +131,20 @@ def test_13_4_4_eerd_waits_for_software_that_has_the_pins(bench):
     bench.write(sheet.EERD, sheet.EERD["START"])
     bench.run(1_000_000)
     assert not bench.read(sheet.EERD) & sheet.EERD["DONE"]
+    assert bench.slot.world.save()["events"] == [], "it waits for the release, and does not look again and again"
     bench.write(sheet.EECD, 0)
     bench.run(1_000_000)
     assert bench.read(sheet.EERD) >> 16 == 0x5452
+
+
+def test_5_3_1_eerd_waits_for_the_cards_own_reading(new_bench):
+    bench = new_bench("datasheet")
+    bench.write(sheet.EERD, 1 << 8 | sheet.EERD["START"])
+    bench.write(sheet.CTRL_EXT, sheet.CTRL_EXT["EE_RST"])
+    bench.run(100_000)  # sixteen words take 432 us
+    assert not bench.read(sheet.EERD) & sheet.EERD["DONE"]
+    bench.run(1_000_000)
+    assert bench.read(sheet.EERD) == 0x1200 << 16 | 1 << 8 | sheet.EERD["DONE"]
 
 
 def test_13_4_6_ee_rst_loads_the_address_again(bench):
@@ -134,6 +153,30 @@ def test_13_4_6_ee_rst_loads_the_address_again(bench):
     bench.run()
     assert bench.read(sheet.RAL) == 0x12005452
     assert not bench.read(sheet.CTRL_EXT) & sheet.CTRL_EXT["EE_RST"]
+
+
+def test_13_4_6_what_ee_rst_does_to_forced_speed_shows_in_status(bench):
+    """5.6.8: word 0Ah's FRCSPD goes to CTRL, and so STATUS shows the PHY's speed again (13.4.2)."""
+    ctrl, speed = sheet.CTRL, sheet.STATUS.field("SPEED")
+    bench.write(ctrl, ctrl["SLU"] | ctrl["FRCSPD"])
+    assert speed.get(bench.read(sheet.STATUS)) == 0
+    bench.write(sheet.CTRL_EXT, sheet.CTRL_EXT["EE_RST"])
+    bench.run()
+    assert not bench.read(ctrl) & ctrl["FRCSPD"]
+    assert speed.get(bench.read(sheet.STATUS)) == 2
+
+
+@pytest.mark.parametrize("way", ["CTRL.RST", "RST#"])
+def test_13_4_1_a_reset_lets_go_of_the_phys_reset_pin(bench, way):
+    bench.write(sheet.CTRL, sheet.CTRL["PHY_RST"])
+    if way == "RST#":
+        bench.card.reset()
+    else:
+        bench.write(sheet.CTRL, sheet.CTRL["RST"])
+    assert not bench.read(sheet.CTRL) & sheet.CTRL["PHY_RST"]
+    bench.run(10**9)
+    bench.write(sheet.CTRL, sheet.CTRL["SLU"])
+    assert bench.read(sheet.STATUS) & sheet.STATUS["LU"]
 
 
 def test_14_7_the_bus_reset_takes_the_phy_along_and_leaves_no_cause(new_bench):
