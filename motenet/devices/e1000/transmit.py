@@ -10,7 +10,7 @@ from motenet.datasheets import e1000 as sheet
 from motenet.devices.e1000.interrupts import InterruptUnit
 from motenet.devices.e1000.statistics import count_sent
 from motenet.devices.parts.bank import RegisterBank
-from motenet.devices.parts.offload import Segmentation, insert_checksum, segment
+from motenet.devices.parts.offload import Segmentation, insert_checksum, part, segment
 from motenet.doors import FrameFacts, PciSlot
 
 _CTRL, _VET, _TCTL = sheet.CTRL.offset, sheet.VET.offset, sheet.TCTL.offset
@@ -40,6 +40,10 @@ SHORTEST = 60
 """Bytes, without FCS, up to which TCTL.PSP pads (8254x 13.4.33)."""
 WORK = 1 << 20
 """Bytes of data after which an event leaves the rest to another."""
+SEGMENTS = 4096
+"""Of one packet that an event sends: PAYLEN allows for a million."""
+SEGMENT_WORK = 64
+"""Bytes for which each segment counts beside its data."""
 
 _STATUS_CODEC = Struct("<B")
 _CONTEXT = sheet.TDESC_CONTEXT_CODEC
@@ -52,6 +56,7 @@ class TransmitUnit(Component):
 
     STATE: ClassVar[tuple[str, ...]] = (
         "scheduled", "generation", "normal", "segmenting", "pieces", "gathered", "options", "first", "start", "refused",
+        "cut",
     )  # fmt: skip
 
     def __init__(self, bank: RegisterBank, interrupts: InterruptUnit, drop: Callable[[str, str], None]) -> None:
@@ -81,6 +86,8 @@ class TransmitUnit(Component):
         """CSS of its first legacy descriptor."""
         self.refused = False
         """It is too long: dropped up to EOP."""
+        self.cut = 0
+        """Bytes of its payload that have gone in segments, while others are left to the next event; else 0."""
         self._values = bank.values
         self._interrupts = interrupts
         self._drop = drop
@@ -95,6 +102,7 @@ class TransmitUnit(Component):
     def reset(self) -> None:
         """Forget the packet in hand; contexts too."""
         self.halt()
+        self.cut = 0
         self._finish_packet()
         self.normal = self.segmenting = _NO_CONTEXT
 
@@ -105,7 +113,8 @@ class TransmitUnit(Component):
     def kick(self) -> None:
         """Go on in an event of its own, if there is work and nothing is in the way."""
         values = self._values
-        if not self.scheduled and values[_TDH] != values[_TDT] and values[_TCTL] & _EN and self.ready():
+        waiting = values[_TDH] != values[_TDT] or self.cut
+        if not self.scheduled and waiting and values[_TCTL] & _EN and self.ready():
             self.scheduled = True
             self._clock.after(0, self._run)
 
@@ -129,14 +138,18 @@ class TransmitUnit(Component):
         values = self._values
         if not values[_TCTL] & _EN or not self.ready():
             return
+        work = WORK
+        if self.cut:
+            work -= self._transmit_segments(self.pieces[0])
+            self._finish_packet()
         head, tail = values[_TDH], values[_TDT]
         count = values[_TDLEN] >> 4
         if head >= count or tail >= count:
             self._drop("bad transmit ring", f"TDH {head}, TDT {tail} in a ring of {count}: nothing is sent")
             return
         base = values[_TDBAH] << 32 | values[_TDBAL]
-        generation, work, causes = self.generation, WORK, 0
-        while head != tail and work > 0:
+        generation, causes = self.generation, 0
+        while head != tail and work > 0 and not self.cut:
             first, batch = head, min((tail if tail > head else count) - head, CACHE)
             raw = self._fetch(base + head * 16, batch * 16, "TDESC")
             if self.generation != generation:
@@ -152,10 +165,12 @@ class TransmitUnit(Component):
                     if self.generation != generation:
                         return
                     causes |= _TXDW
+                if self.cut:
+                    break
             head, tail = values[_TDH], values[_TDT]
             if tail >= count:
                 break
-        if head == tail:
+        if head == tail and not self.cut:
             causes |= _TXQE  # 3.4.3: all descriptors have been processed
         else:
             self.kick()
@@ -193,7 +208,7 @@ class TransmitUnit(Component):
                 self.pieces.append(piece)
                 self.gathered += length
         if command & _EOP:
-            self._packet_complete(command, special)
+            return length + self._packet_complete(command, special)
         return length
 
     def _take_context(self, raw: bytes, at: int, command: int) -> None:
@@ -207,12 +222,15 @@ class TransmitUnit(Component):
     # --- a packet
 
     def _finish_packet(self) -> None:
+        """Forget it, unless segments are left."""
+        if self.cut:
+            return
         self.pieces.clear()
         self.gathered, self.options, self.start, self.refused = 0, -1, 0, False
 
-    def _packet_complete(self, command: int, special: int) -> None:
-        """EOP: checksums, segments, tag, padding, and out."""
-        pieces = self.pieces
+    def _packet_complete(self, command: int, special: int) -> int:
+        """EOP: checksums, segments, tag, padding, and out. Returns the work beside the data."""
+        pieces, work = self.pieces, 0
         if self.refused:
             self._drop("packet too long", f"more than {LONGEST} bytes, or than the segmentation context announces")
             if command & _DEXT and command & _TSE:
@@ -222,10 +240,11 @@ class TransmitUnit(Component):
             if not command & _DEXT:
                 self._transmit([self._with_legacy_checksum(data, command)], command, special)
             elif command & _TSE:
-                self._transmit_segments(data)
+                work = self._begin_segments(data)
             else:
                 self._transmit([self._with_checksums(data)], command, special)
         self._finish_packet()
+        return work
 
     def _with_legacy_checksum(self, data: bytes, command: int) -> bytes:
         """3.3.3: the sum from CSS to the end is put at CSO."""
@@ -251,24 +270,39 @@ class TransmitUnit(Component):
             self._drop("checksum outside packet", f"context {self.normal} for {len(data)} bytes")
         return bytes(frame)
 
-    def _transmit_segments(self, data: bytes) -> None:
-        """3.5: cut the packet into frames of MSS bytes of payload each."""
-        ipcss, ipcso, ipcse, tucss, tucso, tucse, context, _, header, mss = self.segmenting
-        how = Segmentation(
+    def _segmentation(self) -> Segmentation:
+        """What the context and POPTS say."""
+        ipcss, ipcso, ipcse, tucss, tucso, tucse, _, _, header, mss = self.segmenting
+        return Segmentation(
             header, mss, ip=ipcss, ip_end=ipcse, ip_checksum=ipcso, tcp=tucss, tcp_end=tucse, tcp_checksum=tucso,
             insert_ip=bool(self.options & _IXSM), insert_tcp=bool(self.options & _TXSM),
         )  # fmt: skip
-        payload = context & _PAYLEN
-        if not context & _TCP or not context & _IP or not how.valid or header + mss > LONGEST or len(data) < header:
+
+    def _begin_segments(self, data: bytes) -> int:
+        """3.5: cut the packet into frames of MSS bytes of payload each, unless it cannot be done. Returns the work."""
+        how, context = self._segmentation(), self.segmenting[6]
+        header, payload = how.header, context & _PAYLEN
+        if not context & _TCP or not context & _IP or not how.valid or header + how.mss > LONGEST or len(data) < header:
             self._drop("bad segmentation context", f"{self.segmenting} for {len(data)} bytes")
             self._values[_TSCTFC] += 1
-            return
+            return 0
         if len(data) != header + payload:
             self._drop("segmentation ended early", f"{len(data)} bytes of {header + payload}")
             self._values[_TSCTFC] += 1  # 3.3.7.1: abnormal termination
         else:
             self._values[_TSCTC] += 1
-        self._transmit(segment(data, how), *self.first)
+        return self._transmit_segments(data)
+
+    def _transmit_segments(self, data: bytes) -> int:
+        """As many as an event may send: `cut` tells where the next one goes on. Returns the work."""
+        how, cut = self._segmentation(), self.cut
+        most = SEGMENTS * how.mss
+        self.cut = cut + most if len(data) - how.header > cut + most else 0
+        if self.cut:
+            self.pieces[:] = [data]
+        frames = segment(part(data, how, cut, most) if cut or self.cut else data, how)
+        self._transmit(frames, *self.first)
+        return len(frames) * SEGMENT_WORK
 
     def _transmit(self, frames: list[bytes], command: int, special: int) -> None:
         """Frames of one packet: 802.1Q tag, FCS, padding; then out."""
@@ -282,7 +316,7 @@ class TransmitUnit(Component):
                 facts = FrameFacts(damaged=True)
             frames = [frame[:-4] for frame in frames]
         if len(frames[-1]) < SHORTEST and values[_TCTL] & _PSP:
-            frames[-1] = frames[-1].ljust(SHORTEST, b"\0")
+            frames = [frame.ljust(SHORTEST, b"\0") for frame in frames]
         if len(frames[-1]) < 14:
             self._drop("packet too short", f"{len(frames[-1])} bytes are no Ethernet frame")
             return

@@ -91,6 +91,21 @@ def segment(frame: Buffer, how: Segmentation) -> list[bytes]:
     return _segment_alike(frame, how) if how.regular else _segment_singly(frame, how)
 
 
+def part(frame: Buffer, how: Segmentation, start: int, length: int) -> bytearray:
+    """What is left of a large frame from byte `start` of its payload on, up to `length` bytes: one to be cut itself.
+
+    `start` and `length` are multiples of the MSS, so that the segments come out as those of the whole.
+    """
+    piece = bytearray(frame[: how.header])
+    payload = memoryview(frame)[how.header :]
+    identification = _SHORT.unpack_from(piece, how.ip + 4)[0] + start // how.mss
+    _SHORT.pack_into(piece, how.ip + 4, identification & 0xFFFF)
+    _WORD.pack_into(piece, how.tcp + 4, _WORD.unpack_from(piece, how.tcp + 4)[0] + start & 0xFFFFFFFF)
+    if start + length < len(payload):
+        piece[how.tcp + 13] &= ~PSH_FIN
+    return piece + payload[start : start + length]
+
+
 def _segment_singly(frame: Buffer, how: Segmentation) -> list[bytes]:
     """Each segment's header is updated and summed for itself (8254x 3.5.9.1 to 3.5.9.3)."""
     prototype, payload = bytes(frame[: how.header]), memoryview(frame)[how.header :]

@@ -10,10 +10,12 @@ from motenet.datasheets import e1000 as sheet
 OPTIONS = [("NOP", None), ("NOP", None), ("Timestamp", (1234, 5678))]
 
 
-def cut(payload, mss, *, flags="PA", seq=1000, identification=77, options=()):
+def cut(payload, mss, *, flags="PA", seq=1000, identification=77, options=(), only=None):
     """What Scapy makes of each segment: PSH and FIN on the last, sequence and identification counting."""
     frames = []
     for number, start in enumerate(range(0, len(payload), mss) or range(1)):
+        if only is not None and number not in only:
+            continue
         last = start + mss >= len(payload)
         these = flags if last else flags.replace("P", "").replace("F", "")
         frames.append(
@@ -148,3 +150,83 @@ def test_3_3_6_both_contexts_are_kept(bench):
     send(bench, b"1" * 3000, 1460)
     bench.data(bytes(60), popts=2)
     assert bench.ring()[0][20:22] == b"\xff\xff"
+
+
+def assert_cut_into_bytes(sent, payload, begin=0):
+    """The segments from `begin` on, with an MSS of 1; those at the seams are compared whole."""
+    seams = (0, 1, 4094, 4095, 4096, 4097, 8191, 8192, len(payload) - 2, len(payload) - 1)
+    numbers = [number for number in seams if begin <= number < len(payload)]
+    assert len(sent) == len(payload) - begin
+    assert b"".join(frame[54:55] for frame in sent) == payload[begin:]
+    assert [sent[n - begin] for n in numbers] == cut(payload, 1, only=numbers)
+
+
+def one_event(bench):
+    bench.slot.world.run(bench.now, lambda: True)
+
+
+def test_3_5_a_packet_of_very_many_segments_takes_several_events(bench):
+    """PAYLEN (20 bits) by an MSS of 1: an event sends some thousands; the frames are the same, each padded."""
+    bench.transmitter(control=sheet.TCTL["PSP"])
+    size, slices, before = 10_000, [], 0
+    payload = bytes(number * 7 & 0xFF for number in range(size))
+    raw = prototype(cut(payload, size)[0], 54)
+    bench.context("TCP IP TSE", payload=size, header=54, mss=1)
+    bench.data(raw, "EOP IFCS TSE RS", popts=3)
+    bench.legacy(bytes(60), at=0x20000)
+    bench.write(sheet.TDT, bench.tail)
+    while bench.slot.world.save()["events"]:
+        one_event(bench)
+        slices.append(len(bench.sent) - before)
+        before = len(bench.sent)
+    assert slices == [4096, 4096, 1809]
+    assert bench.sent[-1] == bytes(60)
+    assert {len(frame) for frame in bench.sent} == {60}
+    assert_cut_into_bytes([frame[:55] for frame in bench.sent[:-1]], payload)
+    assert bench.read(sheet.TSCTC) == 1
+    assert bench.read(sheet.TPT) == size + 1
+    assert bench.read(sheet.ICR) & sheet.ICR["TXQE"]
+
+
+@pytest.mark.parametrize("stop", ["reset", "bus", "disable"])
+def test_13_4_33_segments_that_are_left_wait_for_the_transmitter_and_die_with_a_reset(bench, stop):
+    bench.transmitter()
+    payload = bytes(9000)
+    bench.context("TCP IP TSE", payload=9000, header=54, mss=1)
+    bench.data(prototype(cut(payload, 9000)[0], 54), "EOP IFCS TSE RS", popts=3)
+    bench.write(sheet.TDT, bench.tail)
+    one_event(bench)
+    assert len(bench.sent) == 4096
+    if stop == "reset":
+        bench.write(sheet.CTRL, sheet.CTRL["RST"])
+        bench.run(10**9)
+        bench.write(sheet.CTRL, sheet.CTRL["SLU"])
+        bench.transmitter()
+        bench.run(10**9)
+        assert len(bench.sent) == 4096
+        return
+    if stop == "bus":
+        bench.card.bus_master_changed(False)
+        bench.run(10**9)
+        assert len(bench.sent) == 4096
+        bench.card.bus_master_changed(True)
+    else:
+        bench.write(sheet.TCTL, 0)
+        bench.run(10**9)
+        assert len(bench.sent) == 4096
+        bench.write(sheet.TCTL, sheet.TCTL["EN"])
+    bench.run()
+    assert_cut_into_bytes(bench.sent, payload)
+
+
+def test_3_5_the_segments_that_are_left_are_saved(new_bench):
+    first, second = new_bench(), new_bench()
+    payload = bytes(number & 0xFF for number in range(6000))
+    first.transmitter()
+    first.context("TCP IP TSE", payload=6000, header=54, mss=1)
+    first.data(prototype(cut(payload, 6000)[0], 54), "EOP IFCS TSE RS", popts=3)
+    first.write(sheet.TDT, first.tail)
+    one_event(first)
+    second.load(first.save())
+    second.run()
+    assert_cut_into_bytes(second.sent, payload, 4096)
