@@ -2,7 +2,7 @@
 
 from motenet.apps.http.client import BadResponse, BadStatus, HttpClient, HttpError, HttpResponse
 from motenet.apps.http.server import HttpServer
-from motenet.apps.http.site import Folder, Pages, Resource, Site
+from motenet.apps.http.site import Folder, Moved, Pages, Resource, Site
 
 __all__ = [
     "BadResponse",
@@ -12,6 +12,7 @@ __all__ = [
     "HttpError",
     "HttpResponse",
     "HttpServer",
+    "Moved",
     "Pages",
     "Resource",
     "Site",

@@ -7,11 +7,13 @@ from weakref import WeakValueDictionary
 
 import h11
 
+from motenet.apps.http.reason import reason
 from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.core.state import Component, Plain
 from motenet.core.trace import Watched
 from motenet.stack import NetworkStack
-from motenet.stack.address import parse_address
+from motenet.stack.address import format_address, is_unicast_host, parse_address
+from motenet.stack.errors import HostUnreachable
 from motenet.stack.sockets.tcp import TcpSocket
 from motenet.stack.sockets.tcp.state import State
 
@@ -30,7 +32,7 @@ class BadResponse(HttpError):
 
 
 class BadStatus(HttpError):
-    """The server's answer is an error; `status` is its number."""
+    """The server's answer is an error, or leads elsewhere; `status` is its number."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -84,19 +86,30 @@ class HttpResponse(Component):
         return next((value for key, value in self.headers if key == name.lower()), None)
 
     def result(self) -> bytes:
-        """The body. Raises what went wrong: the stack's errors, BadResponse, or BadStatus from 400 on."""
+        """The body. Raises what went wrong: the stack's errors, BadResponse, or BadStatus from 300 on."""
         if not self.done:
             raise HttpError(f"{self.url} is still on its way: run the world until the response is done")
         if self.error is not None:
             raise self.error
-        if self.status >= 400:
-            raise BadStatus(self.status, f"{self.url}: {self.status} {self.reason}")
+        if self.status >= 300:
+            location = self.header("location")
+            where = f"; it is at {location}" if location else ""
+            raise BadStatus(self.status, f"{self.url}: {self.status} {self.reason}{where}")
         return bytes(self.body)
 
     def cancel(self) -> None:
         """Give up what has not come yet."""
         if not self.done:
-            self._fail(HttpError(f"{self.url} was given up"))
+            self._fail(HttpError(f"{self.url} was given up: {self._standing()}"))
+
+    def _standing(self) -> str:
+        """How far it is."""
+        socket = self._socket
+        if socket is not None and socket.state is State.SYN_SENT:
+            return f"{_name(socket)} has not answered"
+        if not self.status:
+            return "connected, but the server has not answered"
+        return f"{self.received} of {'so many' if self.length is None else self.length} bytes have come"
 
     # --- for the client
 
@@ -121,6 +134,9 @@ class HttpResponse(Component):
         if socket is None or self.done:
             return
         try:
+            if socket.state is State.SYN_SENT and socket.soft_failure:
+                why = f"({socket.soft_failure}): check the address, the cable and the peer"
+                raise HostUnreachable(f"{_name(socket)} cannot be reached {why}")
             if self.out:
                 self.out = self.out[socket.send(self.out) :]
             while not self.done and (data := socket.recv(CHUNK)):
@@ -128,7 +144,9 @@ class HttpResponse(Component):
             if not self.done and not socket.may_recv and socket.state is not State.SYN_SENT:
                 self._take(b"")  # the end of the stream
         except h11.RemoteProtocolError as error:
-            self._fail(BadResponse(f"{self.url}: the server's answer cannot be understood, or is not whole: {error}"))
+            self._fail(
+                BadResponse(f"{self.url}: the server's answer cannot be understood, or is not whole: {reason(error)}")
+            )
         except MotenetError as error:
             self._fail(error)
 
@@ -292,16 +310,23 @@ def _request(connection: h11.Connection, host: str, target: str) -> bytes:
     return head
 
 
+def _name(socket: TcpSocket) -> str:
+    address, port = socket.remote
+    return f"{format_address(address)} port {port}"
+
+
 def split(url: str) -> tuple[str, str, int, str]:
     """The Host header, the address, the port and the target of an URL; ConfigurationError when it is none of ours."""
     try:
         parts = urlsplit(url)
-        port = parts.port or 80
+        port = 80 if parts.port is None else parts.port
     except ValueError as error:
         raise ConfigurationError(f"{url!r} is no URL: {error}") from error
     if parts.scheme != "http" or not parts.hostname or parts.username is not None:
         raise ConfigurationError(f"{url!r} is no URL that can be fetched; write it like 'http://10.0.0.2/file'")
-    parse_address(parts.hostname)
+    address = parse_address(parts.hostname)
+    if port == 0 or len(address) != 4 or not is_unicast_host(address):
+        raise ConfigurationError(f"{url!r} leads nowhere: its port is 0, or its address is not an IPv4 host's")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not target.isascii() or any(c.isspace() or not c.isprintable() for c in target):
         raise ConfigurationError(f"{url!r} has characters that an URL cannot carry; write them as %20 and so on")

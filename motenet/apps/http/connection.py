@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 import h11
 
-from motenet.apps.http.site import Resource
+from motenet.apps.http.reason import reason
+from motenet.apps.http.site import Moved, Resource
 from motenet.core.errors import MotenetError
 from motenet.core.state import Component, Plain
 from motenet.core.units import SECOND
@@ -19,8 +20,9 @@ CHUNK = 64 * 1024
 LARGEST_HEAD = 16 * 1024
 """Bytes of a request's head; a longer one is refused with 431 (RFC 6585, 5)."""
 REASONS = {
-    200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
-    431: "Request Header Fields Too Large", 501: "Not Implemented", 505: "HTTP Version Not Supported",
+    200: "OK", 301: "Moved Permanently", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed",
+    413: "Content Too Large", 431: "Request Header Fields Too Large", 501: "Not Implemented",
+    505: "HTTP Version Not Supported",
 }  # fmt: skip
 PATIENCE = 10 * SECOND
 """How long a new connection may take to ask for something before it has to make room for another."""
@@ -32,7 +34,7 @@ class Connection(Component):
 
     STATE: ClassVar[tuple[str, ...]] = (
         "socket_path", "fed", "status", "target", "length", "sent", "out", "closing", "over", "answered",
-        "idle_since",
+        "idle_since", "request",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer", number: int) -> None:
@@ -57,6 +59,8 @@ class Connection(Component):
         self.answered = 0
         """Requests that were answered on this connection."""
         self.idle_since = server.now
+        self.request = ""
+        """That whose answer is under way, for those who watch: they are told once all of it is sent."""
         self._h11 = h11.Connection(h11.SERVER, LARGEST_HEAD)
         self._resource: Resource | None = None
         self._socket: TcpSocket | None = None
@@ -94,6 +98,7 @@ class Connection(Component):
     def end(self) -> None:
         """Let socket and resource go, at whatever point."""
         self.over = True
+        self._tell(" before the connection ended")
         self._drop_resource()
         if self._socket is not None:
             self._socket.release()
@@ -107,6 +112,8 @@ class Connection(Component):
 
     def _advance(self, socket: TcpSocket) -> bool:
         """One step; False: there is nothing to do until the socket changes."""
+        if self._resource is None:
+            self._tell()
         if self.closing:
             socket.close()
             while socket.recv(CHUNK):
@@ -150,10 +157,18 @@ class Connection(Component):
         self.idle_since = self.server.now
         self._h11.start_next_cycle()
 
+    def _tell(self, how: str = "") -> None:
+        """Tell what was asked for, and how many bytes of the body the socket has taken."""
+        if self.request:
+            sent = max(self.sent - len(self.out), 0)
+            self.server.changed("http", f"{self.request}: {self.status}, {sent} bytes{how}")
+            self.request = ""
+
     # --- answers
 
     def _answer(self, request: h11.Request) -> None:
         self.server.requests += 1
+        self.request = f"{request.method.decode()} {request.target.decode('latin-1')}"
         head_only = request.method == b"HEAD"
         if request.method not in (b"GET", b"HEAD"):
             self._say(405)
@@ -162,13 +177,13 @@ class Connection(Component):
             self._say(413, head_only)
         else:
             path = path_of(request.target)
-            resource = self.server.site.find(path)
-            if resource is None:
+            found = self.server.site.find(path)
+            if found is None:
                 self._say(404, head_only)
+            elif isinstance(found, Moved):
+                self._say(301, head_only, found.location)
             else:
-                self._begin(resource, path, head_only)
-        line = f"{request.method.decode()} {request.target.decode('latin-1')}"
-        self.server.changed("http", f"{line}: {self.status}, {self.length} bytes")
+                self._begin(found, path, head_only)
 
     def _begin(self, resource: Resource, path: str, head_only: bool) -> None:
         self._send_head(200, resource.size, resource.content_type)
@@ -178,23 +193,25 @@ class Connection(Component):
         else:
             self._resource, self.target = resource, path
 
-    def _say(self, status: int, head_only: bool = False) -> None:
-        """An answer that is not what was asked for. After all but 404 the connection is of no further use."""
+    def _say(self, status: int, head_only: bool = False, location: str = "") -> None:
+        """An answer that is not what was asked for. After all but 301 and 404 the connection is of no further use."""
         text = f"{status} {REASONS.get(status, '')}\n".encode()
-        self._send_head(status, len(text), "text/plain", close=status != 404)
+        self.closing = status not in (301, 404)
+        self._send_head(status, len(text), "text/plain", self.closing, location)
         if not head_only:
             self._h11.send(h11.Data(text))
             self.out = bytes(self.out) + text
             self.sent = len(text)
         self._h11.send(h11.EndOfMessage())
-        self.closing = status != 404
 
-    def _send_head(self, status: int, length: int, content_type: str, close: bool = False) -> None:
+    def _send_head(self, status: int, length: int, content_type: str, close: bool = False, location: str = "") -> None:
         """No Date: this server has no clock of the real world (RFC 9110, 6.6.1)."""
         self.status, self.length, self.sent = status, length, 0
         headers = [("Server", "motenet"), ("Content-Type", content_type), ("Content-Length", str(length))]
         if status == 405:
             headers.append(("Allow", "GET, HEAD"))
+        if location:
+            headers.append(("Location", location))
         if close:
             headers.append(("Connection", "close"))
         head = self._h11.send(h11.Response(status_code=status, headers=headers, reason=REASONS.get(status, "")))
@@ -225,7 +242,7 @@ class Connection(Component):
 
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
         """What has come is no HTTP: say so, if nothing has been said yet, and close."""
-        self.server.drop("bad request", str(error))
+        self.server.drop("bad request", reason(error))
         self.closing = True
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._say(error.error_status_hint)
@@ -254,8 +271,8 @@ class Connection(Component):
         connection.send(h11.Response(status_code=self.status, headers=[("Content-Length", str(self.length))]))
         for left in range(self.sent, 0, -CHUNK):
             connection.send_with_data_passthrough(h11.Data(_ZEROS[:left]))
-        if self.target:
-            self._resource = self.server.site.find(self.target)
+        found = self.server.site.find(self.target) if self.target else None
+        self._resource = None if isinstance(found, Moved) else found
         if self._resource is None:
             connection.send(h11.EndOfMessage())
 

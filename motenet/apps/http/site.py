@@ -2,6 +2,7 @@
 
 import mimetypes
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -27,11 +28,18 @@ class Resource(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What was asked for is to be asked for at another path, as it stands in an URL."""
+
+    location: str
+
+
 class Site(Protocol):
     """Finds resources by the path of a request's target."""
 
-    def find(self, path: str) -> Resource | None:
-        """The resource for a path such as "/a%20file.bin" (without the query), or None: 404."""
+    def find(self, path: str) -> Resource | Moved | None:
+        """The resource for a path such as "/a%20file.bin" (without the query); Moved: 301; None: 404."""
 
 
 class Page:
@@ -87,7 +95,10 @@ class File:
 
 
 class Folder:
-    """The files below a directory; a directory without index.html is listed. Nothing outside can be reached."""
+    """The files below a directory; a directory without index.html is listed. Nothing outside can be reached.
+
+    A directory's path ends with a slash, so that links in its page mean what is in it; without it is Moved there.
+    """
 
     def __init__(self, directory: str | Path) -> None:
         try:
@@ -97,11 +108,13 @@ class Folder:
         if not self.root.is_dir():
             raise ConfigurationError(f"{directory} is no directory: give the one whose files are to be served")
 
-    def find(self, path: str) -> Resource | None:
+    def find(self, path: str) -> Resource | Moved | None:
         place = self._place(path)
         try:
             if place is None or not place.is_dir():
                 return None if place is None else File(place)
+            if not path.endswith("/"):
+                return Moved(_quoted(self._shown_path(place)))
             index = place / "index.html"
             return File(index) if index.is_file() and self._inside(index) else Page(self._listing(place), HTML)
         except OSError:
@@ -113,9 +126,10 @@ class Folder:
         if any(part in (b"..", b".") or b"/" in part or b"\0" in part for part in parts):
             return None
         place = self.root.joinpath(*(part.decode("utf-8", "surrogateescape") for part in parts if part))
-        if not self._inside(place):
-            return None
-        return place if place.is_file() or place.is_dir() else None
+        return place if self._served(place) else None
+
+    def _served(self, place: Path) -> bool:
+        return self._inside(place) and (place.is_file() or place.is_dir())
 
     def _inside(self, place: Path) -> bool:
         try:
@@ -123,12 +137,16 @@ class Folder:
         except (OSError, RuntimeError, ValueError):
             return False
 
+    def _shown_path(self, place: Path) -> str:
+        """A directory's path as requests give it."""
+        return "/" + "".join(f"{part}/" for part in place.relative_to(self.root).parts)
+
     def _listing(self, place: Path) -> bytes:
-        here = "/" + "".join(f"{part}/" for part in place.relative_to(self.root).parts)
+        here = self._shown_path(place)
         lines = [f"<!doctype html><meta charset=utf-8><title>{_shown(here)}</title><h1>{_shown(here)}</h1><ul>"]
-        for entry in sorted(place.iterdir()):
+        for entry in filter(self._served, sorted(place.iterdir())):
             name = entry.name + ("/" if entry.is_dir() else "")
-            lines.append(f'<li><a href="{quote((here + name).encode(errors="surrogateescape"))}">{_shown(name)}</a>')
+            lines.append(f'<li><a href="{_quoted(here + name)}">{_shown(name)}</a>')
         return "\n".join([*lines, "</ul>\n"]).encode(errors="replace")
 
 
@@ -138,6 +156,10 @@ def content_type(name: str) -> str:
 
 
 _TYPES = mimetypes.MimeTypes()
+
+
+def _quoted(path: str) -> str:
+    return quote(path.encode(errors="surrogateescape"))
 
 
 def _shown(name: str) -> str:

@@ -3,6 +3,7 @@
 import http.client
 import io
 import random
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,9 +24,9 @@ from motenet.apps.http import (
     Site,
 )
 from motenet.core.errors import ConfigurationError
-from motenet.core.trace import Changed, Event
+from motenet.core.trace import Changed, Dropped, Event
 from motenet.sim.world import World
-from motenet.stack.errors import ConnectionRefused, ConnectionReset
+from motenet.stack.errors import ConnectionRefused, ConnectionReset, HostUnreachable
 from motenet.stack.sockets.tcp import TcpSocket
 
 PAGES = {"/": b"<p>home", "/hello.txt": b"hello", "/empty": b"", "/large": random.Random(1).randbytes(700_000)}
@@ -161,6 +162,26 @@ def test_each_request_is_an_event_for_those_who_watch() -> None:
     assert [event.detail for event in events if isinstance(event, Changed)] == ["GET /hello.txt?x=1: 200, 5 bytes"]
 
 
+def test_a_request_is_told_when_its_answer_is_sent_with_the_bytes_that_were() -> None:
+    pair = Pair()
+    told: list[str] = []
+    pair.world.watch(lambda event: told.append(event.detail) if isinstance(event, Changed) else None, pair.server)
+    response = pair.client.get("http://10.0.0.2/large")
+    pair.wait(lambda: response.received > 0)
+    assert told == []
+    pair.wait(lambda: response.done)
+    assert told == ["GET /large: 200, 700000 bytes"]
+    pair.raw(b"HEAD /large HTTP/1.1\r\nHost: b\r\n\r\n", close=True)
+    assert told[1:] == ["HEAD /large: 200, 0 bytes"]
+    response = pair.client.get("http://10.0.0.2/large")
+    pair.wait(lambda: response.received > 0)
+    response.cancel()
+    pair.world.run("100ms")
+    match = re.fullmatch(r"GET /large: 200, (\d+) bytes before the connection ended", told[2])
+    assert match is not None
+    assert response.received <= int(match[1]) < 700_000
+
+
 # --- our server, other clients
 
 
@@ -222,6 +243,28 @@ def test_what_is_not_served_is_refused_and_the_connection_ends(request_: bytes, 
     if status == 405:
         assert response.headers["Allow"] == "GET, HEAD", "RFC 9110, 15.5.6"
     assert not pair.server.connections
+
+
+def test_what_is_no_http_is_told_as_text() -> None:
+    pair = Pair()
+    told: list[str] = []
+    pair.world.watch(lambda event: told.append(event.detail) if isinstance(event, Dropped) else None, pair.server)
+    pair.raw(b"G\xffT / FOO\r\n\r\n")
+    assert told == [r"illegal request line: 'G\xffT / FOO'"]
+
+
+def test_a_directory_without_its_slash_leads_to_itself(tmp_path: Path) -> None:
+    """RFC 9110, 15.4.2; the connection is kept."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "x").write_bytes(b"x")
+    pair = Pair(Folder(tmp_path))
+    request = b"GET /sub HTTP/1.1\r\nHost: bob\r\n\r\n"
+    said = pair.raw(request + request)
+    assert said.count(b"301 Moved Permanently\r\n") == 2
+    assert parse(said)[0].headers["Location"] == "/sub/"
+    with pytest.raises(BadStatus, match="301 Moved Permanently; it is at /sub/"):
+        pair.get("http://10.0.0.2/sub").result()
+    assert b"/sub/x" in pair.get("http://10.0.0.2/sub/").result()
 
 
 def test_an_offer_to_switch_protocols_is_passed_over() -> None:
@@ -341,6 +384,35 @@ def test_nobody_there_is_an_error_of_the_stack() -> None:
         pair.get("http://10.0.0.2:81/").result()
 
 
+@pytest.mark.parametrize("address", ["10.0.0.9", "10.0.0.1"])
+def test_a_neighbor_that_does_not_answer_is_told_soon(address: str) -> None:
+    """RFC 1122, 2.3.2.1 and 2.4: address resolution fails after some seconds, and the transport hears of it."""
+    pair = Pair()
+    response = pair.client.get(f"http://{address}/")
+    pair.world.run("10s", until=lambda: response.done)
+    with pytest.raises((HostUnreachable, ConnectionRefused), match="address"):
+        response.result()
+
+
+def test_what_was_given_up_says_how_far_it_was() -> None:
+    pair = Pair()
+    pair.bob.stack.tcp_listen(8080)
+    for url, standing in (
+        ("http://10.0.0.9/", "10.0.0.9 port 80 has not answered"),
+        ("http://10.0.0.2:8080/", "connected, but the server has not answered"),
+    ):
+        response = pair.client.get(url)
+        pair.world.run("100ms")
+        response.cancel()
+        with pytest.raises(HttpError, match=f"{url} was given up: {standing}"):
+            response.result()
+    response = pair.client.get("http://10.0.0.2/large")
+    pair.wait(lambda: response.received > 0)
+    response.cancel()
+    with pytest.raises(HttpError, match=f"given up: {response.received} of 700000 bytes have come"):
+        response.result()
+
+
 def test_a_response_can_be_given_up() -> None:
     pair = Pair()
     response = pair.client.get("http://10.0.0.2/large")
@@ -357,6 +429,7 @@ def test_a_response_can_be_given_up() -> None:
 @pytest.mark.parametrize(
     "url",
     ["10.0.0.2/file", "https://10.0.0.2/", "http:///x", "http://10.0.0.2:99999/", "http://a@10.0.0.2/",
+     "http://[::1]/x", "http://10.0.0.2:0/", "http://0.0.0.0/", "http://255.255.255.255/",
      "http://10.0.0.2/ä", "http://10.0.0.2/a b", "http://10.0.0/", "http://[::1/"],
 )  # fmt: skip
 def test_an_url_that_cannot_be_asked_for_is_refused(url: str) -> None:

@@ -1,13 +1,14 @@
 """What can be fetched from a folder, and what cannot."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motenet.apps.http.site import Folder, Pages
+from motenet.apps.http.site import Folder, Moved, Pages
 from motenet.core.errors import ConfigurationError
 
 
@@ -32,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fetch(root: Path, path: str) -> bytes | None:
     resource = Folder(root).find(path)
-    if resource is None:
+    if resource is None or isinstance(resource, Moved):
         return None
     content = resource.read(0, 1 << 20)
     assert len(content) == resource.size
@@ -47,7 +48,6 @@ def fetch(root: Path, path: str) -> bytes | None:
         ("//a.txt", b"0123456789"),
         ("/sub%20dir/%3Cb%3E.bin", b"secretless"),
         ("/with-index/", b"<p>index"),
-        ("/with-index", b"<p>index"),
         ("/inside", b"0123456789"),
     ],
 )
@@ -73,12 +73,27 @@ def test_no_path_raises_or_leads_to_the_secret(root: Path, path: str) -> None:
 
 
 def test_a_folder_is_listed_with_names_quoted(root: Path) -> None:
-    page = fetch(root, "/sub%20dir")
+    page = fetch(root, "/sub%20dir/")
     assert page is not None
     assert b'<a href="/sub%20dir/%3Cb%3E.bin">&lt;b&gt;.bin</a>' in page
     top = fetch(root, "/")
     assert top is not None
     assert b'<a href="/sub%20dir/">sub dir/</a>' in top
+
+
+def test_what_would_be_refused_is_not_listed(root: Path) -> None:
+    top = fetch(root, "/")
+    assert top is not None
+    assert re.findall(rb'href="(.*?)"', top) == [b"/a.txt", b"/inside", b"/sub%20dir/", b"/with-index/"]
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [("/sub%20dir", "/sub%20dir/"), ("/with-index", "/with-index/"), ("//with-index", "/with-index/")],
+)
+def test_a_directory_is_asked_for_with_a_slash(root: Path, path: str, location: str) -> None:
+    """RFC 3986, 4.2: a location that begins with two slashes would lead to another host."""
+    assert Folder(root).find(path) == Moved(location)
 
 
 def test_a_file_is_read_in_pieces_from_any_offset(root: Path) -> None:
