@@ -1,6 +1,6 @@
 """motenet: a NIC laboratory. Register-exact network cards, their drivers and a TCP/IP stack, in virtual time."""
 
-from motenet import devices, drivers
+from motenet import devices, drivers, inspector
 from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.doors import NetworkDriver
 from motenet.machine import Machine
@@ -23,4 +23,5 @@ __all__ = [
     "World",
     "devices",
     "drivers",
+    "inspector",
 ]

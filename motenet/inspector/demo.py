@@ -10,15 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
-from rich.text import Text
 
 from motenet.apps.http import HttpClient, HttpServer, Pages
-from motenet.core.errors import ConfigurationError
 from motenet.core.trace import Event, RegisterAccess
 from motenet.core.units import MS, SECOND, US, format_duration
 from motenet.datasheets.registers import RegisterMap
-from motenet.inspector.registers import card_registers
-from motenet.sim.capture import Capture
+from motenet.inspector.registers import card_registers, in_words
 from motenet.sim.host import Host
 from motenet.sim.world import World
 from motenet.stack.sockets.tcp import TcpSocket
@@ -36,7 +33,7 @@ COUNTERS = (
 )  # fmt: skip
 """What the summary shows of each driver's statistics."""
 _COLUMNS = (
-    ("Time", "cyan", 9), ("Register", "bold", 8), ("Value", "", 10), ("Meaning", "", 0), ("Clause", "dim", 14),
+    ("Time", "cyan"), ("Register", "bold"), ("Value", ""), ("Meaning", ""), ("Clause", "dim"),
 )  # fmt: skip
 
 
@@ -72,15 +69,15 @@ class Demo:
         self._cards = {"alice": nic, "bob": peer_nic}
         self._registers = {name: card_registers(card) for name, card in self._cards.items()}
         self._pcap = pcap
-        self._capture: Capture | None = None
 
     def run(self, as_json: bool = False) -> bool:
         """Tell the story; says whether all checks hold."""
+        capture = None if self._pcap is None else self.world.capture(self._pcap)
         try:
             self._tell_all()
         finally:
-            if self._capture is not None:
-                self._capture.close()
+            if capture is not None:
+                capture.close()
         self._conclude(as_json)
         return self.report.good
 
@@ -97,7 +94,8 @@ class Demo:
 
     def _check(self, name: str, holds: bool, detail: str = "") -> None:
         self.report.checks.append(Check(name, holds, detail))
-        self._tell(f"[{'green' if holds else 'red'}]{'✓' if holds else '✗'}[/] {name}{f': {detail}' if detail else ''}")
+        marks = ("failed:", "ok:") if self.console.options.ascii_only else ("✗", "✓")
+        self._tell(f"[{'green' if holds else 'red'}]{marks[holds]}[/] {name}{f': {detail}' if detail else ''}")
 
     def _tell(self, text: str) -> None:
         self.console.print(text)
@@ -120,11 +118,6 @@ class Demo:
             self._tell_host(host, nic)
         self._tell_writes(self._registers["bob"])
         self.world.link(*hosts, bandwidth=BANDWIDTH, delay=DELAY)
-        if self._pcap is not None:
-            try:
-                self._capture = self.world.capture(self._pcap)
-            except OSError as error:
-                raise ConfigurationError(f"{self._pcap} cannot be written: {error.strerror}") from error
         return hosts[0], hosts[1]
 
     def _note(self, event: Event) -> None:
@@ -147,11 +140,10 @@ class Demo:
 
     def _tell_writes(self, registers: RegisterMap) -> None:
         """The first write that is not zero to each register of which there is one."""
-        table = Table(
-            box=None, padding=(0, 1, 0, 1), title="bob's driver, from reset to running:", title_justify="left"
-        )
-        for heading, style, width in _COLUMNS:
-            table.add_column(heading, style=style, no_wrap=True, min_width=width, overflow="ellipsis")
+        self._tell("bob's driver from reset to running, the first nonzero write to each register:")
+        table = Table(box=None, padding=(0, 1, 0, 1))
+        for heading, style in _COLUMNS:
+            table.add_column(heading, style=style, no_wrap=heading != "Meaning")
         seen = set()
         for access in self._accesses:
             found = registers.at(access.offset)
@@ -159,8 +151,7 @@ class Demo:
                 continue
             register = found[0]
             seen.add(register.name)
-            time, meaning = f"{access.time / MS:.3f} ms", Text(register.describe(access.value))
-            meaning.truncate(30, overflow="ellipsis")
+            time, meaning = f"{access.time / MS:.3f} ms", in_words(register, access.value)
             table.add_row(time, register.name, f"{access.value:#010x}", meaning, register.clause)
         self.console.print(table)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from motenet.core.trace import Changed, DmaAccess, Dropped, Event, FramePassed, InterruptChange, RegisterAccess
 from motenet.core.units import SECOND
 from motenet.datasheets.registers import RegisterMap
+from motenet.inspector.events import name_access
 
 RECENT = 14
 """Register accesses shown one by one."""
@@ -25,20 +26,6 @@ RINGS = (
 """The e1000's rings: base (low, high), bytes, head, tail (8254x 3.2.6, 3.4)."""
 DESCRIPTOR = 16
 """Bytes of a descriptor."""
-
-
-def describe(registers: RegisterMap, access: RegisterAccess) -> tuple[str, str]:
-    """An access's register by name, and its value in words."""
-    if access.space != "bar0":
-        return f"{access.space}+{access.offset:#04x}", f"{access.value:#0{2 + 2 * access.width}x}"
-    found = registers.at(access.offset & ~3)
-    if found is None:
-        return f"{access.offset:#07x}", f"{access.value:#010x}"
-    register, _ = found
-    words = register.describe(access.value) if len(register.fields) > 1 else ""
-    return registers.label(access.offset & ~3), f"{access.value:#010x}" + (
-        f" {words}" if words not in ("", "0") else ""
-    )
 
 
 class DriverView:
@@ -76,7 +63,7 @@ class DriverView:
             self._changes.append(f"{event.time / SECOND:9.3f} s  {event.what}: {event.detail}")
 
     def _accessed(self, access: RegisterAccess) -> None:
-        name, _ = describe(self._registers, access)
+        name, _ = name_access(self._registers, access)
         (self.writes if access.write else self.reads)[name] += 1
         if self._recent:
             last, count = self._recent[-1]
@@ -131,7 +118,7 @@ class DriverView:
         for _ in range(4):
             table.add_column(no_wrap=True)
         for access, count in self._recent:
-            name, value = describe(self._registers, access)
+            name, value = name_access(self._registers, access)
             way = Text("writes", style="magenta") if access.write else Text("reads", style="cyan")
             table.add_row(way, name, value[:60], f"x{count}" if count > 1 else "")
         return table
@@ -158,5 +145,5 @@ class EventLog:
             value = getattr(event, field.name)
             line[field.name] = value.hex() if isinstance(value, bytes) else value
         if isinstance(event, RegisterAccess):
-            line["register"], line["meaning"] = describe(self._registers, event)
+            line["register"], line["meaning"] = name_access(self._registers, event)
         self._file.write(json.dumps(line) + "\n")

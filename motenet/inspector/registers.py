@@ -1,5 +1,7 @@
 """A card's registers for people and for programs, from the datasheet's declarations."""
 
+import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,6 +20,14 @@ READS = {"value": "value", "clear": "value, then cleared", "zero": "zero"}
 WRITES = {"store": "stored", "ignore": "no effect", "clear": "ones clear", "set": "ones set", "act": "ones act"}
 """The effects of datasheets.registers, in words."""
 
+_AMOUNTS: dict[str, Callable[[int], str]] = {
+    "RDBAL": "ring at {:#x}".format, "RDLEN": "{:,} bytes".format, "RDT": "descriptor {}".format,
+    "TDBAL": "ring at {:#x}".format, "TDLEN": "{:,} bytes".format, "TDT": "descriptor {}".format,
+    "ITR": lambda value: f"{256 * value / 1000:.3f} us between interrupts",
+}  # fmt: skip
+"""Registers that hold an amount, in its unit (8254x 13.4.25 to 13.4.29, 13.4.36 to 13.4.40; 13.4.18: 256 ns)."""
+_ELEMENT = re.compile(r"(.*?)(?:\[([0-9]{1,4})]|([0-9]{1,4}))")
+
 
 def card_registers(card: str) -> RegisterMap:
     """The registers of a card; ConfigurationError lists the names there are."""
@@ -26,20 +36,33 @@ def card_registers(card: str) -> RegisterMap:
     return CARDS[card]
 
 
-def find(registers: RegisterMap, name: str) -> Register:
-    """A register by name ("ral", "RAL[3]") or offset ("0x5400"); ConfigurationError names similar ones."""
-    wanted = name.upper().partition("[")[0]
+def find(card: str, name: str) -> Register:
+    """A card's register by name ("ral", "RAL3", "RAL[3]") or offset ("0x5400"). ConfigurationError names similar."""
+    registers, wanted = card_registers(card), name.upper()
     if wanted in registers.by_name:
         return registers[wanted]
+    element = _ELEMENT.fullmatch(wanted)
+    if element is not None and element[1] in registers.by_name:
+        array = registers[element[1]]
+        if int(element[2] or element[3]) < array.count > 1:
+            return array
     try:
-        found = registers.at(int(name, 16) & ~3) if name.lower().startswith("0x") else None
+        found = registers.at(int(name, 0) & ~3)
     except ValueError:
         found = None
     if found is None:
-        similar = get_close_matches(wanted, registers.by_name, n=3)
-        hint = f"; did you mean {' or '.join(similar)}?" if similar else "; `motenet registers` lists them"
-        raise ConfigurationError(f"{registers.name} has no register {name!r}{hint}")
+        similar = get_close_matches(wanted.partition("[")[0], registers.by_name, n=3)
+        hint = f"did you mean {' or '.join(similar)}?" if similar else f"`motenet registers {card}` lists them"
+        raise ConfigurationError(f"{registers.name} has no register {name!r}; {hint}")
     return found[0]
+
+
+def in_words(register: Register, value: int) -> str:
+    """What a value means: an amount with its unit where the register holds one, else the fields by name."""
+    amount = _AMOUNTS.get(register.name)
+    if value == (1 << register.width) - 1:
+        return "all bits"
+    return register.describe(value) if amount is None else amount(value)
 
 
 def as_plain(register: Register) -> dict[str, Any]:

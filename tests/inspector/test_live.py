@@ -7,7 +7,8 @@ from rich.console import Console
 
 from motenet.core.trace import Changed, DmaAccess, Dropped, FramePassed, InterruptChange, RegisterAccess
 from motenet.datasheets import e1000
-from motenet.inspector.live import DriverView, EventLog, describe
+from motenet.inspector.events import name_access
+from motenet.inspector.live import DriverView, EventLog
 
 TDT = RegisterAccess(2_000_000_000, "nic/bar0", "bar0", 0x3818, 4, 5, True)
 CTRL = RegisterAccess(1, "nic/bar0", "bar0", 0, 4, 1 << 26 | 1 << 6, True)
@@ -15,12 +16,15 @@ CTRL = RegisterAccess(1, "nic/bar0", "bar0", 0, 4, 1 << 26 | 1 << 6, True)
 
 def test_a_register_is_told_by_its_datasheet() -> None:
     """8254x 13.4.1: CTRL.RST is bit 26, SLU bit 6; an array's element has its index; other spaces are told by place."""
-    assert describe(e1000.REGISTERS, CTRL) == ("CTRL", "0x04000040 SLU | RST")
-    assert describe(e1000.REGISTERS, TDT) == ("TDT", "0x00000005")
+    assert name_access(e1000.REGISTERS, CTRL) == ("CTRL", "0x04000040 SLU | RST")
+    assert name_access(e1000.REGISTERS, TDT) == ("TDT", "0x00000005")
     array = RegisterAccess(0, "nic/bar0", "bar0", 0x5204, 4, 1, False)
-    assert describe(e1000.REGISTERS, array)[0] == "MTA[1]"
-    assert describe(e1000.REGISTERS, RegisterAccess(0, "", "bar0", 0x0FFFC, 4, 9, False)) == ("0x0fffc", "0x00000009")
-    assert describe(e1000.REGISTERS, RegisterAccess(0, "", "config", 4, 2, 7, True)) == ("config+0x04", "0x0007")
+    assert name_access(e1000.REGISTERS, array)[0] == "MTA[1]"
+    assert name_access(e1000.REGISTERS, RegisterAccess(0, "", "bar0", 0x0FFFC, 4, 9, False)) == (
+        "0x0fffc",
+        "0x00000009",
+    )
+    assert name_access(e1000.REGISTERS, RegisterAccess(0, "", "config", 4, 2, 7, True)) == ("config+0x04", "0x0007")
 
 
 def test_the_view_counts_and_shows_rings() -> None:

@@ -1,0 +1,59 @@
+"""Events of core.trace as a line for people."""
+
+from motenet.core.trace import Changed, DmaAccess, Dropped, Event, FramePassed, InterruptChange, RegisterAccess
+from motenet.core.units import SECOND
+from motenet.datasheets import e1000
+from motenet.datasheets.registers import RegisterMap
+
+ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "802.1Q", 0x86DD: "IPv6"}
+"""IEEE 802 numbers, as IANA lists them."""
+
+
+def describe(event: Event, registers: RegisterMap = e1000.REGISTERS) -> str:
+    """One line: seconds, the component's path, what happened there; `registers` names those of the card."""
+    return f"{event.time / SECOND:.9f} s  {event.path}  {_what(event, registers)}"
+
+
+def name_access(registers: RegisterMap, access: RegisterAccess) -> tuple[str, str]:
+    """An access's register by name, and its value in words."""
+    if access.space != "bar0":
+        return f"{access.space}+{access.offset:#04x}", f"{access.value:#0{2 + 2 * access.width}x}"
+    found = registers.at(access.offset & ~3)
+    if found is None:
+        return f"{access.offset:#07x}", f"{access.value:#010x}"
+    register, _ = found
+    words = register.describe(access.value) if len(register.fields) > 1 else ""
+    return registers.label(access.offset & ~3), f"{access.value:#010x}" + (
+        f" {words}" if words not in ("", "0") else ""
+    )
+
+
+def _what(event: Event, registers: RegisterMap) -> str:
+    match event:
+        case RegisterAccess():
+            name, value = name_access(registers, event)
+            return f"{'writes' if event.write else 'reads'} {name} {value}"
+        case DmaAccess():
+            what = f"{event.layout}, " if event.layout else ""
+            return f"DMA {'writes' if event.write else 'reads'} {what}{event.length} bytes at {event.address:#x}"
+        case InterruptChange(message=True):
+            return f"interrupt message {event.vector}"
+        case InterruptChange():
+            return f"interrupt line {event.vector} {'rises' if event.level else 'falls'}"
+        case FramePassed():
+            return f"{event.direction} {_frame(event.frame)}" + (f", {event.verdict}" if event.verdict else "")
+        case Dropped():
+            frame = f" ({_frame(event.frame)})" if event.frame else ""
+            return f"drops: {event.reason}" + (f", {event.detail}" if event.detail else "") + frame
+        case Changed():
+            return f"{event.what}: {event.detail}"
+    return repr(event)
+
+
+def _frame(frame: bytes) -> str:
+    """A frame's length, and its header if it is long enough for one (IEEE 802.3, 3.2)."""
+    if len(frame) < 14:
+        return f"{len(frame)} bytes"
+    kind = int.from_bytes(frame[12:14], "big")
+    name = ETHERTYPES.get(kind, f"type {kind:#06x}" if kind >= 0x600 else "802.3 length")
+    return f"{len(frame)} bytes, {frame[6:12].hex(':')} to {frame[:6].hex(':')}, {name}"
