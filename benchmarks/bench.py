@@ -257,10 +257,10 @@ def main(as_json: bool = False, rounds: int = 40, only: str | None = None) -> in
     if as_json:
         print(json.dumps(results, indent=2))
     else:
-        table = Table("figure", "value", "limit", title="motenet bench")
+        table = Table("name", "figure", "value", "limit", title="motenet bench")
         for name, row in results.items():
             style = "green" if row["value"] <= row["limit"] else "red"
-            table.add_row(FIGURES[name][0], f"[{style}]{row['value']:.3f}[/]", f"{row['limit']:g}")
+            table.add_row(name, FIGURES[name][0], f"[{style}]{row['value']:.3f}[/]", f"{row['limit']:g}")
         Console().print(table)
     return 0 if all(row["value"] <= row["limit"] for row in results.values()) else 1
 

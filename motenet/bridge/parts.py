@@ -38,7 +38,8 @@ def _command(name: str, package: str, *version: str) -> Part:
     text = _output(*version)
     if text is None:
         return Part(name, False, f"{version[0]} is not installed, or does not start", f"apt-get install {package}")
-    return Part(name, True, text.partition("\n")[0].partition(" (")[0])
+    line = text.partition("\n")[0].replace(" (Wireshark)", "")
+    return Part(name, True, line.partition(" (")[0].partition("  ")[0])
 
 
 def _root() -> Part:

@@ -39,7 +39,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def registers(
-    card: Annotated[str, typer.Argument(help="The card: " + ", ".join(sorted(view.CARDS)) + ".")],
+    card: Annotated[
+        str | None, typer.Argument(help=f"The card ({', '.join(sorted(view.CARDS))}); a list of them without.")
+    ] = None,
     name: Annotated[str | None, typer.Argument(help="A register's name or offset; all of them without.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -47,12 +49,19 @@ def registers(
 
     As its datasheet declares them: fields, effects of reads and writes, reset values, clauses.
     """
-    found = view.card_registers(card)
-    if as_json:
-        chosen = [view.find(found, name)] if name else list(found)
-        print(json.dumps([view.as_plain(register) for register in chosen], indent=2))
+    if card is None:
+        rows = [{"card": key, "part": found.name, "registers": len(found.by_name)} for key, found in view.CARDS.items()]
+        print(
+            json.dumps(rows, indent=2)
+            if as_json
+            else "\n".join("{card}: {part}, {registers} registers".format(**row) for row in rows)
+        )
         return
-    Console(highlight=False).print(view.detail(view.find(found, name)) if name else view.overview(found))
+    found, chosen = view.card_registers(card), None if name is None else view.find(card, name)
+    if as_json:
+        print(json.dumps([view.as_plain(register) for register in ([chosen] if chosen else found)], indent=2))
+        return
+    Console(highlight=False).print(view.detail(chosen) if chosen else view.overview(found))
 
 
 def doctor(as_json: Json = False) -> None:
@@ -75,7 +84,7 @@ def doctor(as_json: Json = False) -> None:
 def _table(parts: list[Part]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("", "Part", "Found", "Good for"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for part in parts:
         mark = "[green]yes[/]" if part.present else "[red]no[/]"
         found = part.detail if part.present else f"{part.detail}\n[bold]{part.remedy}[/]"

@@ -2,6 +2,8 @@
 
 import runpy
 import sys
+import traceback
+from importlib.util import decode_source
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +11,16 @@ import typer
 
 import motenet
 from motenet.cli.look import Json
-from motenet.core.errors import ConfigurationError
+from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.inspector.demo import Demo
+
+FIGURES = ("segment", "bulk", "register_read", "watching", "idle_hosts_gib")
+"""Those of benchmarks/bench.py."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Give the application these commands."""
-    app.command(context_settings={"ignore_unknown_options": True})(run)
+    app.command(context_settings={"allow_interspersed_args": False})(run)
     app.command()(demo)
     app.command()(bench)
 
@@ -25,11 +30,37 @@ def run(
     arguments: Annotated[list[str] | None, typer.Argument(help="What the script gets in sys.argv.")] = None,
 ) -> None:
     """Run a script that builds a world."""
-    if not script.is_file():
-        raise ConfigurationError(f"{script} is no file: give a Python script")
+    _check_script(script)
     sys.argv = [str(script), *(arguments or [])]
     sys.path.insert(0, str(script.resolve().parent))
-    runpy.run_path(str(script), run_name="__main__")
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except Exception as error:
+        raise typer.Exit(_tell(error, str(script))) from error
+
+
+def _check_script(script: Path) -> None:
+    try:
+        text = decode_source(script.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{script} cannot be read: {error.strerror}") from error
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{script} is no Python script: {error}") from error
+    if "\0" in text:
+        raise ConfigurationError(f"{script} is no Python script: it is binary")
+
+
+def _tell(error: Exception, script: str) -> int:
+    """Say what went wrong in a script, and where; returns the exit code. Our own errors are one line."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename != script:
+        frames = frames.tb_next
+    if frames is None or not isinstance(error, MotenetError):
+        traceback.print_exception(type(error), error, frames)
+        return 1
+    lines = [number for frame, number in traceback.walk_tb(frames) if frame.f_code.co_filename == script]
+    print(f"{Path(script).name}:{lines[-1]}: {error}", file=sys.stderr)
+    return 2
 
 
 def demo(
@@ -48,10 +79,13 @@ def demo(
 
 
 def bench(
-    only: Annotated[str | None, typer.Argument(help="One figure; all without.")] = None, as_json: Json = False
+    only: Annotated[str | None, typer.Argument(help=f"One figure ({', '.join(FIGURES)}); all without.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Measure what motenet costs, as ratios within one run. Needs the source tree's benchmarks/."""
     script = Path(motenet.__file__).parent.parent / "benchmarks" / "bench.py"
     if not script.is_file():
         raise ConfigurationError("the benchmarks come with the source tree: run this in a checkout, installed by -e")
+    if only not in (None, *FIGURES):
+        raise ConfigurationError(f"there is no figure {only!r}; there is {', '.join(FIGURES)}")
     run(script, [*(["--json"] if as_json else []), *([only] if only else [])])

@@ -1,16 +1,20 @@
 """`motenet registers` and `motenet doctor`; expected values from the 8254x manual."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
 from motenet.bridge import parts
 from motenet.bridge.parts import PARTS
+from motenet.cli import look
 
 Motenet = Callable[..., Any]
 
@@ -35,7 +39,7 @@ def test_a_register_is_shown_bit_by_bit_with_effects_and_clause(motenet: Motenet
     assert re.search(r"^4:1 +reserved", done.out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["RAL", "ral", "RAL[3]", "0x5400", "0x5418", "0x5419"])
+@pytest.mark.parametrize("name", ["RAL", "ral", "RAL[3]", "RAL0", "ral15", "0x5400", "0x5418", "0x5419", "21504"])
 def test_a_register_is_found_by_name_element_or_offset(motenet: Motenet, name: str) -> None:
     """13.5.2: sixteen pairs from 5400h on, eight bytes apart."""
     (entry,) = json.loads(motenet("registers", "e1000", name, "--json").out)
@@ -56,6 +60,16 @@ def test_json_tells_a_fields_effects(motenet: Motenet) -> None:
         (("registers", "e1000", "RTCL"), "82540EM has no register 'RTCL'; did you mean"),
         (("registers", "e1000", "0xzz"), "82540EM has no register '0xzz'"),
         (("registers", "e1000", "0xfffffff"), "82540EM has no register '0xfffffff'"),
+        (("registers", "e1000", "NOPE"), "82540EM has no register 'NOPE'; `motenet registers e1000` lists them"),
+        (("registers", "e1000", ""), "82540EM has no register ''"),
+        (("registers", "e1000", "RAL[16]"), "82540EM has no register 'RAL[16]'"),
+        (("registers", "e1000", "CTRL0"), "82540EM has no register 'CTRL0'"),
+        (("doctor", "--jsn"), "No such option: --jsn"),
+        (("doctor", "x"), "Got unexpected extra argument"),
+        (("demo", "--seed", "abc"), "Invalid value for '--seed'"),
+        (("nonsense",), "No such command 'nonsense'"),
+        (("serve", "nonsense"), "No such command 'nonsense'"),
+        (("get", "http://10.0.0.1/"), "Missing option"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(motenet: Motenet, arguments: tuple[str, ...], line: str) -> None:
@@ -65,10 +79,65 @@ def test_bad_input_gets_one_line_and_exit_code_2(motenet: Motenet, arguments: tu
     assert done.err.count("\n") == 1
 
 
-def test_a_misspelt_option_is_a_usage_error(motenet: Motenet) -> None:
-    done = motenet("doctor", "--jsn")
-    assert done.code == 2
-    assert "No such option: --jsn" in done.err
+def test_without_a_command_there_is_help(motenet: Motenet) -> None:
+    for arguments in ((), ("serve",)):
+        done = motenet(*arguments)
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith(f"Usage: {' '.join(('motenet', *arguments))} ")
+        assert "Commands:" in done.out
+
+
+def test_the_version_is_the_packages(motenet: Motenet) -> None:
+    assert motenet("--version").out == f"motenet {version('motenet')}\n"
+
+
+def test_registers_alone_lists_the_cards(motenet: Motenet) -> None:
+    done = motenet("registers")
+    assert done.code == 0
+    assert re.fullmatch(r"e1000: 82540EM, \d+ registers\n", done.out)
+    assert [row["card"] for row in json.loads(motenet("registers", "--json").out)] == ["e1000"]
+
+
+def test_an_output_that_is_full_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "motenet", "registers", "e1000"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (1, "motenet: output: No space left on device\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_output_without_the_characters_is_no_traceback(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print('\u2713 h\u00e9')", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "motenet", "run", str(tmp_path / "script.py")],
+        capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "? h\u00e9\n".encode(encoding, "replace"))
+
+
+def test_after_ctrl_c_there_is_one_line(motenet: Motenet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "probe", interrupt)
+    done = motenet("doctor")
+    assert (done.code, done.err) == (130, "motenet: interrupted\n")
+
+
+def interrupt(_: str) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_doctor_cuts_nothing_where_it_is_narrow(motenet: Motenet, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "/a/folder" * 12
+    monkeypatch.setattr(parts, "find_qemu", lambda: place)
+    shown = re.sub(r"\s", "", motenet("doctor").out)
+    assert place[:20] in shown
+    assert "…" not in shown
+
+
+def test_tsharks_version_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Debian's tshark prints."""
+    monkeypatch.setattr(parts, "_output", lambda *_: "TShark (Wireshark) 4.0.17 (Git v4.0.17 packaged as 4.0.17-0)")
+    assert parts.probe("tshark").detail == "TShark 4.0.17"
 
 
 def test_doctor_looks_for_every_part(motenet: Motenet) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,8 +94,11 @@ def test_an_unknown_card_gets_one_line_and_exit_code_2(motenet: Motenet, option:
 
 def test_a_capture_that_cannot_be_written_is_one_line(motenet: Motenet, tmp_path: Path) -> None:
     done = motenet("demo", "--json", "--pcap", str(tmp_path / "no" / "such.pcapng"))
-    assert done.code == 2
+    assert (done.code, done.out) == (2, "")
     assert "cannot be written: No such file or directory" in done.err
+    done = motenet("demo", "--pcap", str(tmp_path))
+    assert (done.code, done.out) == (2, "")
+    assert "Is a directory" in done.err
 
 
 SCRIPT = """
@@ -136,12 +140,72 @@ def test_a_script_with_bad_values_gets_one_line(
 ) -> None:
     done = motenet("run", script, *arguments)
     assert (done.code, done.err.count("\n")) == (2, 1)
+    assert re.match(r"script\.py:(8|9): ", done.err)
     assert line in done.err
 
 
-def test_a_script_that_is_not_there(motenet: Motenet) -> None:
-    done = motenet("run", "nothing.py")
-    assert (done.code, done.err) == (2, "motenet: nothing.py is no file: give a Python script\n")
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("def f():\n    1 / 0\nf()", 'Traceback (most recent call last):\n  File "{}", line 3, in <module>\n'),
+        ("x = = 1", '  File "{}", line 1\n'),
+        ("import motenet\nmotenet.World(1).nothing", 'Traceback (most recent call last):\n  File "{}", line 2, in'),
+    ],
+)
+def test_a_script_with_a_mistake_gets_its_own_frames_only(
+    motenet: Motenet, tmp_path: Path, source: str, shown: str
+) -> None:
+    script = tmp_path / "wrong.py"
+    script.write_text(source)
+    done = motenet("run", str(script))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(shown.format(script))
+    assert "typer" not in done.err
+    assert "runpy" not in done.err
+
+
+def test_an_error_in_a_scripts_helper_is_told_at_the_scripts_line(motenet: Motenet, tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_text("import motenet\ndef f():\n    motenet.World(1).host('a/b')\n\n\nf()\n")
+    done = motenet("run", str(tmp_path / "x.py"))
+    assert (done.code, done.err[:8]) == (2, "x.py:3: ")
+
+
+def test_what_is_no_script_is_one_line(motenet: Motenet, tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\x7fELF\xff\0")
+    (tmp_path / "zero").write_bytes(b"x\0y")
+    for name in ("nothing", "", "binary", "zero"):
+        done = motenet("run", str(tmp_path / name))
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert done.err.startswith(f"motenet: {tmp_path / name} ")
+
+
+def test_the_demos_table_loses_nothing_where_it_is_narrow(motenet: Motenet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = motenet("demo").out
+    table = out[out.index(" Time ") : out.index("A cable")]
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= 80
+    assert "RDLEN     0x00001000  4,096 bytes " in table
+    assert "ITR       0x000001e8  124.928 us between" in table, "8254x 13.4.18: 488 times 256 ns"
+
+
+def test_the_demos_checks_can_be_read_in_ascii() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "motenet", "demo"],
+        capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"\nok: ") == 6
+
+
+def test_an_unknown_figure_gets_the_names_of_all(motenet: Motenet) -> None:
+    """They are those of benchmarks/bench.py."""
+    source = (Path(virtual.__file__).parents[2] / "benchmarks" / "bench.py").read_text()
+    names = re.findall(r'^    "(\w+)": \("', source, re.MULTILINE)
+    assert tuple(names) == virtual.FIGURES
+    done = motenet("bench", "nope")
+    assert (done.code, done.err) == (2, f"motenet: there is no figure 'nope'; there is {', '.join(names)}\n")
+    assert all(name in re.sub(r"\s", "", motenet("bench", "--help").out) for name in names)
 
 
 def test_bench_without_the_source_tree_says_so(
