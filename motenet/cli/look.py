@@ -50,18 +50,22 @@ def registers(
     As its datasheet declares them: fields, effects of reads and writes, reset values, clauses.
     """
     if card is None:
-        rows = [{"card": key, "part": found.name, "registers": len(found.by_name)} for key, found in view.CARDS.items()]
-        print(
-            json.dumps(rows, indent=2)
-            if as_json
-            else "\n".join("{card}: {part}, {registers} registers".format(**row) for row in rows)
-        )
+        _list_cards(as_json)
         return
     found, chosen = view.card_registers(card), None if name is None else view.find(card, name)
     if as_json:
         print(json.dumps([view.as_plain(register) for register in ([chosen] if chosen else found)], indent=2))
         return
     Console(highlight=False).print(view.detail(chosen) if chosen else view.overview(found))
+
+
+def _list_cards(as_json: bool) -> None:
+    rows = [{"card": key, "part": found.name, "registers": len(found.by_name)} for key, found in view.CARDS.items()]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(f"{row['card']}: {row['part']}, {row['registers']} registers")
 
 
 def doctor(as_json: Json = False) -> None:
