@@ -140,7 +140,7 @@ class TransmitUnit(Component):
             return
         work = WORK
         if self.cut:
-            work -= self._transmit_segments(self.pieces[0])
+            work -= self._transmit_segments(self.pieces[0], self._segmentation())
             self._finish_packet()
         head, tail = values[_TDH], values[_TDT]
         count = values[_TDLEN] >> 4
@@ -291,11 +291,11 @@ class TransmitUnit(Component):
             self._values[_TSCTFC] += 1  # 3.3.7.1: abnormal termination
         else:
             self._values[_TSCTC] += 1
-        return self._transmit_segments(data)
+        return self._transmit_segments(data, how)
 
-    def _transmit_segments(self, data: bytes) -> int:
+    def _transmit_segments(self, data: bytes, how: Segmentation) -> int:
         """As many as an event may send: `cut` tells where the next one goes on. Returns the work."""
-        how, cut = self._segmentation(), self.cut
+        cut = self.cut
         most = SEGMENTS * how.mss
         self.cut = cut + most if len(data) - how.header > cut + most else 0
         if self.cut:
