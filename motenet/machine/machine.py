@@ -64,7 +64,7 @@ class Machine(Component):
 
     def plug(self, card: Card, name: str = "nic") -> Card:
         """Put a card into the next slot, and do what firmware does: give its BARs addresses and its pin a line."""
-        if not isinstance(card, Component) or not isinstance(card, PciCard):
+        if not isinstance(card, Component):
             raise ConfigurationError(f"{card!r} is no card; plug a device object, such as motenet.devices.E1000()")
         if any(slot.card is card for slot in self.slots):
             raise ConfigurationError(f"{card.path} is plugged already")

@@ -23,11 +23,11 @@ DRIVERS: dict[tuple[int, int], Callable[..., NetworkDriver]] = {(0x8086, 0x100E)
 
 def make_card(nic: str | PciCard, mac: str) -> PciCard:
     """A card by its name, or the device object as it is; ConfigurationError lists the names there are."""
-    if isinstance(nic, PciCard) and not isinstance(nic, type):
-        return nic
-    if not isinstance(nic, str) or nic not in CARDS:
+    if isinstance(nic, str) and nic in CARDS:
+        return CARDS[nic](mac)
+    if isinstance(nic, str) or not isinstance(nic, Component):
         raise ConfigurationError(f"unknown NIC {nic!r}; there is {', '.join(sorted(CARDS))}")
-    return CARDS[nic](mac)
+    return nic
 
 
 class Outsider(Component):

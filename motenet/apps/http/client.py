@@ -73,7 +73,7 @@ class HttpResponse(Component):
         """Why it failed."""
         self.socket_path = ""
         self.out = b""
-        self.fed = b""
+        self.fed = bytearray()
         """What h11 was given, but for `skipped` bytes of a body whose pieces have no framing of their own."""
         self.skipped = 0
         self._client = client
@@ -214,7 +214,7 @@ class HttpResponse(Component):
         if self.done:
             return
         _request(self._h11, "", "/")
-        self._replay(self.fed)
+        self._replay(bytes(self.fed))
         for left in range(self.skipped, 0, -CHUNK):
             self._replay(_ZEROS[:left])
         socket = self._client.find_socket(self.socket_path)

@@ -94,6 +94,9 @@ class Connection(Component):
                 pass
         except MotenetError:  # the peer has reset the connection, or does not answer any more
             self.end()
+        except h11.LocalProtocolError as error:  # an answer that the peer's request does not allow
+            self.server.drop("answer not allowed", str(error))
+            self.end()
 
     def end(self) -> None:
         """Let socket and resource go, at whatever point."""
@@ -123,7 +126,7 @@ class Connection(Component):
             return False
         if self._resource is not None:
             return self._send_body(self._resource, socket)
-        if self.status and self._h11.their_state is h11.DONE:
+        if self.status and self._h11.their_state in (h11.DONE, h11.MUST_CLOSE):
             self._next_request()
             return True
         try:

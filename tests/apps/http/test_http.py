@@ -524,3 +524,18 @@ def test_whatever_a_server_says_the_client_ends_with_a_result_or_an_error(pieces
     assert response.done
     with suppress(HttpError, ConnectionReset):
         assert isinstance(response.result(), bytes)
+
+
+@pytest.mark.parametrize(
+    "request_", [b"GET /hello.txt HTTP/1.0\r\n\r\n", b"GET /hello.txt HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n"]
+)
+def test_rfc_9112_9_6_the_server_closes_after_the_answer_when_it_is_to(request_: bytes) -> None:
+    pair = Pair()
+    socket = pair.alice.stack.tcp_connect("10.0.0.2", 80)
+    socket.send(request_)
+    pair.world.run("1s")
+    assert socket.recv(1 << 20).startswith(b"HTTP/1.1 200")
+    assert not socket.may_recv
+    socket.close()
+    pair.world.run("1s")
+    assert pair.server.connections == {}
