@@ -5,17 +5,13 @@ two seconds, so that a negotiation which is over at once saves that time.
 """
 
 import hashlib
-import json
 import os
 import random
 import re
 import signal
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +28,6 @@ pytestmark = pytest.mark.needs("guest", "vfio-user")
 MAC = "52:54:00:12:34:56"
 BOB = "10.0.0.2"
 MIB = 1 << 20
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "guest.py"
 Labs = Callable[..., Any]
 """The fixture: `lab(card, **options of the emulated host)`; see conftest."""
 
@@ -187,20 +182,14 @@ def test_jumbo_frames(lab: Labs) -> None:
     assert max(map(len, frames)) == 14 + 20 + 8 + 8900
 
 
-@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="UDP, 12,000 frames a second")
-def test_udp_goes_out_at_twelve_thousand_frames_a_second(machine: Any) -> None:
-    """Linux's own packet generator, 1514 bytes each; every one of them reaches the emulated host."""
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="UDP, 20,000 frames in a row")
+def test_a_storm_of_udp_arrives_whole(machine: Any) -> None:
+    """Linux's own packet generator, 1514 bytes each; how fast is for benchmarks/guest.py to say."""
     machine.bob.stack.udp_socket(9)
     before = machine.bob.driver.statistics["rx_frames"]
     machine.guest_os.prepare_packets(20_000)
-    best = 0
-    for _ in range(3):
-        best = max(best, machine.guest_os.transmit())
-        if best >= 12_000:
-            break
+    machine.guest_os.transmit()
     assert machine.bob.driver.statistics["rx_frames"] - before >= 20_000
-    print(f"{best} frames/s")
-    assert best >= 12_000
 
 
 # --- ethtool
@@ -292,14 +281,3 @@ def test_a_guest_that_stands_still_does_not_hold_up_the_world(machine: Any) -> N
     assert machine.world.now == before + 300 * MS
     os.kill(machine.guest_os.process.pid, signal.SIGCONT)
     machine.wait(lambda: icmp.can_receive)
-
-
-# --- speed
-
-
-def test_a_register_round_trip_costs_at_most_two_echoes() -> None:
-    """The server against a bare recvmsg and send in Python, both on one processor, taking turns."""
-    done = subprocess.run([sys.executable, BENCHMARK, "register", "--json"], capture_output=True, text=True)
-    assert done.returncode in (0, 1), done.stderr
-    print(done.stdout)
-    assert json.loads(done.stdout)["register"]["ours"] <= 2
