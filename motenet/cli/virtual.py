@@ -79,13 +79,14 @@ def demo(
 
 
 def bench(
-    only: Annotated[str | None, typer.Argument(help=f"One figure ({', '.join(FIGURES)}); all without.")] = None,
+    only: Annotated[str | None, typer.Argument(help=f"One figure ({', '.join(FIGURES)}), or guest; all without.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure what motenet costs, as ratios within one run. Needs the source tree's benchmarks/."""
-    script = Path(motenet.__file__).parent.parent / "benchmarks" / "bench.py"
+    guest = only == "guest"
+    script = Path(motenet.__file__).parent.parent / "benchmarks" / ("guest.py" if guest else "bench.py")
     if not script.is_file():
         raise ConfigurationError("the benchmarks come with the source tree: run this in a checkout, installed by -e")
-    if only not in (None, *FIGURES):
-        raise ConfigurationError(f"there is no figure {only!r}; there is {', '.join(FIGURES)}")
-    run(script, [*(["--json"] if as_json else []), *([only] if only else [])])
+    if only not in (None, "guest", *FIGURES):
+        raise ConfigurationError(f"there is no figure {only!r}; there is {', '.join(FIGURES)}, guest")
+    run(script, [*(["--json"] if as_json else []), *([only] if only and not guest else [])])

@@ -204,7 +204,8 @@ def test_an_unknown_figure_gets_the_names_of_all(motenet: Motenet) -> None:
     names = re.findall(r'^    "(\w+)": \("', source, re.MULTILINE)
     assert tuple(names) == virtual.FIGURES
     done = motenet("bench", "nope")
-    assert (done.code, done.err) == (2, f"motenet: there is no figure 'nope'; there is {', '.join(names)}\n")
+    expected = f"motenet: there is no figure 'nope'; there is {', '.join(names)}, guest\n"
+    assert (done.code, done.err) == (2, expected)
     assert all(name in re.sub(r"\s", "", motenet("bench", "--help").out) for name in names)
 
 
