@@ -79,7 +79,7 @@ def demo(
 
 
 def bench(
-    only: Annotated[str | None, typer.Argument(help=f"One figure ({', '.join(FIGURES)}), or guest; all without.")] = None,
+    only: Annotated[str | None, typer.Argument(help=f"One of {', '.join(FIGURES)}, guest; all without.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure what motenet costs, as ratios within one run. Needs the source tree's benchmarks/."""
