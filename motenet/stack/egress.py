@@ -95,6 +95,9 @@ class Egress(Watched):
         if way.hop in self.unreachable:
             self.drop("neighbor-unreachable")
             return True
+        if not self.neighbors.has_room(way.hop):
+            self.drop("neighbor-searches")  # counts as sent and lost: one destination more must not stop all others
+            return True
         self.stalled = way.hop
         return False
 

@@ -160,13 +160,11 @@ class Interface(Watched):
                 socket.dispatch(now, partial(egress.send_for, socket))
             elif not isinstance(socket, TcpListener):
                 socket.dispatch(now, egress.send)
-            parked = False
             if egress.stalled is not None:
-                parked = self.neighbors.park(egress.stalled, handle, now)
-                egress.full |= not parked  # too many neighbors are searched for: try again later
+                self.neighbors.park(egress.stalled, handle, now)
             if egress.lost is not None:
                 self._tell_no_route(socket, egress.lost)
-            sockets.settle(handle, now, parked)
+            sockets.settle(handle, now, egress.stalled is not None)
 
     def _tell_no_route(self, socket: AnySocket, destination: bytes) -> None:
         if isinstance(socket, TcpSocket):

@@ -80,16 +80,19 @@ class NeighborCache(Watched):
             self.held_bytes -= len(packets.pop(0)[-1])
             self.drop("neighbor-queue")
 
-    def park(self, address: bytes, handle: int, now: int) -> bool:
-        """Note that a socket waits for the neighbor; False when too many are searched for already."""
+    def has_room(self, address: bytes) -> bool:
+        """Whether the neighbor is searched for, or may be: not too many are already."""
+        return address in self.unresolved or len(self.unresolved) < MAXIMUM_UNRESOLVED
+
+    def park(self, address: bytes, handle: int, now: int) -> None:
+        """Note that a socket waits for the neighbor, for which there is room."""
         resolution = self._resolution(address, now)
         if resolution is not None and handle not in resolution.sockets:
             resolution.sockets.append(handle)
-        return resolution is not None
 
     def _resolution(self, address: bytes, now: int) -> Resolution | None:
         found = self.unresolved.get(address)
-        if found is None and len(self.unresolved) < MAXIMUM_UNRESOLVED:
+        if found is None and self.has_room(address):
             found = self.unresolved[address] = Resolution(now)
         return found
 

@@ -120,6 +120,18 @@ def test_a_connection_to_nobody_backs_off_and_ends_by_its_own_timeout(script: An
     assert script.drops["neighbor-unreachable"] >= 3
 
 
+def test_more_searches_than_there_is_room_for_stop_nobody_else(script: Any) -> None:
+    script.know_peer()
+    script.stack.add_address("10.8.0.1/16")
+    for number in range(300):
+        script.stack.sockets.tcp_connect(f"10.8.{1 + (number >> 8)}.{number & 255}", 80)
+    script.stack.sockets.tcp_connect("10.0.0.2", 80)
+    frames = script.sent()
+    assert [frame.dst for frame in frames if frame.type == 0x0800] == [PEER]
+    assert len(frames) == 1 + 256
+    assert script.drops == {"neighbor-searches": 44}  # their SYNs count as lost
+
+
 def test_an_entry_in_use_is_refreshed_by_unicast_before_it_expires(script: Any) -> None:
     """RFC 1122, 2.3.2.1 (2): a unicast poll, so that traffic does not stop once a minute."""
     script.hear(arp())

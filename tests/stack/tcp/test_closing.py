@@ -78,11 +78,30 @@ def test_a_fin_follows_all_data(tcp: SimpleNamespace) -> None:
     assert talk.tcp.state == "FIN-WAIT-2"
 
 
-def test_a_fin_needs_no_window(tcp: SimpleNamespace) -> None:
+def test_3_4_a_fin_takes_a_number_and_waits_for_the_window(tcp: SimpleNamespace) -> None:
+    """Beyond the window it would make each acknowledgment of ours unacceptable (table 6) until the RTO."""
+    talk = tcp.established()
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><WND=1000>")
+    talk.tcp.send(bytes(1000))
+    talk.tcp.close()
+    talk.recv("<SEQ=101><ACK=301><CTL=ACK><DATA=1000>")
+    talk.send("<SEQ=301><ACK=1101><CTL=ACK><WND=1000><DATA=5>")
+    talk.recv("<SEQ=1101><ACK=306><CTL=FIN,ACK>")
+
+
+def test_3_8_6_1_a_fin_probes_a_zero_window(tcp: SimpleNamespace) -> None:
     talk = tcp.established()
     talk.send("<SEQ=301><ACK=101><CTL=ACK><WND=0>")
     talk.tcp.close()
-    talk.recv("<SEQ=101><ACK=301><CTL=FIN,ACK>")
+    talk.recv()
+    assert talk.wait_for("<SEQ=101><ACK=301><CTL=FIN,ACK>") == SECOND
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><WND=0><DATA=5>")
+    talk.wait_for("<SEQ=101><ACK=306><CTL=ACK>")  # not beyond the window, so that it is looked at
+    talk.wait_for("<SEQ=101><ACK=306><CTL=FIN,ACK>")
+    talk.send("<SEQ=306><ACK=102><CTL=ACK><WND=0>")
+    assert talk.tcp.state == "FIN-WAIT-2"
+    talk.recv()
+    assert talk.tcp.poll_at(talk.clock.now) is None
 
 
 def test_a_lost_fin_is_sent_again(tcp: SimpleNamespace) -> None:
@@ -280,6 +299,18 @@ def test_shld_3_data_that_comes_later_is_answered_with_a_reset(tcp: SimpleNamesp
     talk.send("<SEQ=301><ACK=102><CTL=ACK><DATA=10>")
     talk.recv("<SEQ=102><ACK=301><CTL=RST,ACK>")
     assert talk.tcp.finished
+
+
+def test_shld_3_data_that_was_received_before_is_not_lost(tcp: SimpleNamespace) -> None:
+    """Our acknowledgment was: the peer repeats its data, now with its FIN."""
+    talk = tcp.established()
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=10>")
+    assert talk.tcp.recv(10) == tcp.stream(301, 10)
+    talk.tcp.release()
+    talk.recv("<SEQ=101><ACK=311><CTL=FIN,ACK>")
+    talk.send("<SEQ=301><ACK=102><CTL=FIN,ACK><DATA=10>")
+    talk.recv("<SEQ=102><ACK=312><CTL=ACK>")
+    assert (talk.tcp.state, talk.tcp.error) == ("TIME-WAIT", None)
 
 
 def test_an_orphan_does_not_wait_for_the_peers_fin_for_ever(tcp: SimpleNamespace) -> None:

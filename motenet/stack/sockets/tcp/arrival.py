@@ -197,10 +197,16 @@ def _check_ack(socket: "Connection", segment: Segment, seq: int) -> Segment | No
         elif sender.wnd == 0:
             if sender.waiting_since != FOREVER:
                 sender.waiting_since = socket.now  # MUST-37: it answers, so it may keep its window shut
-        elif ack == sender.una and not segment.length and sender.nxt > sender.una:  # RFC 5681, 2
+        elif ack == sender.una and _is_duplicate(socket, segment):
             sender.duplicate(socket.now)
             socket.stir()
     return None
+
+
+def _is_duplicate(socket: "Connection", segment: Segment) -> bool:
+    """RFC 5681, 2; with SACK agreed RFC 6675, 2: without news of a gap it is the network that has doubled it."""
+    outstanding = socket.sender.nxt > socket.sender.una
+    return outstanding and not segment.length and (bool(segment.sack) or not socket.receiver.sack)
 
 
 def _our_fin(socket: "Connection") -> None:
@@ -231,7 +237,7 @@ def _process_text(socket: "Connection", segment: Segment, seq: int) -> None:
     receiver, length = socket.receiver, segment.payload_length
     if segment.flags & FIN and seq + length <= receiver.edge:
         receiver.fin = seq + length
-    if length and socket.orphan:
+    if length and socket.orphan and seq + length > receiver.nxt:
         socket.drop("tcp-nobody-reads")
         socket.fail(Failure.ABORTED)  # SHLD-3: a reset shows the peer that its data was lost
     elif length:

@@ -150,9 +150,9 @@ def _send_data(socket: "Connection", now: int, emit: Emit) -> bool:
             seq = sender.nxt
             length = sender.next_length(largest)
         behind = seq + length
-        fin = sender.fin and behind == ring.end
+        fin = sender.fin and behind == ring.end and (behind < sender.una + sender.wnd or (sender.force and not length))
         if not length and not fin:
-            if ring.end > seq and seq == sender.una:
+            if ring.end + sender.fin > seq and seq == sender.una:
                 sender.wait_for_window(now)
             return True
         segment = _segment(socket, seq, FIN if fin else 0)
@@ -166,7 +166,7 @@ def _send_data(socket: "Connection", now: int, emit: Emit) -> bool:
             if sender.urgent > seq:
                 segment.flags |= URG
                 segment.urgent = min(sender.urgent - seq, 0xFFFF)
-        probe = sender.force and seq + length > sender.una + sender.wnd
+        probe = sender.force and seq + length + fin > sender.una + sender.wnd
         if not _emit(socket, emit, segment):
             return False
         sender.sent(now, seq, length + fin, fin, probe)
