@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from motenet.core.clock import FOREVER, LocalClock
+from motenet.core.clock import LocalClock
 from motenet.core.state import Component
 from motenet.core.units import US
 from motenet.doors import NetworkDriver
@@ -15,7 +15,7 @@ POLL_INTERVAL = 100 * US
 class Poller(Component):
     """Looks after a driver and its stack on a machine's clock. However many ask, one event serves them all."""
 
-    STATE: ClassVar[tuple[str, ...]] = ("running", "_posted", "_alarm")
+    STATE: ClassVar[tuple[str, ...]] = ("running", "_posted", "_alarms")
 
     def __init__(self, clock: LocalClock, driver: NetworkDriver, stack: NetworkStack, path: str = "poller") -> None:
         self.path = path
@@ -25,7 +25,7 @@ class Poller(Component):
         self._stack = stack
         self._polled = driver.capabilities.polled
         self._posted = False
-        self._alarm = FOREVER
+        self._alarms: list[int] = []  # the heap has an entry for each; the earliest comes last
         driver.wake = self._wake
         stack.kick = self._wake
 
@@ -54,20 +54,18 @@ class Poller(Component):
         self._set_alarm(now)
 
     def _set_alarm(self, now: int) -> None:
-        """One lazy deadline: an alarm that comes too early looks again instead of having been moved."""
+        """Lazy deadlines: an alarm that comes too early looks again, and only one earlier than all others is added."""
         deadline = self._deadline(now)
-        if deadline is None or deadline >= self._alarm:
+        if deadline is None:
             return
         if deadline <= now:
             self._wake()
-            return
-        self._alarm = deadline
-        self._clock.world.at(deadline, self._ring, deadline)
+        elif not self._alarms or deadline < self._alarms[-1]:
+            self._alarms.append(deadline)
+            self._clock.world.at(deadline, self._ring, deadline)
 
     def _ring(self, alarm: int) -> None:
-        if alarm != self._alarm:
-            return
-        self._alarm = FOREVER
+        self._alarms.remove(alarm)
         now = self._clock.now
         deadline = self._deadline(now)
         if self._polled or (deadline is not None and deadline <= now):

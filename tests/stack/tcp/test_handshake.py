@@ -184,6 +184,18 @@ def test_rfc_7323_2_3_windows_are_scaled_after_the_handshake(tcp: SimpleNamespac
 # --- SYN-RECEIVED ---
 
 
+@pytest.mark.parametrize("first", ["", "<SEQ=300><CTL=SYN><WSOPT=7>"], ids=["answered", "simultaneous"])
+def test_rfc_7323_2_2_the_window_of_a_syn_is_never_scaled(tcp: SimpleNamespace, first: str) -> None:
+    talk = tcp.in_state(State("SYN-SENT"))
+    if first:
+        talk.send(first)
+        talk.take()
+    talk.send("<SEQ=300><ACK=101><CTL=SYN,ACK><WSOPT=7><WND=1000>")
+    assert (talk.tcp.state, talk.tcp.sender.wnd) == ("ESTABLISHED", 1000)
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><WND=1000>")
+    assert talk.tcp.sender.wnd == 128_000
+
+
 @pytest.mark.parametrize("ack", [100, 102])
 def test_in_syn_received_an_unacceptable_ack_is_reset(tcp: SimpleNamespace, ack: int) -> None:
     talk = tcp.in_state(State("SYN-RECEIVED"))

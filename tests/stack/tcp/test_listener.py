@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from motenet.core.clock import Clock
+from motenet.core.units import SECOND
 from motenet.stack.errors import NotConnected, StackError
 from motenet.stack.sockets.tcp import TcpListener
 
@@ -89,6 +90,23 @@ def test_a_full_backlog_drops_syns_until_there_is_room(tcp: SimpleNamespace) -> 
     send(tcp, listener, "<SEQ=300><CTL=SYN>", 1030)
     assert len(sockets.sockets) == 4
     assert listener.drops == {"tcp-backlog-full": 4}
+
+
+def test_rfc_4987_3_4_the_oldest_half_open_connection_makes_way(tcp: SimpleNamespace) -> None:
+    """Once its peer has left an RTO unanswered; one that is established stays."""
+    sockets, listener = listening(tcp, backlog=3)
+    for port in (1024, 1025, 1026):
+        send(tcp, listener, "<SEQ=300><CTL=SYN>", port)
+    first, second, third = (child(sockets, number) for number in (1, 2, 3))
+    send(tcp, first, "<SEQ=301><ACK=101><CTL=ACK>")
+    for socket in (second, third):
+        socket.dispatch(SECOND, lambda found: True)
+    send(tcp, listener, "<SEQ=300><CTL=SYN>", 1027)
+    assert [socket.state for socket in (first, second, third)] == ["ESTABLISHED", "CLOSED", "SYN-RECEIVED"]
+    assert second.finished
+    assert second.orphan
+    assert listener.pending == ["sockets/1", "sockets/3", "sockets/4"]
+    assert listener.drops == {"tcp-half-open": 1}
 
 
 def test_must_11_a_reset_of_a_half_open_connection_is_not_reported(tcp: SimpleNamespace) -> None:

@@ -419,3 +419,17 @@ def test_an_echo_of_the_first_transmission_is_no_measurement_after_a_timeout(tcp
     before = talk.tcp.sender.rtt.smoothed
     talk.send("<SEQ=301><ACK=104><CTL=ACK><TS=1100/1>")
     assert talk.tcp.sender.rtt.smoothed == before
+
+
+def test_rfc_3522_progress_ends_the_backoff_though_it_is_no_measurement(tcp: SimpleNamespace) -> None:
+    """Once: a path slower than the RTO is measured only while that backs off (Karn)."""
+    talk = stamped(tcp)
+    sender = talk.tcp.sender
+    for waits, left in (([1, 2, 4], 0), ([1], 1)):
+        talk.tcp.send(b"abc")
+        (sent,) = talk.take()
+        for wait in waits:
+            assert talk.wait_for("<ACK=301><CTL=ACK><DATA=abc>") == wait * SECOND
+        talk.wait(100 * MS)
+        talk.send(f"<SEQ=301><ACK={sent.seq + 3}><CTL=ACK><TS=1100/{sent.timestamps[0] or 1}>")
+        assert sender.rtt.backoffs == left

@@ -248,6 +248,15 @@ def test_segments_for_the_card_to_cut_are_whole_multiples_of_the_mss(
     assert [one.segment_size for one in sent] == [1460 if size > 1460 else 0 for size in sizes]
 
 
+def test_3_8_5_urgent_data_is_not_cut_by_the_card(tcp: SimpleNamespace) -> None:
+    """A card repeats flags and pointer in each piece, and the pointer counts from the piece's own number."""
+    talk = tcp.established(max_segmented=64_000)
+    talk.tcp.send(bytes(2000), urgent=True)
+    talk.tcp.send(bytes(7000))
+    sent = talk.take()
+    assert [(one.payload_length, one.urgent) for one in sent] == [(1460, 2000), (1460, 540), (6080, 0)]
+
+
 def test_what_nagle_holds_back_is_not_part_of_a_large_segment(tcp: SimpleNamespace) -> None:
     talk = tcp.established(max_segmented=64_000)
     talk.tcp.send(b"x")

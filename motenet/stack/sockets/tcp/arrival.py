@@ -184,7 +184,7 @@ def _check_ack(socket: "Connection", segment: Segment, seq: int) -> Segment | No
     elif not sender.una - sender.max_wnd <= ack <= sender.max:  # RFC 5961, 5.2
         socket.drop("tcp-unacceptable-ack")
         return challenge(socket)
-    window = segment.window << sender.scale
+    window = segment.window << (0 if segment.flags & SYN else sender.scale)  # RFC 7323, 2.2
     changed = ack >= sender.una and sender.update_window(seq, ack, window)
     if ack > sender.una:
         sender.acknowledged(socket.now, ack, socket.measured(segment))

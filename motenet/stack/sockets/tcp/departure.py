@@ -148,7 +148,7 @@ def _send_data(socket: "Connection", now: int, emit: Emit) -> bool:
             length = min(mss, max(ring.end - seq, 0))
         else:
             seq = sender.nxt
-            length = sender.next_length(largest)
+            length = sender.next_length(mss if sender.urgent > seq else largest)  # a card copies URG to every piece
         behind = seq + length
         fin = sender.fin and behind == ring.end and (behind < sender.una + sender.wnd or (sender.force and not length))
         if not length and not fin:

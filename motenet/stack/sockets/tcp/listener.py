@@ -88,6 +88,19 @@ class TcpListener(Socket):
         self.pending[:] = [path for path, _ in alive]
         return alive
 
+    def _make_room(self) -> bool:
+        """RFC 4987, 3.4: of the half-open connections the oldest makes way, if its peer has left an RTO unanswered."""
+        waiting = self._waiting()
+        if len(waiting) < self.backlog:
+            return True
+        for path, socket in waiting:
+            if socket.state is State.SYN_RECEIVED and socket.sender.timeouts:
+                self.drop("tcp-half-open")
+                self.pending.remove(path)
+                socket.enter(State.CLOSED)
+                return True
+        return False
+
     # --- for the interface ---
 
     @property
@@ -111,7 +124,7 @@ class TcpListener(Socket):
         if not flags & SYN:
             self.drop("tcp-no-syn")
             return None
-        if len(self.pending) >= self.backlog and len(self._waiting()) >= self.backlog:
+        if len(self.pending) >= self.backlog and not self._make_room():
             self.drop("tcp-backlog-full")  # the peer's SYN comes again
             return None
         socket = self.spawn()

@@ -240,10 +240,11 @@ class Sender(Component):
         if self.timed != _UNTIMED and ack >= self.timed:
             self.rtt.sample(now - self.timed_at)
             self.timed = _UNTIMED
-        elif measured is not None and measured <= now - self.resent_at + STAMP_TICK:
-            self.rtt.sample(
-                measured
-            )  # RFC 7323, 4.1: of what was sent again, unless the echo is of what was sent first
+        elif measured is not None:
+            if measured <= now - self.resent_at + STAMP_TICK:
+                self.rtt.sample(measured)  # RFC 7323, 4.1: of what was sent again
+            else:
+                self.rtt.forgive()  # the echo is of what was sent first
         self.una = ack
         self.ring.release(ack if ack < self.ring.end else self.ring.end)
         if self.nxt < ack:

@@ -27,7 +27,7 @@ STAMP_LIFETIME = 24 * 86_400 * SECOND  # RFC 7323, 5.5: TS.Recent is outdated af
 class RoundTrip(Component):
     """SRTT, RTTVAR and RTO with backoff, in integer nanoseconds (RFC 6298)."""
 
-    STATE: ClassVar[tuple[str, ...]] = ("smoothed", "variance", "base", "backoffs", "minimum")
+    STATE: ClassVar[tuple[str, ...]] = ("smoothed", "variance", "base", "backoffs", "forgiven", "minimum")
 
     def __init__(self) -> None:
         self.smoothed = 0
@@ -37,6 +37,8 @@ class RoundTrip(Component):
         """RTO before backoff."""
         self.backoffs = 0
         """Timeouts since the last measurement; each doubles the RTO."""
+        self.forgiven = False
+        """The backoff was ended without a measurement."""
         self.minimum = RTO_MINIMUM
 
     @property
@@ -55,6 +57,16 @@ class RoundTrip(Component):
         self.smoothed = max(self.smoothed, 1)
         self.base = min(max(self.smoothed + 4 * self.variance, self.minimum), RTO_MAXIMUM)
         self.backoffs = 0
+        self.forgiven = False
+
+    def forgive(self) -> None:
+        """What was sent first has arrived (RFC 7323, 4.1; RFC 3522): the timeout was needless, and its backoff ends.
+
+        Once only until the next measurement: a path slower than the RTO is measured only while that backs off (Karn).
+        """
+        if not self.forgiven:
+            self.backoffs = 0
+            self.forgiven = True
 
     def back_off(self) -> None:
         """RFC 6298, 5.5: the timer has expired. Beyond the maximum it does not grow."""
