@@ -76,7 +76,7 @@ class IcmpResponder(Watched):
         here, there = (int.from_bytes(quote.payload[at : at + 2], "big") for at in (0, 2))
         if quote.protocol == ipv4.TCP:
             tcp = self.sockets.tcp.get((quote.source, here, quote.destination, there))
-            if tcp is not None:
+            if tcp is not None and tcp.outstanding(int.from_bytes(quote.payload[4:8], "big")):
                 tcp.unreachable(kind)
                 return
         elif quote.protocol == ipv4.UDP:

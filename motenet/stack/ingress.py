@@ -156,6 +156,9 @@ class Ingress(Watched):
         if kind != UNICAST:
             self.drop("tcp-group")  # RFC 9293, 3.9.2.3 (MUST-57)
             return
+        if not source[0]:
+            self.drop("source-address")  # MUST-63; RFC 1122, 3.2.1.3 (a): a host that does not know its own yet
+            return
         received = self._received
         pseudo_sum = None
         if not received.checksum_ok:

@@ -91,7 +91,8 @@ def test_rfc_9293_3_9_2_2_a_connection_that_is_opened_is_refused_by_port_unreach
     script.know_peer()
     socket = script.stack.sockets.tcp_connect("10.0.0.2", 80)
     (syn,) = script.sent()
-    script.hear(unreachable(script, 3, IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=syn.sport, dport=80)))
+    quoted = TCP(sport=syn.sport, dport=80, seq=syn.seq)
+    script.hear(unreachable(script, 3, IP(src="10.0.0.1", dst="10.0.0.2") / quoted))
     assert isinstance(socket.error, ConnectionRefusedError)
 
 
@@ -99,8 +100,20 @@ def test_rfc_1122_4_2_3_9_host_unreachable_is_no_reason_to_give_up_a_connection(
     script.know_peer()
     socket = script.stack.sockets.tcp_connect("10.0.0.2", 80)
     (syn,) = script.sent()
-    script.hear(unreachable(script, 1, IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=syn.sport, dport=80)))
+    quoted = TCP(sport=syn.sport, dport=80, seq=syn.seq)
+    script.hear(unreachable(script, 1, IP(src="10.0.0.1", dst="10.0.0.2") / quoted))
     assert (socket.error, socket.soft_failure) == (None, "host")
+
+
+@pytest.mark.parametrize("offset", [-1, 1, 2**31])
+def test_rfc_5927_4_1_an_error_about_a_number_that_is_not_outstanding_is_a_guess(script: Any, offset: int) -> None:
+    script.know_peer()
+    socket = script.stack.sockets.tcp_connect("10.0.0.2", 80)
+    (syn,) = script.sent()
+    quoted = TCP(sport=syn.sport, dport=80, seq=(syn.seq + offset) % 2**32)
+    script.hear(unreachable(script, 3, IP(src="10.0.0.1", dst="10.0.0.2") / quoted))
+    assert socket.state == "SYN-SENT"
+    assert script.drops == {"icmp-no-socket": 1}
 
 
 @pytest.mark.parametrize(

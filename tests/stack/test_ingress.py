@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
@@ -72,6 +72,7 @@ def corrupt(frame: Any, offset: int) -> bytes:
             Ether(src=PEER, dst="01:00:5e:00:00:01") / IP(src="10.0.0.2", dst="224.0.0.1", proto=6) / bytes(20),
             "tcp-group",
         ),
+        (Ether(src=PEER, dst=US) / IP(src="0.0.0.9", dst="10.0.0.1") / TCP(dport=7, flags="S"), "source-address"),
         (Ether(src=PEER, dst=US) / IP(src="10.0.0.2", dst="10.0.0.1") / ICMP(type=9), "icmp-type"),
     ],
 )

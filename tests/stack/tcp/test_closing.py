@@ -219,6 +219,14 @@ def test_rfc_5961_5_2_data_with_an_impossible_acknowledgment_is_not_taken(tcp: S
     assert not talk.tcp.can_recv
 
 
+def test_rfc_5961_5_2_nor_is_it_taken_when_no_challenge_may_be_sent(tcp: SimpleNamespace) -> None:
+    talk = tcp.established()
+    talk.wait(SECOND)
+    assert talk.send("<SEQ=301><ACK=999><CTL=ACK><DATA=10>") != ""
+    assert talk.send("<SEQ=301><ACK=999><CTL=ACK><DATA=10>") == ""
+    assert not talk.tcp.can_recv
+
+
 def test_rfc_5961_7_challenges_are_limited_to_one_a_second(tcp: SimpleNamespace) -> None:
     talk = tcp.established()
     replies = []
@@ -353,6 +361,16 @@ def test_must_26_27_and_29_keep_alive_probes(tcp: SimpleNamespace) -> None:
     assert waits == [75 * SECOND] * 8
     assert talk.wait_for("<SEQ=101><ACK=301><CTL=RST,ACK>") == 75 * SECOND
     assert isinstance(talk.tcp.error, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    "text", ["<SEQ=70000><ACK=101><CTL=ACK>", "<SEQ=301><ACK=999><CTL=ACK>"], ids=["sequence", "acknowledgment"]
+)
+def test_must_27_what_is_not_acceptable_is_no_sign_of_life(tcp: SimpleNamespace, text: str) -> None:
+    talk = tcp.established(keep_alive=7200 * SECOND)
+    talk.wait(7000 * SECOND)
+    talk.send(text)
+    assert talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") == 200 * SECOND
 
 
 def test_must_26_no_keep_alive_while_data_is_outstanding(tcp: SimpleNamespace) -> None:

@@ -360,3 +360,12 @@ def test_the_offered_window_is_always_backed_by_the_buffer(
         assert got == tcp.stream(301 + read, len(got))
         read += len(got)
     assert talk.tcp.receiver.nxt == nxt
+
+
+def test_rfc_5681_4_2_a_fin_out_of_order_is_answered_at_once(tcp: SimpleNamespace) -> None:
+    talk = tcp.established()
+    talk.send("<SEQ=311><ACK=101><CTL=FIN,ACK>")
+    talk.recv("<SEQ=101><ACK=301><CTL=ACK>")
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=10>")
+    talk.recv("<SEQ=101><ACK=312><CTL=ACK>")
+    assert talk.tcp.state == "CLOSE-WAIT"

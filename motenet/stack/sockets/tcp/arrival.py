@@ -82,9 +82,14 @@ def in_synchronized(socket: "Connection", segment: Segment) -> Segment | None:
         return None
     if segment.timestamps is not None and socket.stamped:
         receiver.note_stamp(socket.now, seq, segment.timestamps[0])
-    reply = _check_ack(socket, segment, seq)
-    if reply is not None or socket.state is State.CLOSED:
-        return reply
+    ack = unwrap(segment.ack, socket.sender.una)
+    if not _acceptable_ack(socket, ack):
+        socket.drop("tcp-unacceptable-ack")
+        return reset_reply(segment) if socket.state is State.SYN_RECEIVED else challenge(socket)
+    socket.heard_at, socket.probes = socket.now, 0
+    _take_ack(socket, segment, seq, ack)
+    if socket.state is State.CLOSED:
+        return None
     if socket.state in MAY_RECEIVE:
         if flags & URG:
             _check_urgent(socket, seq + segment.urgent)
@@ -172,18 +177,19 @@ def _check_reset(socket: "Connection", seq: int) -> Segment | None:
 # --- fifth: ACK ---
 
 
-def _check_ack(socket: "Connection", segment: Segment, seq: int) -> Segment | None:
+def _acceptable_ack(socket: "Connection", ack: int) -> bool:
+    """Whether the peer can acknowledge that: in SYN-RECEIVED our SYN, later what lies in RFC 5961, 5.2's bounds."""
     sender = socket.sender
-    ack = unwrap(segment.ack, sender.una)
     if socket.state is State.SYN_RECEIVED:
-        if not sender.una < ack <= sender.max:
-            socket.drop("tcp-unacceptable-ack")
-            return reset_reply(segment)
+        return sender.una < ack <= sender.max
+    return sender.una - sender.max_wnd <= ack <= sender.max
+
+
+def _take_ack(socket: "Connection", segment: Segment, seq: int, ack: int) -> None:
+    sender = socket.sender
+    if socket.state is State.SYN_RECEIVED:
         sender.wl1 = seq - 1  # so that the window below is taken
         socket.establish()
-    elif not sender.una - sender.max_wnd <= ack <= sender.max:  # RFC 5961, 5.2
-        socket.drop("tcp-unacceptable-ack")
-        return challenge(socket)
     window = segment.window << (0 if segment.flags & SYN else sender.scale)  # RFC 7323, 2.2
     changed = ack >= sender.una and sender.update_window(seq, ack, window)
     if ack > sender.una:
@@ -200,7 +206,6 @@ def _check_ack(socket: "Connection", segment: Segment, seq: int) -> Segment | No
         elif ack == sender.una and _is_duplicate(socket, segment):
             sender.duplicate(socket.now)
             socket.stir()
-    return None
 
 
 def _is_duplicate(socket: "Connection", segment: Segment) -> bool:
@@ -251,6 +256,9 @@ def _process_text(socket: "Connection", segment: Segment, seq: int) -> None:
             socket.ready()
         if receiver.nxt != before:
             socket.wake()
+    elif segment.flags & FIN and seq > receiver.nxt:
+        receiver.owed += 1  # RFC 5681, 4.2: out of order as data may be
+        socket.stir()
 
 
 def check_fin(socket: "Connection") -> None:

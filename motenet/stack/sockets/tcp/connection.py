@@ -23,7 +23,7 @@ from motenet.stack.sockets.tcp.receive import DEFAULT_MSS, Receiver
 from motenet.stack.sockets.tcp.send import Sender
 from motenet.stack.sockets.tcp.state import Failure, State
 from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, STAMP_TICK, TIME_WAIT, USER_TIMEOUT
-from motenet.stack.wire.tcp import MASK, Segment
+from motenet.stack.wire.tcp import MASK, Segment, unwrap
 
 CAPACITY = 256 * 1024
 """Bytes that each direction buffers by default."""
@@ -154,11 +154,11 @@ class Connection(Socket):
         """Take a segment from `source`; returns an immediate reply, such as a reset (3.10.7)."""
         self.now = now
         self.segments_in += 1
-        self.heard_at = now
-        self.probes = 0
         state = self.state
         if state is State.ESTABLISHED:
             if arrival.predicted(self, now, segment):
+                self.heard_at = now
+                self.probes = 0
                 return None
         elif state is State.CLOSED:
             return reset_reply(segment)
@@ -175,6 +175,10 @@ class Connection(Socket):
 
     def poll_at(self, now: int) -> int | None:
         return departure.poll_at(self, now)
+
+    def outstanding(self, seq: int) -> bool:
+        """Whether a segment with this number may be on its way: who cannot see ours has to guess (RFC 5927, 4.1)."""
+        return self.sender.una <= unwrap(seq, self.sender.una) < self.sender.max
 
     def unreachable(self, kind: str) -> None:
         """ICMP says that what we sent did not arrive: "port", "host" and so on (3.9.2.2).
@@ -237,6 +241,7 @@ class Connection(Socket):
 
     def establish(self) -> None:
         """Our SYN is acknowledged."""
+        self.heard_at = self.now
         self.fit_mss()
         sender = self.sender
         sender.congestion.start(sender.mss, sender.lost_syn)
