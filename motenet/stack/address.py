@@ -29,6 +29,13 @@ def format_address(address: bytes) -> str:
     return str(ip_address(address)) if address else "*"
 
 
+def check_port(port: int) -> int:
+    """The port, if it names one; else ConfigurationError."""
+    if not isinstance(port, int) or not 0 < port <= 0xFFFF:
+        raise ConfigurationError(f"{port!r} is not a port: it is a number from 1 to 65535")
+    return port
+
+
 def format_mac(mac: bytes) -> str:
     """An Ethernet address for people: "52:54:00:12:34:56"."""
     return mac.hex(":")

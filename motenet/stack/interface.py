@@ -7,7 +7,7 @@ from typing import ClassVar
 from motenet.core.rng import Stream
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
-from motenet.core.units import MS
+from motenet.core.units import MS, SECOND
 from motenet.doors import Capabilities
 from motenet.stack.address import format_address
 from motenet.stack.addressing import Addressing
@@ -28,6 +28,8 @@ FRAME_BUDGET = 256
 
 FULL_RETRY = MS
 """When to try again after the device was full, should the driver not call for a poll before."""
+DOWN_RETRY = SECOND
+"""The same while there is no carrier, without which no room comes: only the sockets' own timers need it."""
 
 _HEADERS = ipv4.HEADER_LENGTH + tcp.HEADER_LENGTH
 _LARGEST_HEADERS = ipv4.HEADER_LENGTH + 60
@@ -54,6 +56,8 @@ class Interface(Watched):
         """When to try again after the device was full; 0: it is not."""
         self.more = False
         """The last poll has left frames in the device."""
+        self.link_up = True
+        """Whether there is a carrier, as the stack has found before this poll."""
         self.sockets.source_for = self.source_for
         self.sockets.suspect = self._suspect
 
@@ -99,7 +103,7 @@ class Interface(Watched):
         self._ask_neighbors(now)
         self.egress.unreachable.clear()
         if self.egress.full:
-            self.retry_at = now + FULL_RETRY
+            self.retry_at = now + (FULL_RETRY if self.link_up else DOWN_RETRY)
         self.sockets.polling = False
         return self.ingress.frames + self.egress.frames != before
 
@@ -152,7 +156,7 @@ class Interface(Watched):
             socket = sockets.get(handle)
             if socket is None:
                 continue
-            if egress.full:
+            if egress.full and self.link_up:
                 sockets.mark(handle)
                 continue
             egress.stalled = egress.lost = None

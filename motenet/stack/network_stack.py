@@ -94,6 +94,7 @@ class NetworkStack(Watched):
             self._capabilities = capabilities
             self.interface.adopt(mac, capabilities)
         link_up = driver.is_link_up
+        self.interface.link_up = link_up
         if link_up != self.link_up:
             self.link_up = link_up
             self.changed("link", "up" if link_up else "down")

@@ -67,10 +67,21 @@ def test_ephemeral_ports_depend_on_the_seed_alone() -> None:
     assert len({first(seed) for seed in range(10)}) > 5
 
 
-@pytest.mark.parametrize("port", [0, -1, 65536])
-def test_what_is_no_port_is_refused(port: int) -> None:
-    with pytest.raises(ConfigurationError):
-        UdpSocket(Clock()).bind(port)
+@pytest.mark.parametrize("port", [0, -1, 65536, 70_000, "7", None, 7.0])
+def test_what_is_no_port_is_refused_by_name(script: Any, port: Any) -> None:
+    sockets = script.stack.sockets
+    for call in (
+        lambda: UdpSocket(Clock()).bind(port),
+        lambda: UdpSocket(Clock()).connect("10.0.0.2", port),
+        lambda: UdpSocket(Clock()).send_to(b"x", "10.0.0.2", port),
+        lambda: sockets.tcp_listen(port),
+        lambda: sockets.tcp_connect("10.0.0.2", port),
+        lambda: sockets.tcp_connect("10.0.0.2", 80, local_port=port or -1),
+        lambda: script.stack.tcp_connect("10.0.0.2", port),
+    ):
+        with pytest.raises(ConfigurationError, match=r"is not a port: it is a number from 1 to 65535"):
+            call()
+    assert len(sockets) == 0
 
 
 def test_an_unbound_socket_is_not_taken(sockets: SocketSet) -> None:
@@ -237,3 +248,18 @@ def test_groups_and_broadcasts_need_no_resolution(script: Any) -> None:
     for address in ("255.255.255.255", "10.0.0.255", "239.129.2.3"):
         socket.send_to(b"x", address, 7)
     assert [frame.dst for frame in script.sent()] == ["ff:ff:ff:ff:ff:ff"] * 2 + ["01:00:5e:01:02:03"]
+
+
+def test_without_carrier_a_full_device_is_not_asked_all_the_time_and_timers_go_on(script: Any) -> None:
+    script.know_peer()
+    socket = script.stack.sockets.tcp_connect("10.0.0.2", 80)
+    socket.user_timeout = 5 * SECOND
+    script.sent()
+    script.driver.room, script.driver.is_link_up = 0, False
+    script.stack.udp_socket(1000).send_to(b"x", "10.0.0.2", 53)
+    before = script.driver.flushed
+    assert script.pass_time(30 * SECOND) == []
+    assert script.driver.flushed - before <= 35
+    assert isinstance(socket.error, OSError)
+    script.driver.room, script.driver.is_link_up = 100, True
+    assert [frame.type for frame in script.pass_time(SECOND)][:1] == [0x0800]

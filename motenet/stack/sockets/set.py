@@ -10,7 +10,7 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.state import Component, Plain
 from motenet.core.trace import HasNow, Watched
-from motenet.stack.address import parse_address
+from motenet.stack.address import check_port, parse_address
 from motenet.stack.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable
 from motenet.stack.sockets.icmp import IcmpSocket
 from motenet.stack.sockets.raw import RawSocket
@@ -91,8 +91,11 @@ class SocketSet(Watched):
     # --- opening sockets
 
     def tcp_connect(self, address: str | bytes, port: int, source: str | bytes = b"", local_port: int = 0) -> TcpSocket:
-        """A connection that is being opened. AddressInUse, AddressNotAvailable, NetworkUnreachable."""
-        remote = (parse_address(address), port)
+        """A connection that is being opened. AddressInUse, AddressNotAvailable, NetworkUnreachable.
+
+        Ports are 1 to 65535 (`local_port` 0: a free one); ConfigurationError for others.
+        """
+        remote = (parse_address(address), check_port(port))
         local = parse_address(source) if source else self.source_for(remote[0])
         if not local_port:
             local_port = self._free(lambda port: (local, port, *remote) in self.tcp or self.listener(local, port))

@@ -2,10 +2,9 @@
 
 from typing import Any, ClassVar, NamedTuple
 
-from motenet.core.errors import ConfigurationError
 from motenet.core.trace import HasNow
 from motenet.stack import errors
-from motenet.stack.address import parse_address
+from motenet.stack.address import check_port, parse_address
 from motenet.stack.packet import Outgoing
 from motenet.stack.sockets.datagram import DatagramSocket, exception
 from motenet.stack.wire import ipv4, udp
@@ -39,20 +38,18 @@ class UdpSocket(DatagramSocket):
 
     def bind(self, port: int, address: str | bytes = b"") -> None:
         """Choose the local port and, if wanted, the address; before the socket is added to a set."""
-        if not 0 < port <= 0xFFFF:
-            raise ConfigurationError(f"{port} is not a port; ports are 1 to 65535")
+        check_port(port)
         self.local = (parse_address(address) if address else b"", port)
 
     def connect(self, address: str | bytes, port: int) -> None:
         """Speak with one remote port alone: `send` goes there, all others are not heard, errors are raised."""
-        self.remote = (parse_address(address), port)
+        self.remote = (parse_address(address), check_port(port))
 
     def send_to(self, data: bytes, address: str | bytes, port: int) -> None:
         """Queue a datagram. QueueFull, MessageTooLong; a connected socket raises what went wrong before."""
         if len(data) > udp.MAXIMUM_PAYLOAD:
             raise errors.MessageTooLong(f"{len(data)} bytes do not fit into a datagram: {udp.MAXIMUM_PAYLOAD} do")
-        if not 0 < port <= 0xFFFF:
-            raise ConfigurationError(f"{port} is not a port; ports are 1 to 65535")
+        check_port(port)
         self._raise_failure()
         self._queue(parse_address(address), port, bytes(data))
 

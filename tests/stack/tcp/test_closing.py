@@ -332,6 +332,21 @@ def test_an_orphan_does_not_wait_for_the_peers_fin_for_ever(tcp: SimpleNamespace
     assert talk.tcp.finished
 
 
+def test_rfc_6429_4_an_orphan_does_not_probe_a_shut_window_for_ever(tcp: SimpleNamespace) -> None:
+    """The peer answers each probe; but nobody is left who could give up."""
+    talk = tcp.established()
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><WND=0>")
+    talk.tcp.send(b"abc")
+    talk.recv()
+    talk.tcp.release()
+    talk.recv()
+    for _ in range(8):
+        talk.wait_for("<SEQ=101><ACK=301><CTL=ACK><DATA=a>")
+        talk.send("<SEQ=301><ACK=101><CTL=ACK><WND=0>")
+    talk.wait_for("<SEQ=101><ACK=301><CTL=RST,ACK>")
+    assert talk.tcp.finished
+
+
 def test_an_orphan_closes_as_usual(tcp: SimpleNamespace) -> None:
     talk = tcp.in_state(State.FIN_WAIT_2)
     talk.tcp.release()

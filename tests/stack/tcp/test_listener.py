@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from motenet.core.clock import Clock
+from motenet.core.errors import ConfigurationError
 from motenet.core.units import SECOND
 from motenet.stack.errors import NotConnected, StackError
 from motenet.stack.sockets.tcp import TcpListener
@@ -156,7 +157,7 @@ def test_a_listeners_state_goes_into_a_snapshot(tcp: SimpleNamespace) -> None:
 
 def test_mistakes_of_the_caller(tcp: SimpleNamespace) -> None:
     listener = TcpListener(Clock())
-    with pytest.raises(StackError, match="not a port"):
+    with pytest.raises(ConfigurationError, match="0 is not a port"):
         listener.listen(0)
     listener.listen(80)
     with pytest.raises(StackError, match="already"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from motenet.core.clock import FOREVER
 from motenet.stack.sockets.tcp.handshake import add_options
 from motenet.stack.sockets.tcp.state import MAY_RECEIVE, Failure, State
-from motenet.stack.sockets.tcp.timers import KEEP_ALIVE_INTERVAL, KEEP_ALIVE_PROBES, TROUBLE_AFTER
+from motenet.stack.sockets.tcp.timers import KEEP_ALIVE_INTERVAL, KEEP_ALIVE_PROBES, ORPHAN_PROBES, TROUBLE_AFTER
 from motenet.stack.wire.tcp import ACK, FIN, MASK, PSH, RST, SYN, URG, Segment
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def _expire(socket: "Connection", now: int) -> None:
         if sender.rtt.backoffs == TROUBLE_AFTER:
             socket.trouble()
     elif now >= sender.probe_at:
-        sender.probe_expired()
+        if socket.orphan and sender.probes >= ORPHAN_PROBES:
+            socket.fail(Failure.TIMED_OUT)
+        else:
+            sender.probe_expired()
     elif socket.probes >= KEEP_ALIVE_PROBES and now >= keep_alive_at(socket):
         socket.fail(Failure.TIMED_OUT)
 

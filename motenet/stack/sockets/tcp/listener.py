@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from motenet.core.trace import HasNow
+from motenet.stack.address import check_port
 from motenet.stack.errors import NotConnected, StackError
 from motenet.stack.sockets.socket import Socket
 from motenet.stack.sockets.tcp.handshake import Endpoint, reset_reply
@@ -50,9 +51,8 @@ class TcpListener(Socket):
     # --- for the application ---
 
     def listen(self, port: int, address: bytes = b"", backlog: int = BACKLOG) -> None:
-        """Passive OPEN (RFC 9293, 3.10.1). StackError if the port is none, or the socket listens already."""
-        if not 0 < port <= 0xFFFF:
-            raise StackError(f"{port} is not a port to listen at: take one from 1 to 65535")
+        """Passive OPEN (RFC 9293, 3.10.1). ConfigurationError if the port is none, StackError if it listens already."""
+        check_port(port)
         if self.local[1]:
             raise StackError(f"this socket listens at port {self.local[1]} already: make another one")
         self.local, self.backlog = (address, port), max(backlog, 1)

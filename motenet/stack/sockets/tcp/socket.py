@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from motenet.core.checksum import Buffer
 from motenet.core.errors import MotenetError
+from motenet.stack.address import check_port, format_address
 from motenet.stack.errors import AddressNotAvailable, BrokenPipe, NotConnected
 from motenet.stack.sockets.tcp.connection import Connection
 from motenet.stack.sockets.tcp.handshake import Endpoint
@@ -19,12 +20,15 @@ class TcpSocket(Connection):
     def connect(self, remote: Endpoint, local: Endpoint) -> None:
         """Open a connection actively (RFC 9293, 3.10.1); `state` and `error` tell how it goes.
 
-        StackError if it is open already, AddressNotAvailable if `remote` is no single host's port (MUST-46).
+        StackError if it is open already, AddressNotAvailable if `remote` is no single host (MUST-46),
+        ConfigurationError for a port that is none.
         """
         address, port = remote
+        check_port(port)
+        check_port(local[1])
         group = bool(address) and address[0] >= (0xE0 if len(address) == 4 else 0xFF)
-        if not any(address) or group or not port:
-            raise AddressNotAvailable(f"{address.hex('.')} port {port} is not one peer: give its address and port")
+        if not any(address) or group:
+            raise AddressNotAvailable(f"{format_address(address)} is not one peer: give a single host's address")
         self._open(remote, local, self.clock.now)
         self.enter(State.SYN_SENT)
         self.stir()

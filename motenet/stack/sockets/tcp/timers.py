@@ -20,6 +20,7 @@ CHALLENGE_INTERVAL = SECOND  # RFC 5961, 7: how often a challenge ACK may be sen
 KEEP_ALIVE = 7200 * SECOND  # RFC 9293, MUST-28: what `keep_alive` should be at least, unless there is a reason
 KEEP_ALIVE_INTERVAL = 75 * SECOND  # between probes, as BSD and Linux do
 KEEP_ALIVE_PROBES = 9  # unanswered, as Linux does; never one alone (MUST-29)
+ORPHAN_PROBES = 8  # of a zero window, when no application is left to decide (RFC 6429, 4); Linux, tcp_orphan_retries
 STAMP_TICK = MS  # RFC 7323, 5.4: 1 ms to 1 s
 STAMP_LIFETIME = 24 * 86_400 * SECOND  # RFC 7323, 5.5: TS.Recent is outdated after 24 days
 
