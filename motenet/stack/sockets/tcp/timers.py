@@ -9,6 +9,7 @@ RTO_INITIAL = SECOND  # RFC 6298, 2.1
 RTO_MINIMUM = SECOND  # RFC 6298, 2.4
 RTO_MAXIMUM = 60 * SECOND  # RFC 6298, 2.5: at least 60 seconds
 RTO_AFTER_LOST_SYN = 3 * SECOND  # RFC 6298, 5.7
+FORGIVEN = 5  # timeouts in a row that may prove needless before the path counts as slower than the RTO; our choice
 
 USER_TIMEOUT = 300 * SECOND  # RFC 9293, 3.9.1.1: five minutes; so R2 exceeds 100 s (SHLD-11) and 3 min (MUST-23)
 TROUBLE_AFTER = 3  # RFC 9293, SHLD-10: R1, in retransmissions
@@ -38,8 +39,8 @@ class RoundTrip(Component):
         """RTO before backoff."""
         self.backoffs = 0
         """Timeouts since the last measurement; each doubles the RTO."""
-        self.forgiven = False
-        """The backoff was ended without a measurement."""
+        self.forgiven = 0
+        """How often the backoff was ended without a measurement, since there was one."""
         self.minimum = RTO_MINIMUM
 
     @property
@@ -57,17 +58,16 @@ class RoundTrip(Component):
             self.smoothed = measured
         self.smoothed = max(self.smoothed, 1)
         self.base = min(max(self.smoothed + 4 * self.variance, self.minimum), RTO_MAXIMUM)
-        self.backoffs = 0
-        self.forgiven = False
+        self.backoffs = self.forgiven = 0
 
     def forgive(self) -> None:
         """What was sent first has arrived (RFC 7323, 4.1; RFC 3522): the timeout was needless, and its backoff ends.
 
-        Once only until the next measurement: a path slower than the RTO is measured only while that backs off (Karn).
+        Not for ever without a measurement: a path slower than the RTO is measured only while that backs off (Karn).
         """
-        if not self.forgiven:
+        if self.forgiven < FORGIVEN:
             self.backoffs = 0
-            self.forgiven = True
+            self.forgiven += 1
 
     def back_off(self) -> None:
         """RFC 6298, 5.5: the timer has expired. Beyond the maximum it does not grow."""
