@@ -3,10 +3,14 @@
 from motenet.core.trace import Changed, DmaAccess, Dropped, Event, FramePassed, InterruptChange, RegisterAccess
 from motenet.core.units import SECOND
 from motenet.datasheets import e1000
+from motenet.datasheets.e1000.pci import config_header
 from motenet.datasheets.registers import RegisterMap
+from motenet.inspector import configuration
 
 ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "802.1Q", 0x86DD: "IPv6"}
 """IEEE 802 numbers, as IANA lists them."""
+
+_CONFIG = configuration.parts(config_header())
 
 
 def describe(event: Event, registers: RegisterMap = e1000.REGISTERS) -> str:
@@ -16,6 +20,8 @@ def describe(event: Event, registers: RegisterMap = e1000.REGISTERS) -> str:
 
 def name_access(registers: RegisterMap, access: RegisterAccess) -> tuple[str, str]:
     """An access's register by name, and its value in words."""
+    if access.space == "config":
+        return configuration.name_config_access(_CONFIG, access)
     if access.space != "bar0":
         return f"{access.space}+{access.offset:#04x}", f"{access.value:#0{2 + 2 * access.width}x}"
     found = registers.at(access.offset & ~3)
@@ -41,16 +47,16 @@ def _what(event: Event, registers: RegisterMap) -> str:
         case InterruptChange():
             return f"interrupt line {event.vector} {'rises' if event.level else 'falls'}"
         case FramePassed():
-            return f"{event.direction} {_frame(event.frame)}" + (f", {event.verdict}" if event.verdict else "")
+            return f"{event.direction} {frame_in_words(event.frame)}" + (f", {event.verdict}" if event.verdict else "")
         case Dropped():
-            frame = f" ({_frame(event.frame)})" if event.frame else ""
+            frame = f" ({frame_in_words(event.frame)})" if event.frame else ""
             return f"drops: {event.reason}" + (f", {event.detail}" if event.detail else "") + frame
         case Changed():
             return f"{event.what}: {event.detail}"
     return repr(event)
 
 
-def _frame(frame: bytes) -> str:
+def frame_in_words(frame: bytes) -> str:
     """A frame's length, and its header if it is long enough for one (IEEE 802.3, 3.2)."""
     if len(frame) < 14:
         return f"{len(frame)} bytes"

@@ -18,6 +18,8 @@ RECENT = 14
 """Register accesses shown one by one."""
 BUSIEST = 12
 """Registers shown with their counts."""
+LONGEST = 60
+"""Characters of a value in words; the event log has all of them."""
 
 RINGS = (
     ("transmit", "TDBAL", "TDBAH", "TDLEN", "TDH", "TDT"),
@@ -43,6 +45,7 @@ class DriverView:
         self.time = 0
         self._registers = registers
         self._values = values
+        self._left: RenderableType | None = None
         self._recent: deque[tuple[RegisterAccess, int]] = deque(maxlen=RECENT)
         self._changes: deque[str] = deque(maxlen=6)
 
@@ -61,6 +64,8 @@ class DriverView:
             self.drops[event.reason] += 1
         elif isinstance(event, Changed):
             self._changes.append(f"{event.time / SECOND:9.3f} s  {event.what}: {event.detail}")
+            if event.what == "client":  # the card is reset next: its rings stay in view as the guest left them
+                self._left = self._rings() if event.detail.startswith("gone") else None
 
     def _accessed(self, access: RegisterAccess) -> None:
         name, _ = name_access(self._registers, access)
@@ -85,7 +90,7 @@ class DriverView:
         frames = ", ".join(f"{self.frames[way]} frames {way} ({self.bytes[way]:,} bytes)" for way in ("tx", "rx"))
         heading.append(f"{frames}, {self.interrupts} interrupts", style="default")
         dma = "  ".join(f"{what} {count:,}" for what, count in sorted(self.dma.items()))
-        parts: list[RenderableType] = [heading, self._rings(), Text(f"DMA     {dma or 'none yet'}")]
+        parts: list[RenderableType] = [heading, self._left or self._rings(), Text(f"DMA     {dma or 'none yet'}")]
         if self.drops:
             parts.append(
                 Text("not done  " + "  ".join(f"{why} {n}" for why, n in sorted(self.drops.items())), style="yellow")
@@ -120,7 +125,7 @@ class DriverView:
         for access, count in self._recent:
             name, value = name_access(self._registers, access)
             way = Text("writes", style="magenta") if access.write else Text("reads", style="cyan")
-            table.add_row(way, name, value[:60], f"x{count}" if count > 1 else "")
+            table.add_row(way, name, _shortened(value), f"x{count}" if count > 1 else "")
         return table
 
     def _counts(self) -> Table:
@@ -130,6 +135,13 @@ class DriverView:
         for name, _ in (self.reads + self.writes).most_common(BUSIEST):
             table.add_row(name, f"{self.reads[name]:,}", f"{self.writes[name]:,}")
         return table
+
+
+def _shortened(words: str) -> str:
+    """At most LONGEST characters, up to the end of a word."""
+    if len(words) <= LONGEST:
+        return words
+    return words[: LONGEST - 1].rpartition(" ")[0].rstrip(" |") + " …"
 
 
 class EventLog:

@@ -18,7 +18,7 @@ ARP = bytes.fromhex("ffffffffffff5254000000010806") + bytes(46)
         ),
         (
             RegisterAccess(0, "nic/config", "config", 4, 2, 7, False),
-            "0.000000000 s  nic/config  reads config+0x04 0x0007",
+            "0.000000000 s  nic/config  reads config.COMMAND 0x0007 IO | MEMORY | MASTER",
         ),
         (
             DmaAccess(1, "nic/dma", 0x1000, 16, False, "TDESC"),

@@ -3,6 +3,7 @@
 import io
 import json
 
+import pytest
 from rich.console import Console
 
 from motenet.core.trace import Changed, DmaAccess, Dropped, FramePassed, InterruptChange, RegisterAccess
@@ -15,7 +16,7 @@ CTRL = RegisterAccess(1, "nic/bar0", "bar0", 0, 4, 1 << 26 | 1 << 6, True)
 
 
 def test_a_register_is_told_by_its_datasheet() -> None:
-    """8254x 13.4.1: CTRL.RST is bit 26, SLU bit 6; an array's element has its index; other spaces are told by place."""
+    """8254x 13.4.1: CTRL.RST is bit 26, SLU bit 6; an array's element has its index."""
     assert name_access(e1000.REGISTERS, CTRL) == ("CTRL", "0x04000040 SLU | RST")
     assert name_access(e1000.REGISTERS, TDT) == ("TDT", "0x00000005")
     array = RegisterAccess(0, "nic/bar0", "bar0", 0x5204, 4, 1, False)
@@ -24,7 +25,64 @@ def test_a_register_is_told_by_its_datasheet() -> None:
         "0x0fffc",
         "0x00000009",
     )
-    assert name_access(e1000.REGISTERS, RegisterAccess(0, "", "config", 4, 2, 7, True)) == ("config+0x04", "0x0007")
+    assert name_access(e1000.REGISTERS, RegisterAccess(0, "", "bar2", 0, 4, 8, True)) == ("bar2+0x00", "0x00000008")
+
+
+@pytest.mark.parametrize(
+    ("offset", "width", "value", "name", "words"),
+    [
+        (0x00, 4, 0x100E8086, "VENDOR_ID, DEVICE_ID", "0x100e8086"),
+        (0x04, 2, 7, "COMMAND", "0x0007 IO | MEMORY | MASTER"),
+        (0x04, 2, 0, "COMMAND", "0x0000"),
+        (0x04, 4, 0x00100002, "COMMAND, STATUS", "0x00100002 MEMORY, CAPABILITIES"),
+        (0x05, 1, 4, "COMMAND+1", "0x04"),
+        (0x0C, 4, 0, "CACHE_LINE_SIZE to BIST", "0x00000000"),
+        (0x10, 4, 0xFEBC0000, "BAR0", "0xfebc0000"),
+        (0x18, 4, 1, "BAR2", "0x00000001"),
+        (0x3C, 1, 11, "INTERRUPT_LINE", "0x0b"),
+        (0xE0, 2, 0x2003, "PMCSR", "0x2003 STATE=0x3 | DATA_SCALE=0x1"),  # 8254x 4.1.3.1: the capability is at 0xDC
+        (0xF2, 2, 0x81, "MSI_CONTROL", "0x0081 ENABLE | 64BIT"),
+        (0xFC, 2, 0x21, "MSI_DATA", "0x0021"),  # 6.8.1: behind the upper address of a 64-bit message
+    ],
+)
+def test_configuration_space_is_told_by_name(offset: int, width: int, value: int, name: str, words: str) -> None:
+    """PCI 3.0, figure 6-1 and 6.7: the header's registers, and the capabilities' where the card has them."""
+    access = RegisterAccess(0, "", "config", offset, width, value, True)
+    assert name_access(e1000.REGISTERS, access) == (f"config.{name}", words)
+
+
+def test_what_configuration_space_does_not_have_is_told_by_its_place() -> None:
+    access = RegisterAccess(0, "", "config", 0x80, 4, 0, False)
+    assert name_access(e1000.REGISTERS, access) == ("config+0x80", "0x00000000")
+
+
+def test_the_rings_stay_as_the_guest_left_them() -> None:
+    """The card is reset when its guest has gone; the next guest's rings are shown again."""
+    values = {e1000.TDLEN.offset: 128, e1000.TDH.offset: 6, e1000.TDT.offset: 2}
+    view = DriverView("a card", e1000.REGISTERS, values)
+    view(Changed(1, "vfio-user", "client", "connected"))
+    view(Changed(2, "vfio-user", "client", "gone: it has hung up"))
+    values.clear()
+    assert "head 6  tail 2" in printed(view)
+    view(Changed(3, "vfio-user", "client", "connected"))
+    assert "transmit ring not set up" in printed(view)
+
+
+def test_a_long_value_ends_with_a_word() -> None:
+    """CTRL with all its bits (8254x 13.4.1) is longer than its column."""
+    view = DriverView("a card", e1000.REGISTERS, {})
+    view(RegisterAccess(1, "nic/bar0", "bar0", 0, 4, 0xFFFFFFFF, True))
+    line = next(line for line in printed(view).splitlines() if "writes CTRL" in line)
+    shown, _, _ = line.partition(" …")
+    assert shown != line
+    all_words = name_access(e1000.REGISTERS, RegisterAccess(1, "", "bar0", 0, 4, 0xFFFFFFFF, True))[1].split()
+    assert shown.split()[2:] == all_words[: len(shown.split()) - 2]
+
+
+def printed(view: DriverView) -> str:
+    out = io.StringIO()
+    Console(file=out, width=140).print(view.render())
+    return out.getvalue()
 
 
 def test_the_view_counts_and_shows_rings() -> None:
@@ -48,9 +106,7 @@ def test_the_view_counts_and_shows_rings() -> None:
         "drops": {"reserved bits": 1},
         "interrupts": 1,
     }
-    out = io.StringIO()
-    Console(file=out, width=140).print(view.render())
-    text = out.getvalue()
+    text = printed(view)
     assert "4 of 8 are the card's  head 6  tail 2  at 0x1000" in text
     assert text.count("█") == 16, "half of a bar of 32"
     assert "receive  ring not set up" in text

@@ -109,8 +109,8 @@ class Server(Watched):
             return
         self._pump.unwatch(session.channel.socket.fileno())
         session.channel.close()
+        self.changed("client", f"gone: {reason}")  # before the card forgets what its driver did
         self.slot.disconnected()
-        self.changed("client", f"gone: {reason}")
 
     # --- the client's messages
 
