@@ -44,7 +44,7 @@ def machine(lab: Labs) -> Iterator[Any]:
     room.guest.slot.watch = lambda event: isinstance(event, Dropped) and refused.append(event.detail)
     room.guest_os = room.linux()
     yield room
-    assert set(refused) <= {"DEVICE_GET_IRQ_INFO: interrupt index 3"}, "which QEMU asks for, and can do without"
+    assert not refused, "what QEMU asks for that there need not be is not told"
     assert room.guest.slot.memory.drops == {}, "no DMA went astray"
     for window in room.guest.slot.windows.values():
         assert window.drops == {}, "no access had a width or a place that a register lacks"

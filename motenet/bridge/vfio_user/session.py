@@ -46,6 +46,13 @@ Writer = tuple[Callable[[int, int], None], int, Callable[[bytearray, int], tuple
 """Writes a register; its largest legal offset; unpacks the value."""
 
 
+class NotThere(Refused):
+    """The answer to a question for something that there need not be: nothing to tell the user.
+
+    QEMU asks each card for VFIO_PCI_ERR_IRQ_INDEX, 3 (linux/vfio.h), and goes on without it.
+    """
+
+
 class Session:
     """Takes messages from a channel and carries them out.
 
@@ -141,7 +148,8 @@ class Session:
             reply = self._dispatch(command, payload, files)
         except Refused as refused:
             name = protocol.COMMAND_NAMES.get(command, f"command {command}")
-            self.slot.drop("refused", f"{name}: {refused}")
+            if not isinstance(refused, NotThere):
+                self.slot.drop("refused", f"{name}: {refused}")
             if not flags & NO_REPLY:
                 self.channel.send(protocol.error_reply(ident, command, refused.number))
             if not self.negotiated:
@@ -231,7 +239,7 @@ class Session:
     def _irq_info(self, payload: bytes, files: list[int]) -> bytes:
         words = _parse(protocol.IrqInfo, payload)
         if words.index >= protocol.NUM_IRQS:
-            raise Refused(EINVAL, f"interrupt index {words.index}")
+            raise NotThere(EINVAL, f"interrupt index {words.index}")
         flags, count = self.slot.interrupts.info(words.index)
         reply = {"argsz": protocol.IrqInfo.sizeof(), "flags": flags, "index": words.index, "count": count}
         return bytes(protocol.IrqInfo.build(reply))
