@@ -18,6 +18,7 @@ from motenet.bridge.tap import Tap
 from motenet.bridge.vfio_user import Guest, Server
 from motenet.bridge.vfio_user.qemu import PREPARE, command_line, find_qemu
 from motenet.cli.look import Json
+from motenet.cli.real import end_line
 from motenet.core import units
 from motenet.core.clock import FOREVER, Clock
 from motenet.core.errors import ConfigurationError
@@ -26,7 +27,9 @@ from motenet.core.trace import Changed, Dropped, Event, Watch
 from motenet.core.units import MS, SECOND
 from motenet.datasheets import e1000
 from motenet.devices import E1000
+from motenet.inspector.events import frame_in_words
 from motenet.inspector.live import DriverView, EventLog
+from motenet.sim.link import Link
 from motenet.sim.world import World
 
 REFRESH = 250 * MS
@@ -60,6 +63,9 @@ def serve_e1000(
         str, typer.Option(help="The address of the emulated host at the cable's other end.")
     ] = "10.0.0.2/24",
     tap: Annotated[str | None, typer.Option(help="Lead the cable to this TAP device instead.")] = None,
+    loss: Annotated[float, typer.Option(help="What share of frames the cable to that host loses (0 to 1).")] = 0.0,
+    delay: Annotated[str, typer.Option(help='How long a frame is under way on it ("5ms").')] = "0s",
+    bandwidth: Annotated[str | None, typer.Option(help='What it carries ("100Mbit/s"); no limit if left out.')] = None,
     pcap: Annotated[Path | None, typer.Option(help="Write the frames at the card's port to this pcapng file.")] = None,
     events: Annotated[Path | None, typer.Option(help="Write every event to this file, one JSON object a line.")] = None,
     live: Annotated[bool, typer.Option(help="Show what the driver does, on a terminal.")] = True,
@@ -73,18 +79,21 @@ def serve_e1000(
     serves http://10.0.0.2/ and /1MiB, or a TAP device. Ends when QEMU ends.
     """
     limit = FOREVER if duration is None else units.duration(duration)
+    if tap is not None and (loss or bandwidth is not None or units.duration(delay)):
+        raise ConfigurationError("--loss, --delay and --bandwidth are the emulated cable's: leave them out with --tap")
     world = World(seed=1)
     card = E1000(mac=mac, timing=timing)
     guest = Guest(world.clock, "guest", card)
     world.join(guest)
     pump = RealTime(world.clock)
     view = DriverView(f"e1000 {mac} on {vfio_user}", e1000.REGISTERS, card.bank.values)
+    cable: Link | None = None
     with ExitStack() as stack:
         if tap is not None:
             pump.connect(guest.port, stack.enter_context(Tap(tap)))
         else:
             host = world.host("peer", address=peer)
-            world.link(guest, host)
+            cable = world.link(guest, host, loss=loss, delay=delay, bandwidth=bandwidth)
             host.applications.append(HttpServer(host.stack, Pages(PAGES)))
         if pcap is not None:
             stack.callback(world.capture(pcap, at=guest).close)
@@ -102,11 +111,14 @@ def serve_e1000(
             listeners.append(_log)
         for listener in listeners:
             world.watch(listener, guest)
+            if cable is not None:
+                world.watch(partial(_tell_drops, listener), cable)
         server.watch = partial(_tell, listeners)
         try:
             pump.run(lambda: not keep and server.clients > 0 and not server.connected, limit)
         except KeyboardInterrupt:
-            pass  # that is how a server ends
+            if listeners[-1] is _log or as_json:  # else the view is drawn over it
+                end_line()
         finally:
             world.flush()
     if as_json:
@@ -132,11 +144,20 @@ def _tell(listeners: list[Watch], event: Event) -> None:
         listener(event)
 
 
+def _tell_drops(listener: Watch, event: Event) -> None:
+    """What the cable loses; what it carries is told at the card's port."""
+    if isinstance(event, Dropped):
+        listener(event)
+
+
 def _log(event: Event) -> None:
     if isinstance(event, Changed):
-        print(f"{event.time / SECOND:10.3f} s  {event.what}: {event.detail}", file=sys.stderr, flush=True)
+        words = [event.what, event.detail]
     elif isinstance(event, Dropped):
-        print(f"{event.time / SECOND:10.3f} s  {event.reason}: {event.detail}", file=sys.stderr, flush=True)
+        words = [event.reason, event.detail, frame_in_words(event.frame) if event.frame else ""]
+    else:
+        return
+    print(f"{event.time / SECOND:10.3f} s  {': '.join(filter(None, words))}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """`motenet serve e1000`, with a client of raw vfio-user messages in QEMU's place."""
 
 import json
+import os
+import pty
+import signal
 import socket
 import struct
 import subprocess
@@ -59,15 +62,45 @@ def test_it_says_how_to_start_qemu_and_ends_when_qemu_does(tmp_path: Path) -> No
 def test_it_prints_for_people_too(tmp_path: Path) -> None:
     path = tmp_path / "nic.sock"
     child = serve(path)
-    connect(path).close()
+    client = connect(path)
+    ask(client, 1, bytes(4))
+    ask(client, 7, struct.pack("<IIII", 16, 0, 3, 0))  # as QEMU does at every start
+    client.close()
     out, err = child.communicate(timeout=20)
     assert child.returncode == 0, err
     assert "-kernel YOUR-KERNEL" in out
     assert "client: connected" in err
+    assert "refused" not in err
+    assert not any(line.endswith(": ") for line in err.splitlines())
 
 
-@pytest.mark.parametrize("options", [("--mac", "nonsense"), ("--timing", "slow"), ("--events", "/nowhere/at/all")])
-def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, options: tuple[str, str]) -> None:
+def test_ctrl_c_ends_it_and_its_line(tmp_path: Path) -> None:
+    """On a terminal, ^C stands where the shell's next line would begin."""
+    path = tmp_path / "nic.sock"
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "motenet", "serve", "e1000", "--vfio-user", str(path), "--no-live"]
+    with (
+        open(master, "rb", buffering=0) as terminal,
+        subprocess.Popen(command, stdin=slave, stdout=subprocess.DEVNULL, stderr=slave) as child,
+        connect(path),
+    ):
+        while not (said := terminal.read(4096)).endswith(b"client: connected\r\n"):
+            assert said
+        child.send_signal(signal.SIGINT)
+        assert terminal.read(4096).startswith(b"\r\n")
+        assert child.wait(20) == 0
+    os.close(slave)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--mac", "nonsense"), ("--timing", "slow"), ("--events", "/nowhere/at/all"),
+        ("--loss", "1.5"), ("--loss", "much"), ("--delay", "5 ages"), ("--bandwidth", "fast"),
+        ("--tap", "tap0", "--loss", "0.1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, options: tuple[str, ...]) -> None:
     child = serve(tmp_path / "nic.sock", *options)
     _, err = child.communicate(timeout=20)
     assert child.returncode == 2
