@@ -244,6 +244,15 @@ def test_a_segment_without_ack_is_dropped(tcp: SimpleNamespace) -> None:
     assert talk.tcp.drops == {"tcp-no-ack": 1}
 
 
+def test_a_connection_that_is_reset_with_a_gap_goes_into_a_snapshot(tcp: SimpleNamespace) -> None:
+    talk = tcp.established()
+    talk.send("<SEQ=401><ACK=101><CTL=ACK><DATA=10>")
+    talk.take()
+    talk.send("<SEQ=301><CTL=RST>")
+    assert talk.tcp.state == "CLOSED"
+    talk.reload()
+
+
 def test_shld_2_a_reset_may_carry_data(tcp: SimpleNamespace) -> None:
     talk = tcp.established()
     talk.send("<SEQ=301><CTL=RST><DATA=why>")

@@ -222,6 +222,7 @@ class Connection(Socket):
         self.state = state
         self.close_at = FOREVER
         if state is State.TIME_WAIT or state is State.CLOSED:
+            self.receiver.assembler.clear()  # no gap will be filled any more, and the memory behind it goes
             self.sender.ring.shrink()
             self.receiver.ring.shrink()
         if state is State.CLOSED:
