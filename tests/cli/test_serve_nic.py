@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import struct
@@ -84,12 +85,15 @@ def test_ctrl_c_ends_it_and_its_line(tmp_path: Path) -> None:
         subprocess.Popen(command, stdin=slave, stdout=subprocess.DEVNULL, stderr=slave) as child,
         connect(path),
     ):
-        while not (said := terminal.read(4096)).endswith(b"client: connected\r\n"):
-            assert said
+        said = b""
+        while not said.endswith(b"client: connected\r\n"):
+            assert select.select([terminal], [], [], 20)[0], said
+            said += terminal.read(4096)
         child.send_signal(signal.SIGINT)
-        assert terminal.read(4096).startswith(b"\r\n")
         assert child.wait(20) == 0
+        said = terminal.read(4096)
     os.close(slave)
+    assert said.startswith(b"\r\n")
 
 
 @pytest.mark.parametrize(
