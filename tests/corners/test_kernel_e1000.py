@@ -20,14 +20,17 @@ PRINTED = re.search(r"it prints:\n\n```\n(.*?)```", PAGE, re.DOTALL)[1].splitlin
 
 @pytest.mark.needs("vfio-user")
 @pytest.mark.exercises(driver="examples/kernel", card="motenet 82540EM", what="reset, link, one frame")
-def test_the_pages_kernel_sends_its_frame(tmp_path: Path) -> None:
-    """It prints what the page shows, the emulated host answers its ARP request, and all ends with QEMU."""
+@pytest.mark.parametrize(("loss", "drops", "heard"), [("0", "receiver disabled", [1, 2]), ("1", "lost", [1])])
+def test_the_pages_kernel_sends_its_frame(tmp_path: Path, loss: str, drops: str, heard: list[int]) -> None:
+    """It prints what the page shows, the emulated host answers if the cable does not lose the ARP request, and all ends
+    with QEMU.
+    """
     if shutil.which("gcc") is None:
         pytest.skip("needs gcc: apt-get install gcc")
     kernel, capture = tmp_path / "kernel.elf", tmp_path / "nic.pcapng"
     subprocess.run([str(kernel) if word == "kernel.elf" else word for word in COMPILE], cwd=ROOT, check=True)
     serve = [sys.executable, "-m", "motenet", "serve", "e1000", "--json", "--pcap", str(capture)]
-    serve += ["--vfio-user", str(tmp_path / "nic.sock"), "--duration", "20s"]
+    serve += ["--vfio-user", str(tmp_path / "nic.sock"), "--duration", "20s", "--loss", loss]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         command = shlex.split(json.loads(server.stdout.readline())["command"].replace("\\\n", ""))
@@ -37,5 +40,5 @@ def test_the_pages_kernel_sends_its_frame(tmp_path: Path) -> None:
         counted = json.loads(server.stdout.readline())
     assert guest.stdout.splitlines()[-5:] == PRINTED, guest.stderr
     assert server.returncode == 0
-    assert counted["drops"] == {"receiver disabled": 1}, "as the page says"
-    assert [packet[ARP].op for packet in rdpcap(str(capture))] == [1, 2]
+    assert counted["drops"] == {drops: 1}, "as the page says"
+    assert [packet[ARP].op for packet in rdpcap(str(capture))] == heard
