@@ -73,11 +73,6 @@ class Host(Watched):
         """The card's end of the cable."""
         return self.machine.slots[0].port
 
-    @property
-    def running(self) -> bool:
-        """Whether the card is up."""
-        return self.poller.running
-
     def parts(self) -> Iterable[Component]:
         assert isinstance(self.driver, Component)
         return (*self.machine.parts(), self.driver, self.stack, self.poller, *self.applications)
