@@ -11,6 +11,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
+TCP4, TCP6, UFO, USO = "tcp4", "tcp6", "ufo", "uso"
+"""FrameFacts.segment_kind."""
+
 
 class FrameFacts(NamedTuple):
     """What accompanies a frame beside its bytes; None stands for a plain, whole, good frame."""
@@ -25,6 +28,10 @@ class FrameFacts(NamedTuple):
     """Bytes of all headers in front of the payload that is to be cut."""
     damaged: bool = False
     """The frame check sequence does not match: the cable has flipped bits."""
+    segment_kind: str = TCP4
+    """How it is to be cut: TCP4, TCP6, UFO (into fragments of one UDP datagram) or USO (into UDP datagrams)."""
+    ecn: bool = False
+    """TCP's CWR belongs to the first segment alone (RFC 3168, 6.1.2)."""
 
 
 class Clock(Protocol):
@@ -132,14 +139,11 @@ class ConfigSpace(Protocol):
     def write(self, offset: int, value: int, width: int) -> None: ...
 
 
-@runtime_checkable
-class PciFunction(Protocol):
-    """A PCI function, as its driver sees it."""
+class Function(Protocol):
+    """A card as its driver sees it, on whatever bus. A platform's (virtio-MMIO) is no more than this."""
 
     @property
     def name(self) -> str: ...
-    @property
-    def config(self) -> ConfigSpace: ...
     @property
     def dma(self) -> Dma: ...
     @property
@@ -151,6 +155,14 @@ class PciFunction(Protocol):
     def bar(self, index: int) -> Window: ...
     def delay(self, nanoseconds: int) -> None:
         """Let the machine's time pass; never runs the world, and is refused inside an interrupt handler."""
+
+
+@runtime_checkable
+class PciFunction(Function, Protocol):
+    """A PCI function, as its driver sees it."""
+
+    @property
+    def config(self) -> ConfigSpace: ...
 
 
 # --- the second door: what a device model sees -------------------------------------------------------------------
@@ -178,11 +190,24 @@ class Port(Protocol):
     def carrier(self) -> bool:
         """Whether somebody is at the other end of the cable."""
 
+    @property
+    def takes_unfinished(self) -> bool:
+        """Whether the other end takes frames whose checksums and segments are still to be made.
+
+        If not, a card that may leave that work (virtio-net) does it before it transmits.
+        """
+
     def transmit(self, frame: bytes, facts: FrameFacts | None = None) -> None:
         """Put a frame on the cable, without its FCS, at the local time."""
 
-    def attach(self, card: "PortUser", burst: Callable[[list[bytes]], None] | None = None) -> None:
-        """Say who receives from this port; `burst` takes plain frames of one instant together, if it is given."""
+    def attach(
+        self, card: "PortUser", burst: Callable[[list[bytes]], None] | None = None, *, unfinished: bool = False
+    ) -> None:
+        """Say who receives from this port.
+
+        `burst` takes plain frames of one instant together, if it is given; `unfinished`: the card likes frames whose
+        checksums and segments are still to be made. (It must be able to finish them itself all the same.)
+        """
 
 
 class PortUser(Protocol):
@@ -211,6 +236,18 @@ class PciSlot(Protocol):
         """Whether MSI or MSI-X is enabled, so that INTx is silent."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigPart:
+    """A range of configuration space behind which a card has registers: `offset` and `size` in bytes.
+
+    Accesses reach `registers` with offsets from the range's start, of any width, aligned to it.
+    """
+
+    offset: int
+    size: int
+    registers: "RegisterSpace"
+
+
 class RegisterSpace(Protocol):
     """What a card has behind a BAR. `offset` is a multiple of `width` in bytes; values are masked to it."""
 
@@ -227,16 +264,11 @@ class BarLayout:
     widths: tuple[int, ...] = (1, 2, 4)
 
 
-@runtime_checkable
-class PciCard(Protocol):
-    """A device model, as the slot sees it."""
+class Card(Protocol):
+    """A device model, as its slot sees it, on whatever bus. One for a platform has a single space, "BAR" 0."""
 
     @property
     def path(self) -> str: ...
-    @property
-    def config_header(self) -> bytes:
-        """The first 256 bytes of configuration space after power-on, capabilities included."""
-
     @property
     def bars(self) -> dict[int, BarLayout]: ...
     def plugged(self, slot: PciSlot) -> None:
@@ -245,6 +277,19 @@ class PciCard(Protocol):
     def register_space(self, bar: int) -> RegisterSpace: ...
     def reset(self) -> None:
         """The bus's reset signal, and power-on."""
+
+
+@runtime_checkable
+class PciCard(Card, Protocol):
+    """A card for a PCI slot. The MSI-X table and pending bits, if it has any, are the slot's, in the card's BAR."""
+
+    @property
+    def config_header(self) -> bytes:
+        """The first 256 bytes of configuration space after power-on, capabilities included."""
+
+    @property
+    def config_part(self) -> "ConfigPart | None":
+        """Bytes of configuration space that the card serves itself (virtio's VIRTIO_PCI_CAP_PCI_CFG); mostly None."""
 
     def bus_master_changed(self, enabled: bool) -> None:
         """The driver has switched COMMAND's bus master bit."""

@@ -33,6 +33,8 @@ Reader = Callable[[int], None]
 class TapCable(Watched):
     """The medium between a card's port and a TAP: what the one sends, the other receives."""
 
+    takes_unfinished = True  # it finishes them here
+
     def __init__(self, clock: Clock, port: Port, tap: Tap) -> None:
         super().__init__(clock, tap.name)
         self._world = clock

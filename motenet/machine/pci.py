@@ -56,6 +56,7 @@ class ConfigurationSpace(Watched):
         self.capabilities = dict(capability_list(header))
         """Capability id -> offset."""
         self._written = written
+        self._part = card.config_part
         self._store = bytearray(256)
         self._clear = bytearray(256)
         self._allow(COMMAND, 0)
@@ -115,7 +116,11 @@ class ConfigurationSpace(Watched):
     def read(self, offset: int, width: int) -> int:
         if width not in (1, 2, 4) or not 0 <= offset <= 256 - width or offset % width:
             raise DriverError(f"{self.path}: configuration space has no {width}-byte access at {offset:#x}")
-        value = int.from_bytes(self.content[offset : offset + width], "little")
+        part = self._part
+        if part is not None and part.offset <= offset < part.offset + part.size:
+            value = part.registers.read(offset - part.offset, width)
+        else:
+            value = int.from_bytes(self.content[offset : offset + width], "little")
         if self.watch is not None:
             self.watch(RegisterAccess(self.clock.now, self.path, "config", offset, width, value, False))
         return value
@@ -125,6 +130,10 @@ class ConfigurationSpace(Watched):
             raise DriverError(f"{self.path}: configuration space has no {width}-byte access at {offset:#x}")
         if self.watch is not None:
             self.watch(RegisterAccess(self.clock.now, self.path, "config", offset, width, value, True))
+        part = self._part
+        if part is not None and part.offset <= offset < part.offset + part.size:
+            part.registers.write(offset - part.offset, value & (1 << 8 * width) - 1, width)
+            return
         for place in range(width):
             at, byte = offset + place, value >> 8 * place & 0xFF
             store, clear = self._store[at], self._clear[at]

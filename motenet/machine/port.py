@@ -10,6 +10,10 @@ from motenet.doors import FrameFacts, PortUser
 class Medium(Protocol):
     """What a port is connected to: a link, a TAP bridge, a test's recorder."""
 
+    @property
+    def takes_unfinished(self) -> bool:
+        """See doors.Port."""
+
     def frame_sent(self, port: "Port", frame: bytes, facts: FrameFacts | None) -> None:
         """A card has put a frame on the cable, at `port.clock.now`."""
 
@@ -25,10 +29,19 @@ class Port(Watched):
         self.medium: Medium | None = None
         self._card: PortUser | None = None
         self._burst: Callable[[list[bytes]], None] | None = None
+        self.unfinished = False
+        """The card likes frames whose checksums and segments are still to be made."""
 
-    def attach(self, card: PortUser, burst: Callable[[list[bytes]], None] | None = None) -> None:
+    def attach(
+        self, card: PortUser, burst: Callable[[list[bytes]], None] | None = None, *, unfinished: bool = False
+    ) -> None:
         self._card = card
         self._burst = burst
+        self.unfinished = unfinished
+
+    @property
+    def takes_unfinished(self) -> bool:
+        return self.medium is not None and self.medium.takes_unfinished
 
     def connect(self, medium: Medium | None) -> None:
         """Put the cable in, or pull it out (None)."""

@@ -108,6 +108,11 @@ class Direction(Watched):
     def parts(self) -> Iterable[Component]:
         return (self._stream,)
 
+    @property
+    def takes_unfinished(self) -> bool:
+        """As the card at the other end says: a cable does nothing to frames."""
+        return self.destination.unfinished
+
     def frame_sent(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
         """A frame enters the cable at the sender's local time; what becomes of it is decided here."""
         now = port.clock.now

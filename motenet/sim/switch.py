@@ -7,6 +7,7 @@ from motenet.core import units
 from motenet.core.clock import Clock
 from motenet.core.state import Component
 from motenet.core.trace import Watched
+from motenet.devices.parts.offload import complete
 from motenet.doors import FrameFacts
 from motenet.machine import Port
 
@@ -47,7 +48,7 @@ class Switch(Watched):
     def new_port(self) -> Port:
         """A port for another cable."""
         port = Port(self.clock, f"{self.path}/port{len(self.ports)}")
-        port.attach(_Jack(self, len(self.ports)))
+        port.attach(_Jack(self, len(self.ports)), unfinished=True)
         port.watch = self.watch
         self.ports.append(port)
         return port
@@ -67,11 +68,19 @@ class Switch(Watched):
         known = self.table.get(destination)
         if known is not None and now - known[1] <= AGEING_TIME:
             if known[0] != index:
-                self.ports[known[0]].transmit(frame, facts)
+                self._send(self.ports[known[0]], frame, facts)
             return
         for other, port in enumerate(self.ports):
             if other != index:
-                port.transmit(frame, facts)
+                self._send(port, frame, facts)
+
+    def _send(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
+        """Frames are finished here for who cannot do it."""
+        if facts is None or port.takes_unfinished:
+            port.transmit(frame, facts)
+        else:
+            for whole in complete(frame, facts):
+                port.transmit(whole)
 
     def _learn(self, source: bytes, index: int, now: int) -> None:
         """7.8; a full table forgets what has aged, and learns nobody new if nothing has."""

@@ -54,6 +54,7 @@ class TestCard(Component):
         header[0x40:0x44] = bytes.fromhex("05508200")  # MSI, 64 bits, two messages
         header[0x50:0x54] = bytes.fromhex("11000200")  # MSI-X, table of three
         self.config_header = bytes(header)
+        self.config_part = None
         self.memory = bytearray(PAGE)
         self.resets = 0
         self.masters: list[bool] = []

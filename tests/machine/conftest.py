@@ -23,6 +23,7 @@ class Card(Component):
         header[0x40:0x44] = b"\x01\x50\x22\x00"
         header[0x50:0x54] = b"\x05\x00\x80\x00"
         self.config_header = bytes(header)
+        self.config_part = None
         self.accesses: list[tuple[int, ...]] = []
         self.resets = 0
         self.masters: list[bool] = []

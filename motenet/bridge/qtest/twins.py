@@ -73,6 +73,8 @@ class QemuSide:
 class _Recorder(Component):
     """The medium on our side: keeps what the card sends, damaged frames with a mark behind them."""
 
+    takes_unfinished = False
+
     def __init__(self) -> None:
         self.frames: list[bytes] = []
 

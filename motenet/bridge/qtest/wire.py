@@ -102,7 +102,7 @@ class Wire(Watched):
         self._remote = remote
         self._waiting: deque[bytes] = deque()
         self.port = Port(clock, f"{path}/port")
-        self.port.attach(self)
+        self.port.attach(self, unfinished=True)  # it finishes them here
         self.received: deque[bytes] = deque()
 
     def parts(self) -> Iterable[Component]:

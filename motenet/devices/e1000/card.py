@@ -97,6 +97,7 @@ class E1000(Watched):
         profile = timing_profile(timing)
         self.mac = parse_mac(mac)
         self.config_header = pci.config_header()
+        self.config_part = None
         self.bars = {
             pci.MEMORY_BAR: BarLayout(pci.MEMORY_BAR_SIZE, "memory", (4,)),
             pci.IO_BAR: BarLayout(pci.IO_BAR_SIZE, "io", (4,)),
