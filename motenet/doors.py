@@ -121,7 +121,10 @@ class Interrupts(Protocol):
     """How a function interrupts its driver."""
 
     def allocate(self, count: int = 1, kinds: Sequence[str] = ("msi-x", "msi", "intx")) -> list[int]:
-        """Up to `count` vectors of the first kind that is to be had; at least one."""
+        """Up to `count` vectors of the first kind that is to be had; at least one.
+
+        The n-th of several is where the card's message n arrives.
+        """
 
     def connect(self, vector: int, handler: Callable[[], bool]) -> None:
         """`handler()` says whether the interrupt was its card's. It runs in an event of its own and may not delay."""
@@ -292,7 +295,10 @@ class PciCard(Card, Protocol):
         """Bytes of configuration space that the card serves itself (virtio's VIRTIO_PCI_CAP_PCI_CFG); mostly None."""
 
     def bus_master_changed(self, enabled: bool) -> None:
-        """The driver has switched COMMAND's bus master bit."""
+        """The driver has switched COMMAND's bus master bit.
+
+        Also called, with True once more, when MSI is enabled: an interrupt that waits untold may be told now.
+        """
 
 
 # --- between driver and stack ------------------------------------------------------------------------------------

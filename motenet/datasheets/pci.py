@@ -142,6 +142,15 @@ MSIX_CONTROL = Register(
     width=16,
 )
 
+MSIX_TABLE, MSIX_PENDING = 4, 8
+"""6.8.2.4, 6.8.2.5: the dwords that tell where table and pending bits lie: the BAR in MSIX_BIR, the rest an offset."""
+MSIX_BIR = 0x7
+MSIX_ENTRY_SIZE = 16
+"""6.8.2.6: a table entry in bytes; its dwords are the following."""
+MSIX_ADDRESS, MSIX_UPPER_ADDRESS, MSIX_DATA, MSIX_VECTOR_CONTROL = 0, 4, 8, 12
+MSIX_MASKED = 0x1
+"""6.8.2.9: vector control's mask bit; one after reset."""
+
 
 def capability_list(header: bytes | bytearray) -> list[tuple[int, int]]:
     """(id, offset) of each capability, in list order; a loop in the list ends it (6.7)."""

@@ -8,15 +8,18 @@ from motenet.core.clock import Clock, LocalClock
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.datasheets.pci import BAR0, DEVICE_ID, INTERRUPT_LINE, VENDOR_ID
-from motenet.doors import PciCard
+from motenet.doors import Card, PciCard
 from motenet.machine.dma import BusMaster, MachineDma
+from motenet.machine.function import Function
 from motenet.machine.interrupts import InterruptController
 from motenet.machine.memory import Allocator, PhysicalMemory
-from motenet.machine.pci import Function, Slot
+from motenet.machine.pci import Slot
+from motenet.machine.platform import Platform, PlatformFunction, PlatformSlot
 
-Card = TypeVar("Card", bound=PciCard)
+AnyCard = TypeVar("AnyCard", bound=Card)
 
 _MEMORY_BASE = 0xE0000000
+_MEMORY64_BASE = 0x8_0000_0000
 _IO_BASE = 0xC000
 _LINES = 4
 """A PC's PCI slots share four lines, INTA# to INTD#."""
@@ -53,17 +56,23 @@ class Machine(Component):
         self.allocator = Allocator(self.memory.size)
         self.interrupts = InterruptController(self.clock)
         self.pci = PciBus()
-        self.slots: list[Slot] = []
+        self.platform = Platform()
+        self.slots: list[Slot | PlatformSlot] = []
+        self.functions: list[Function | PlatformFunction] = []
+        """Of each slot: the card as its driver sees it."""
         self._lines = [self.interrupts.new_vector() for _ in range(_LINES)]
-        self._next_memory, self._next_io = _MEMORY_BASE, _IO_BASE
+        self._next_address = {"memory": _MEMORY_BASE, "memory64": _MEMORY64_BASE, "io": _IO_BASE}
         for part in (self.clock, self.memory, self.allocator, self.interrupts):
             part.place(f"{name}/{part.path}")
 
     def parts(self) -> Iterable[Component]:
         return (self.clock, self.memory, self.allocator, self.interrupts, *self.slots)
 
-    def plug(self, card: Card, name: str = "nic") -> Card:
-        """Put a card into the next slot, and do what firmware does: give its BARs addresses and its pin a line."""
+    def plug(self, card: AnyCard, name: str = "nic") -> AnyCard:
+        """Put a card into the next slot, and do what firmware does: give its BARs addresses and its pin a line.
+
+        A card without configuration space (doors.Card, not doors.PciCard) becomes one of the platform's.
+        """
         if not isinstance(card, Component):
             raise ConfigurationError(f"{card!r} is no card; plug a device object, such as motenet.devices.E1000()")
         if any(slot.card is card for slot in self.slots):
@@ -72,23 +81,32 @@ class Machine(Component):
         if any(slot.card.path == path for slot in self.slots):
             raise ConfigurationError(f"{self.path} has a card called {name!r} already; give plug() another name")
         card.place(path)
-        number = len(self.slots)
         dma = BusMaster(self.clock, f"{path}/dma", self.memory)
-        slot = Slot(self.clock, f"{path}/slot", card, dma, self.interrupts, number, self._lines[number % _LINES])
-        self.slots.append(slot)
-        self._assign_addresses(slot)
-        self.pci.functions.append(Function(slot, MachineDma(self.memory, self.allocator)))
+        memory = MachineDma(self.memory, self.allocator)
+        if isinstance(card, PciCard):
+            number = len(self.pci.functions)
+            line = self._lines[number % _LINES]
+            slot = Slot(self.clock, f"{path}/slot", card, dma, self.interrupts, number, line)
+            self.slots.append(slot)
+            self._assign_addresses(slot)
+            function = Function(slot, memory)
+            self.pci.functions.append(function)
+            self.functions.append(function)
+        else:
+            bare = PlatformSlot(self.clock, f"{path}/slot", card, dma, self.interrupts)
+            self.slots.append(bare)
+            bare_function = PlatformFunction(bare, memory)
+            self.platform.functions.append(bare_function)
+            self.functions.append(bare_function)
         return card
 
     def _assign_addresses(self, slot: Slot) -> None:
         for index, layout in slot.card.bars.items():
-            if layout.kind == "io":
-                address = -(-self._next_io // layout.size) * layout.size
-                self._next_io = address + layout.size
-            else:
-                address = -(-self._next_memory // layout.size) * layout.size
-                self._next_memory = address + layout.size
-            slot.config.write(BAR0 + 4 * index, address, 4)
+            address = -(-self._next_address[layout.kind] // layout.size) * layout.size
+            self._next_address[layout.kind] = address + layout.size
+            slot.config.write(BAR0 + 4 * index, address & 0xFFFFFFFF, 4)
+            if layout.kind == "memory64":
+                slot.config.write(BAR0 + 4 * index + 4, address >> 32, 4)
         slot.config.write(INTERRUPT_LINE, slot.line, 1)
 
     def run(self, duration: str | int) -> None:

@@ -1,6 +1,6 @@
 """PCI: configuration space, and the slot that joins a card to its machine."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from motenet.core.clock import LocalClock
@@ -27,8 +27,9 @@ from motenet.datasheets.pci import (
 )
 from motenet.datasheets.registers import Register
 from motenet.doors import BarLayout, PciCard
-from motenet.machine.dma import BusMaster, MachineDma
-from motenet.machine.interrupts import Handler, InterruptController
+from motenet.machine.dma import BusMaster
+from motenet.machine.interrupts import InterruptController
+from motenet.machine.msix import MsixTable
 from motenet.machine.port import Port
 from motenet.machine.window import BarWindow
 
@@ -38,8 +39,8 @@ _INTERRUPT = STATUS["INTERRUPT"]
 _MASTER_ABORT = STATUS["RECEIVED_MASTER_ABORT"]
 _POWER_STATES = (0xFFFF, 1 << 9, 1 << 10, 0xFFFF)
 """For D0 to D3hot: the bit of the PM capabilities that offers it; D0 and D3hot are always there (PM 3.2.3)."""
-_MSI_ADDRESS = 0xFEE00000
-"""Where this machine takes messages; the data word is the vector."""
+MESSAGE_ADDRESS = 0xFEE00000
+"""Where this machine takes messages; the data are the vector."""
 
 
 class ConfigurationSpace(Watched):
@@ -71,6 +72,7 @@ class ConfigurationSpace(Watched):
             self._allow_msi(self.capabilities[CAP_MSI])
         if CAP_MSIX in self.capabilities:
             self._allow(MSIX_CONTROL, self.capabilities[CAP_MSIX])
+        self._initial = bytes(self.content)
 
     def _allow(self, register: Register, base: int) -> None:
         at = base + register.offset
@@ -85,6 +87,8 @@ class ConfigurationSpace(Watched):
         kind = {"io": BAR_IO, "memory": 0, "memory64": BAR_MEMORY64}[layout.kind]
         at = BAR0 + 4 * index
         width = 8 if layout.kind == "memory64" else 4
+        if at + width > BAR0 + 24 or any(self._store[at : at + width]):
+            raise ConfigurationError(f"{self.path}: BAR {index} has no registers left; a 64-bit one takes two")
         mask = (1 << 8 * width) - layout.size
         self._store[at : at + width] = mask.to_bytes(width, "little")
         self.content[at : at + width] = kind.to_bytes(width, "little")
@@ -98,8 +102,6 @@ class ConfigurationSpace(Watched):
             self._store[base + 8 : base + 12] = b"\xff" * 4
         data = base + (12 if wide else 8)
         self._store[data : data + 2] = b"\xff" * 2
-
-        self._initial = bytes(self.content)
 
     def power_on(self) -> None:
         """Forget all that was written, addresses too."""
@@ -141,69 +143,12 @@ class ConfigurationSpace(Watched):
         self._written(offset & ~3)
 
 
-class FunctionInterrupts:
-    """How one function interrupts its driver. Implements doors.Interrupts."""
-
-    def __init__(self, slot: "Slot") -> None:
-        self._slot = slot
-
-    def allocate(self, count: int = 1, kinds: Sequence[str] = ("msi-x", "msi", "intx")) -> list[int]:
-        slot = self._slot
-        for kind in kinds:
-            if kind == "msi" and CAP_MSI in slot.config.capabilities:
-                slot.enable_msi()
-                return [slot.message_vector]
-            if kind == "intx" and slot.has_pin:
-                return [slot.line]
-        raise DriverError(f"{slot.path} has none of the interrupt kinds {', '.join(kinds)}")
-
-    def connect(self, vector: int, handler: Handler) -> None:
-        self._slot.controller.connect(vector, self._slot.source, handler)
-
-    def mask(self, vector: int) -> None:
-        self._slot.controller.mask(vector, self._slot.source)
-
-    def unmask(self, vector: int) -> None:
-        self._slot.controller.unmask(vector, self._slot.source)
-
-    def free(self) -> None:
-        slot = self._slot
-        for vector in (slot.line, slot.message_vector):
-            if vector >= 0:
-                slot.controller.disconnect(vector, slot.source)
-        if CAP_MSI in slot.config.capabilities:
-            at = slot.config.capabilities[CAP_MSI] + MSI_CONTROL.offset
-            slot.config.write(at, slot.config.word(at) & ~MSI_CONTROL["ENABLE"], 2)
-
-
-class Function(Component):
-    """A PCI function as its driver sees it. Implements doors.PciFunction."""
-
-    def __init__(self, slot: "Slot", dma: MachineDma) -> None:
-        self.path = "function"
-        self.name = slot.path
-        self.config = slot.config
-        self.interrupts = FunctionInterrupts(slot)
-        self.dma = dma
-        self.clock = slot.clock
-        self.delay = slot.clock.delay
-        self._windows = slot.windows
-
-    @property
-    def now(self) -> int:
-        return self.clock.now
-
-    def bar(self, index: int) -> BarWindow:
-        try:
-            return self._windows[index]
-        except KeyError:
-            raise DriverError(f"{self.name} has no BAR {index}; it has {sorted(self._windows)}") from None
-
-
 class Slot(Watched):
     """The joint between a card and its machine. Implements doors.PciSlot."""
 
     STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "level", "power_state", "messages", "silent")
+    serves_table: ClassVar[bool] = True
+    """Whether the MSI-X table is served here, in the card's BAR; a guest's is its hypervisor's."""
 
     def __init__(
         self,
@@ -236,16 +181,37 @@ class Slot(Watched):
         """The INTx pin may not be driven."""
         self.has_pin = self.config.content[0x3D] != 0
         self.message_vector = controller.new_vector() if CAP_MSI in self.config.capabilities else -1
+        self.msix = self._msix_table()
+        self.msix_vectors = [controller.new_vector() for _ in range(self.msix.count)] if self.msix is not None else []
+        """For each of the card's MSI-X messages: the vector that this machine's software gives it."""
         card.plugged(self)
-        self.windows = {
-            index: BarWindow(clock, f"{card.path}/bar{index}", f"bar{index}", layout, card.register_space(index))
-            for index, layout in card.bars.items()
-        }
+        self.windows = {index: self._window(index, layout) for index, layout in card.bars.items()}
         card.reset()
 
     def parts(self) -> Iterable[Component]:
         assert isinstance(self.card, Component)
-        return (self.card, self.config, *self.windows.values(), self.dma, self.port)
+        table = (self.msix,) if self.msix is not None else ()
+        return (self.card, self.config, *table, *self.windows.values(), self.dma, self.port)
+
+    def _msix_table(self) -> MsixTable | None:
+        base = self.config.capabilities.get(CAP_MSIX)
+        if base is None or not self.serves_table:
+            return None
+        table = MsixTable(
+            self.clock, f"{self.card.path}/msix", bytes(self.config.content[base : base + 12]), self._message
+        )
+        if not {table.bar, table.pending_bar} <= self.card.bars.keys():
+            raise ConfigurationError(
+                f"{table.path}: table and pending bits lie in BARs {table.bar} and {table.pending_bar}; "
+                f"the card has {sorted(self.card.bars)}"
+            )
+        return table
+
+    def _window(self, index: int, layout: BarLayout) -> BarWindow:
+        registers = self.card.register_space(index)
+        if self.msix is not None:
+            registers = self.msix.overlay(index, layout, registers)
+        return BarWindow(self.clock, f"{self.card.path}/bar{index}", f"bar{index}", layout, registers)
 
     # --- the card's side
 
@@ -258,18 +224,24 @@ class Slot(Watched):
         return self.messages
 
     def send_message(self, vector: int) -> bool:
+        if self.dma.enabled and self.msix is not None and self.msix.enabled and vector < self.msix.count:
+            self.msix.signal(vector)
+            return True
         if not self.dma.enabled or not self._capability_bit(CAP_MSI, MSI_CONTROL):
             self.drop("message not enabled", f"vector {vector}")
             return False
         base = self.config.capabilities[CAP_MSI]
-        wide = self.config.content[base + 2] & MSI_CONTROL["64BIT"]
-        address = int.from_bytes(self.config.content[base + 4 : base + 8], "little")
-        data = self.config.word(base + (12 if wide else 8))
-        if address == _MSI_ADDRESS and data in self.controller.sources:
+        wide = 8 if self.config.content[base + 2] & MSI_CONTROL["64BIT"] else 4
+        address = int.from_bytes(self.config.content[base + 4 : base + 4 + wide], "little")
+        self._message(address, self.config.word(base + 4 + wide))
+        return True
+
+    def _message(self, address: int, data: int) -> None:
+        """A message is a write to where the machine's interrupt controller listens; its data are the vector."""
+        if address == MESSAGE_ADDRESS and data in self.controller.sources:
             self.controller.send(data)
         else:
             self.drop("message astray", f"{data:#x} to {address:#x}, where no interrupt controller listens")
-        return True
 
     def _capability_bit(self, capability: int, control: Register) -> bool:
         base = self.config.capabilities.get(capability)
@@ -289,10 +261,15 @@ class Slot(Watched):
 
     def _messages_changed(self) -> None:
         before = self.messages
-        self.messages = self._capability_bit(CAP_MSI, MSI_CONTROL) or self._capability_bit(CAP_MSIX, MSIX_CONTROL)
+        msi, msix = self._capability_bit(CAP_MSI, MSI_CONTROL), self._capability_bit(CAP_MSIX, MSIX_CONTROL)
+        self.messages = msi or msix
         self.silent = self.messages or bool(self.config.word(COMMAND.offset) & _INTX_DISABLE)
-        if self.messages and not before and self.level and self.dma.enabled:
-            self.send_message(0)  # the cause has come before messages were enabled: it must not wait for another
+        if self.msix is not None:
+            control = self.config.word(self.config.capabilities[CAP_MSIX] + MSIX_CONTROL.offset)
+            self.msix.control(msix, bool(control & MSIX_CONTROL["FUNCTION_MASK"]) or not self.dma.enabled)
+        if msi and not before and self.dma.enabled:
+            # a cause that has come before must not wait for another; the card knows whether it has been told
+            self.card.bus_master_changed(True)
 
     def _aborted(self) -> None:
         self.config.set_word(STATUS.offset, self.config.word(STATUS.offset) | _MASTER_ABORT)
@@ -302,7 +279,7 @@ class Slot(Watched):
     def enable_msi(self) -> None:
         """Program address and data as this machine's firmware would, and set the enable bit."""
         config, base = self.config, self.config.capabilities[CAP_MSI]
-        config.write(base + 4, _MSI_ADDRESS, 4)
+        config.write(base + 4, MESSAGE_ADDRESS, 4)
         wide = config.content[base + 2] & MSI_CONTROL["64BIT"]
         if wide:
             config.write(base + 8, 0, 4)
@@ -331,6 +308,8 @@ class Slot(Watched):
         before, self.power_state = self.power_state, state
         if before == 3 and state == 0:
             self.config.power_on()
+            if self.msix is not None:
+                self.msix.reset()
             self.card.reset()
 
     def _decodes(self, window: BarWindow) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from motenet.core.errors import ConfigurationError, DriverError
 from motenet.core.trace import Dropped, Event, RegisterAccess, observe
 from motenet.machine import Machine
-from motenet.machine.pci import Function
+from motenet.machine.function import Function
 
 COMMAND, STATUS = 4, 6
 

@@ -13,7 +13,12 @@ from motenet.machine.pci import Slot
 
 
 class GuestSlot(Slot):
-    """Implements doors.PciSlot for a card whose driver runs in a guest."""
+    """Implements doors.PciSlot for a card whose driver runs in a guest.
+
+    The MSI-X table is the client's (QEMU emulates it): a message goes to the eventfd of its vector.
+    """
+
+    serves_table = False
 
     def __init__(self, world: Clock, name: str, card: PciCard) -> None:
         assert isinstance(card, Component)
