@@ -1,0 +1,1 @@
+"""Virtio: transports x queues x net."""
