@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motenet.bridge.channel import Channel
 from motenet.bridge.realtime import RealTime
 from motenet.bridge.vfio_user import GuestSlot, Server
-from motenet.bridge.vfio_user.channel import Channel
 from motenet.bridge.vfio_user.session import Session
 from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError, SnapshotError

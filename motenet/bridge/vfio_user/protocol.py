@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from construct import Const, GreedyBytes, Int8ul, Int16ul, Int32ul, Int64ul, Struct
 
+from motenet.bridge.channel import MAX_FDS
 from motenet.datasheets.layouts import codec
 
 VERSION = 1
@@ -46,8 +47,6 @@ REPLY = 0x1
 NO_REPLY = 0x10
 ERROR = 0x20
 
-MAX_FDS = 8
-"""What we take in one message, and tell the client."""
 MAX_TRANSFER = 1 << 20
 """Bytes: `max_data_xfer_size` when a side does not say."""
 MAX_MESSAGE = MAX_TRANSFER + 64
@@ -55,6 +54,12 @@ MAX_MESSAGE = MAX_TRANSFER + 64
 
 Header = Struct("id" / Int16ul, "command" / Int16ul, "size" / Int32ul, "flags" / Int32ul, "error" / Int32ul)
 HEADER = codec(Header)
+
+
+def message_size(buffer: bytearray, waiting: int) -> int:
+    """How long the message in front of the buffer is to become, of which so many bytes are there."""
+    return min(int(HEADER.unpack_from(buffer)[2]), MAX_MESSAGE) if waiting >= HEADER.size else 0
+
 
 RegionAccess = Struct("offset" / Int64ul, "region" / Int32ul, "count" / Int32ul)
 ACCESS = codec(RegionAccess)

@@ -9,8 +9,8 @@ from typing import Any
 
 import construct
 
+from motenet.bridge.channel import MAX_FDS, Channel, close_files
 from motenet.bridge.vfio_user import protocol
-from motenet.bridge.vfio_user.channel import Channel, close_files
 from motenet.bridge.vfio_user.protocol import (
     ACCESS,
     ACKNOWLEDGED,
@@ -19,7 +19,6 @@ from motenet.bridge.vfio_user.protocol import (
     DMA_ACCESS,
     ERROR,
     HEADER,
-    MAX_FDS,
     MAX_MESSAGE,
     NO_REPLY,
     REGION_READ,

@@ -4,11 +4,12 @@ import array
 import os
 import socket
 from collections import deque
-
-from motenet.bridge.vfio_user.protocol import HEADER, MAX_FDS, MAX_MESSAGE
+from collections.abc import Callable
 
 ROOM = 64 << 10
-"""Bytes of buffer at first; it grows to MAX_MESSAGE when a longer message comes."""
+"""Bytes of buffer at first; it grows when a longer message comes."""
+MAX_FDS = 8
+"""What we take in one message: as many as vhost-user may send, and what we tell vfio-user's clients."""
 ANCILLARY = socket.CMSG_SPACE(2 * MAX_FDS * array.array("i").itemsize)
 
 
@@ -19,9 +20,11 @@ class Channel:
     message that holds the last byte it brought (unix(7); facts measured with QEMU).
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, needed: Callable[[bytearray, int], int] | None = None) -> None:
         connection.setblocking(False)
         self.socket = connection
+        self._needed = needed
+        """Given the buffer and how many bytes are in it: the first message's length, for messages beyond ROOM."""
         self.buffer = bytearray(ROOM)
         self.start = 0
         self.end = 0
@@ -65,7 +68,7 @@ class Channel:
         self.buffer[:waiting] = self.buffer[self.start : self.end]
         self._passed += self.start
         self.start, self.end = 0, waiting
-        needed = min(HEADER.unpack_from(self.buffer)[2], MAX_MESSAGE) if waiting >= HEADER.size else 0
+        needed = self._needed(self.buffer, waiting) if self._needed is not None else 0
         if needed > len(self.buffer):
             self.buffer = self.buffer + bytes(needed - len(self.buffer))
             self._whole = [memoryview(self.buffer)]
