@@ -1,6 +1,7 @@
 """A card of a few registers, to look at the machine without any real card's peculiarities."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
@@ -50,10 +51,42 @@ class Card(Component):
         self.carriers.append(carrier)
 
 
+class MsixCard(Card):
+    """Besides: three MSI-X messages (0x60), table at 0x800 and pending bits at 0xC00 of a 64-bit BAR 4 of dwords."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bars[4] = BarLayout(4096, "memory64", (4,))
+        header = bytearray(self.config_header)
+        header[0x51] = 0x60
+        header[0x60:0x6C] = bytes.fromhex("11000200 04080000 040c0000")
+        self.config_header = bytes(header)
+
+
+class PlatformCard(Component):
+    """A card outside PCI: 512 bytes of registers."""
+
+    path = "card"
+    bars: ClassVar[dict[int, BarLayout]] = {0: BarLayout(512, "memory", (1, 2, 4))}
+
+    def __init__(self) -> None:
+        self.accesses: list[tuple[int, ...]] = []
+        self.resets = 0
+
+    def plugged(self, slot: PciSlot) -> None:
+        self.slot = slot
+
+    def register_space(self, bar: int) -> "Space":
+        return Space(self, bar)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
 class Space:
     """Reads give each byte's own offset; writes are recorded."""
 
-    def __init__(self, card: Card, bar: int) -> None:
+    def __init__(self, card: Card | PlatformCard, bar: int) -> None:
         self.card, self.bar = card, bar
 
     def read(self, offset: int, width: int) -> int:
@@ -77,6 +110,16 @@ def card(machine: Machine) -> Card:
 @pytest.fixture
 def wide_card(machine: Machine) -> Card:
     return machine.plug(Card(wide=True))
+
+
+@pytest.fixture
+def msix_card(machine: Machine) -> MsixCard:
+    return machine.plug(MsixCard())
+
+
+@pytest.fixture
+def platform_card(machine: Machine) -> PlatformCard:
+    return machine.plug(PlatformCard(), "mmio")
 
 
 @pytest.fixture(scope="session")

@@ -159,3 +159,25 @@ def test_freed_handlers_are_not_called_and_a_snapshot_brings_them_back(machine, 
     card.slot.set_level(True)
     machine.run("1us")
     assert calls == [1]
+
+
+def test_6_8_msi_enabled_late_asks_the_card_what_it_has_to_tell_and_sends_nothing_itself(machine, card) -> None:
+    """A message that has gone is not sent again by toggling the enable bit: only the card knows what is unread."""
+    config = machine.pci.functions[0].config
+    config.write(4, 0b110, 2)
+    machine.pci.functions[0].interrupts.allocate(kinds=("msi",))
+    card.slot.set_level(True)
+    card.slot.send_message(0)
+    sent = []
+    machine.interrupts.watch = sent.append
+    card.masters.clear()
+    config.write(0x52, 0x80, 2)
+    config.write(0x52, 0x81, 2)
+    config.write(0x52, 0x81, 2)
+    assert card.masters == [True]
+    assert sent == []
+    config.write(4, 0b010, 2)
+    config.write(0x52, 0x80, 2)
+    card.masters.clear()
+    config.write(0x52, 0x81, 2)
+    assert card.masters == []

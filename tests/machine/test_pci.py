@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from motenet.core.errors import ConfigurationError, DriverError
 from motenet.core.trace import Dropped, Event, RegisterAccess, observe
+from motenet.doors import BarLayout
 from motenet.machine import Machine
 from motenet.machine.function import Function
 
@@ -37,6 +38,26 @@ def test_6_2_5_1_a_64_bit_bar_has_two_registers(machine, wide_card) -> None:
     config.write(0x10, 0xFFFFFFFF, 4)
     config.write(0x14, 0xFFFFFFFF, 4)
     assert (config.read(0x10, 4), config.read(0x14, 4)) == (0xFFFFF004, 0xFFFFFFFF)
+
+
+def test_6_2_5_1_firmware_gives_64_bit_bars_whole_addresses_that_do_not_overlap(machine, wide_card) -> None:
+    machine.plug(type(wide_card)(wide=True), "other")
+    configs = [function.config for function in machine.pci.functions]
+    low = [config.read(0x10, 4) for config in configs]
+    assert [value & 0xFFF for value in low] == [4, 4]  # type 10b, and aligned to its 4,096 bytes
+    first, second = (config.read(0x14, 4) << 32 | value & ~0xF for config, value in zip(configs, low, strict=True))
+    assert first > 0xFFFFFFFF
+    assert second >= first + 4096
+    function(machine).config.write(COMMAND, 0b10, 2)
+    assert function(machine).bar(0).read32(4) == 0x07060504
+
+
+@pytest.mark.parametrize("index", [1, 5])
+def test_6_2_5_1_a_64_bit_bar_needs_both_its_registers(wide_card, index) -> None:
+    card = type(wide_card)()
+    card.bars[index] = BarLayout(4096, "memory64")
+    with pytest.raises(ConfigurationError, match="takes two"):
+        Machine().plug(card)
 
 
 def test_6_2_2_decoding_off_reads_ones_and_loses_writes_with_an_event(machine, card) -> None:
