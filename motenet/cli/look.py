@@ -12,6 +12,8 @@ from rich.table import Table
 
 from motenet.bridge.parts import PARTS, Part, probe
 from motenet.inspector import registers as view
+from motenet.inspector.cards import sheet
+from motenet.sim.host import CARDS
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")]
 
@@ -40,7 +42,7 @@ def add_to(app: typer.Typer) -> None:
 
 def registers(
     card: Annotated[
-        str | None, typer.Argument(help=f"The card ({', '.join(sorted(view.CARDS))}); a list of them without.")
+        str | None, typer.Argument(help=f"The card ({', '.join(sorted(CARDS))}); a list of them without.")
     ] = None,
     name: Annotated[str | None, typer.Argument(help="A register's name or offset; all of them without.")] = None,
     as_json: Json = False,
@@ -52,15 +54,22 @@ def registers(
     if card is None:
         _list_cards(as_json)
         return
-    found, chosen = view.card_registers(card), None if name is None else view.find(card, name)
+    maps, chosen = sheet(card).maps, None if name is None else view.find(card, name)
     if as_json:
-        print(json.dumps([view.as_plain(register) for register in ([chosen] if chosen else found)], indent=2))
+        wanted = [chosen] if chosen else [register for registers in maps for register in registers]
+        print(json.dumps([view.as_plain(register) for register in wanted], indent=2))
         return
-    Console(highlight=False).print(view.detail(chosen) if chosen else view.overview(found))
+    console = Console(highlight=False)
+    for part in [view.detail(chosen)] if chosen else [view.overview(registers) for registers in maps]:
+        console.print(part)
 
 
 def _list_cards(as_json: bool) -> None:
-    rows = [{"card": key, "part": found.name, "registers": len(found.by_name)} for key, found in view.CARDS.items()]
+    rows = [
+        {"card": card, "part": registers.name, "registers": len(registers.by_name)}
+        for card in CARDS
+        for registers in sheet(card).maps
+    ]
     if as_json:
         print(json.dumps(rows, indent=2))
         return

@@ -1,4 +1,4 @@
-"""`motenet serve e1000`: a card of ours in the slot of a guest in QEMU."""
+"""`motenet serve e1000` and its like: a card of ours in the slot of a guest in QEMU."""
 
 import json
 import sys
@@ -25,20 +25,30 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Changed, Dropped, Event, Watch
 from motenet.core.units import MS, SECOND
-from motenet.datasheets import e1000
-from motenet.devices import E1000
+from motenet.doors import PciCard
+from motenet.inspector.cards import sheet_of
 from motenet.inspector.events import frame_in_words
 from motenet.inspector.live import DriverView, EventLog
+from motenet.inspector.rings import rings
+from motenet.sim.host import CARDS, make_card
 from motenet.sim.link import Link
 from motenet.sim.world import World
 
+ANY_MAC = "52:54:00:12:34:56"
+HELP = """Put an emulated {nic} into a guest in QEMU, for your own kernel's driver to find.
+
+Prints the command that starts such a guest. The other end of the cable is an emulated host that answers pings and
+serves http://10.0.0.2/ and /1MiB, or a TAP device. Ends when QEMU ends.
+"""
 REFRESH = 250 * MS
 PAGES = {"/": b"This page is served by motenet, to your driver.\n", "/1MiB": bytes(1 << 20)}
 
 
 def add_to(serve: typer.Typer) -> None:
-    """Give the group `motenet serve` this command."""
-    serve.command("e1000")(serve_e1000)
+    """Give the group `motenet serve` a command for each card that goes into a PCI slot."""
+    for nic in CARDS:
+        if isinstance(make_card(nic, ANY_MAC), PciCard):
+            serve.command(nic, help=HELP.format(nic=nic))(serve_card)
 
 
 class Refresher(Component):
@@ -55,9 +65,10 @@ class Refresher(Component):
         self._clock.after(REFRESH, self.show)
 
 
-def serve_e1000(
+def serve_card(
+    context: typer.Context,
     vfio_user: Annotated[Path, typer.Option("--vfio-user", metavar="SOCKET", help="Where QEMU finds the card.")],
-    mac: Annotated[str, typer.Option(help="The address in the card's EEPROM.")] = "52:54:00:12:34:56",
+    mac: Annotated[str, typer.Option(help="The address in the card's EEPROM.")] = ANY_MAC,
     timing: Annotated[str, typer.Option(help="The card's own delays: datasheet or instant.")] = "datasheet",
     peer: Annotated[
         str, typer.Option(help="The address of the emulated host at the cable's other end.")
@@ -73,20 +84,19 @@ def serve_e1000(
     duration: Annotated[str | None, typer.Option(help='Stop after so long ("10min").')] = None,
     as_json: Json = False,
 ) -> None:
-    """Put an emulated e1000 (82540EM) into a guest in QEMU, for your own kernel's driver to find.
-
-    Prints the command that starts such a guest. The other end of the cable is an emulated host that answers pings and
-    serves http://10.0.0.2/ and /1MiB, or a TAP device. Ends when QEMU ends.
-    """
+    """See HELP; the command's name is the card's."""
+    nic = str(context.info_name)
     limit = FOREVER if duration is None else units.duration(duration)
     if tap is not None and (loss or bandwidth is not None or units.duration(delay)):
         raise ConfigurationError("--loss, --delay and --bandwidth are the emulated cable's: leave them out with --tap")
     world = World(seed=1)
-    card = E1000(mac=mac, timing=timing)
+    card = make_card(nic, mac, timing=timing)
+    assert isinstance(card, PciCard)
+    look = sheet_of(card)
     guest = Guest(world.clock, "guest", card)
     world.join(guest)
     pump = RealTime(world.clock)
-    view = DriverView(f"e1000 {mac} on {vfio_user}", e1000.REGISTERS, card.bank.values)
+    view = DriverView(f"{nic} {mac} on {vfio_user}", look, partial(rings, card))
     cable: Link | None = None
     with ExitStack() as stack:
         if tap is not None:
@@ -101,8 +111,8 @@ def serve_e1000(
         stack.callback(server.close)
         listeners: list[Watch] = [view]
         if events is not None:
-            listeners.append(EventLog(stack.enter_context(_text(events)), e1000.REGISTERS))
-        _announce(vfio_user, peer if tap is None else f"TAP {tap}", as_json)
+            listeners.append(EventLog(stack.enter_context(_text(events)), look))
+        _announce(nic, vfio_user, peer if tap is None else f"TAP {tap}", as_json)
         if live and not as_json and sys.stderr.isatty():
             screen = stack.enter_context(Live(console=Console(stderr=True), auto_refresh=False))
             refresher = Refresher(world.clock, screen, view)
@@ -125,7 +135,7 @@ def serve_e1000(
         print(json.dumps({"clients": server.clients, **view.summary()}))
 
 
-def _announce(path: Path, peer: str, as_json: bool) -> None:
+def _announce(nic: str, path: Path, peer: str, as_json: bool) -> None:
     """How to start a guest; on standard output, to be pasted or read."""
     command = command_line(path)
     if as_json:
@@ -135,7 +145,9 @@ def _announce(path: Path, peer: str, as_json: bool) -> None:
         print(
             f"There is no QEMU with vfio-user-pci here (10.1 or later): install one, or run {PREPARE}.", file=sys.stderr
         )
-    print(f"An 82540EM waits at {path}; the cable's other end is {peer}. Start your guest, with its kernel or disk:\n")
+    print(
+        f"A card ({nic}) waits at {path}; the cable's other end is {peer}. Start your guest, with its kernel or disk:\n"
+    )
     print(f"{command} \\\n  -kernel YOUR-KERNEL\n", flush=True)
 
 

@@ -13,6 +13,7 @@ import motenet
 from motenet.cli.look import Json
 from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.inspector.demo import Demo
+from motenet.sim.host import CARDS
 
 FIGURES = ("segment", "bulk", "register_read", "watching", "idle_hosts_gib")
 """Those of benchmarks/bench.py."""
@@ -64,7 +65,7 @@ def _tell(error: Exception, script: str) -> int:
 
 
 def demo(
-    nic: Annotated[str, typer.Option(help="Alice's card.")] = "e1000",
+    nic: Annotated[str, typer.Option(help=f"Alice's card: {', '.join(CARDS)}.")] = "e1000",
     peer_nic: Annotated[str, typer.Option(help="Bob's card.")] = "e1000",
     seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 7,
     pcap: Annotated[Path | None, typer.Option(help="Write all frames to this pcapng file.")] = None,

@@ -129,6 +129,11 @@ class RegisterMap:
         """The register at an offset and its index within its array, or None."""
         return self._at.get(offset)
 
+    def touched(self, offset: int, width: int) -> list[tuple[Register, int]]:
+        """The registers that an access of `width` bytes touches, each with its own offset, in order."""
+        found = [(at, self._at[at][0]) for at in range(max(offset - 7, 0), offset + width) if at in self._at]
+        return [(register, at) for at, register in found if at + register.width // 8 > offset]
+
     def label(self, offset: int) -> str:
         """The name for people: `RAL[3]`, or the bare offset."""
         found = self._at.get(offset)

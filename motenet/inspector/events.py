@@ -2,42 +2,37 @@
 
 from motenet.core.trace import Changed, DmaAccess, Dropped, Event, FramePassed, InterruptChange, RegisterAccess
 from motenet.core.units import SECOND
-from motenet.datasheets import e1000
-from motenet.datasheets.e1000.pci import config_header
-from motenet.datasheets.registers import RegisterMap
 from motenet.inspector import configuration
+from motenet.inspector.cards import Sheet, sheet
 
 ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "802.1Q", 0x86DD: "IPv6"}
 """IEEE 802 numbers, as IANA lists them."""
 
-_CONFIG = configuration.parts(config_header())
+_E1000 = sheet("e1000")
 
 
-def describe(event: Event, registers: RegisterMap = e1000.REGISTERS) -> str:
-    """One line: seconds, the component's path, what happened there; `registers` names those of the card."""
-    return f"{event.time / SECOND:.9f} s  {event.path}  {_what(event, registers)}"
+def describe(event: Event, card: Sheet = _E1000) -> str:
+    """One line: seconds, the component's path, what happened there; `card` names registers (inspector.cards.sheet)."""
+    return f"{event.time / SECOND:.9f} s  {event.path}  {_what(event, card)}"
 
 
-def name_access(registers: RegisterMap, access: RegisterAccess) -> tuple[str, str]:
-    """An access's register by name, and its value in words."""
+def name_access(card: Sheet, access: RegisterAccess) -> tuple[str, str]:
+    """An access's registers by name, and its value in words."""
     if access.space == "config":
-        return configuration.name_config_access(_CONFIG, access)
-    if access.space != "bar0":
-        return f"{access.space}+{access.offset:#04x}", f"{access.value:#0{2 + 2 * access.width}x}"
-    found = registers.at(access.offset & ~3)
-    if found is None:
-        return f"{access.offset:#07x}", f"{access.value:#010x}"
-    register, _ = found
-    words = register.describe(access.value) if len(register.fields) > 1 else ""
-    return registers.label(access.offset & ~3), f"{access.value:#010x}" + (
-        f" {words}" if words not in ("", "0") else ""
-    )
+        return configuration.name_config_access(card.config, access)
+    value = f"{access.value:#0{2 + 2 * access.width}x}"
+    touched = card.touched(access)
+    if not touched:
+        return f"{access.space}+{access.offset:#04x}", value
+    words = [register.describe(part) if len(register.fields) > 1 else "" for register, _, part in touched]
+    said = ", ".join(word for word in words if word not in ("", "0"))
+    return ", ".join(label for _, label, _ in touched), f"{value} {said}".rstrip()
 
 
-def _what(event: Event, registers: RegisterMap) -> str:
+def _what(event: Event, card: Sheet) -> str:
     match event:
         case RegisterAccess():
-            name, value = name_access(registers, event)
+            name, value = name_access(card, event)
             return f"{'writes' if event.write else 'reads'} {name} {value}"
         case DmaAccess():
             what = f"{event.layout}, " if event.layout else ""

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TextIO
 
@@ -11,8 +12,9 @@ from rich.text import Text
 
 from motenet.core.trace import Changed, DmaAccess, Dropped, Event, FramePassed, InterruptChange, RegisterAccess
 from motenet.core.units import SECOND
-from motenet.datasheets.registers import RegisterMap
+from motenet.inspector.cards import Sheet
 from motenet.inspector.events import name_access
+from motenet.inspector.rings import RingState
 
 RECENT = 14
 """Register accesses shown one by one."""
@@ -21,19 +23,11 @@ BUSIEST = 12
 LONGEST = 60
 """Characters of a value in words; the event log has all of them."""
 
-RINGS = (
-    ("transmit", "TDBAL", "TDBAH", "TDLEN", "TDH", "TDT"),
-    ("receive", "RDBAL", "RDBAH", "RDLEN", "RDH", "RDT"),
-)
-"""The e1000's rings: base (low, high), bytes, head, tail (8254x 3.2.6, 3.4)."""
-DESCRIPTOR = 16
-"""Bytes of a descriptor."""
-
 
 class DriverView:
-    """A listener that keeps counts, and renders them. `values`: the card's registers by offset, to show its rings."""
+    """A listener that keeps counts, and renders them. `card` names registers, `rings` looks at its rings."""
 
-    def __init__(self, title: str, registers: RegisterMap, values: dict[int, int]) -> None:
+    def __init__(self, title: str, card: Sheet, rings: Callable[[], list[RingState]]) -> None:
         self.title = title
         self.reads: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
@@ -43,8 +37,8 @@ class DriverView:
         self.drops: Counter[str] = Counter()
         self.interrupts = 0
         self.time = 0
-        self._registers = registers
-        self._values = values
+        self._card = card
+        self._look = rings
         self._left: RenderableType | None = None
         self._recent: deque[tuple[RegisterAccess, int]] = deque(maxlen=RECENT)
         self._changes: deque[str] = deque(maxlen=6)
@@ -68,7 +62,7 @@ class DriverView:
                 self._left = self._rings() if event.detail.startswith("gone") else None
 
     def _accessed(self, access: RegisterAccess) -> None:
-        name, _ = name_access(self._registers, access)
+        name, _ = name_access(self._card, access)
         (self.writes if access.write else self.reads)[name] += 1
         if self._recent:
             last, count = self._recent[-1]
@@ -102,20 +96,16 @@ class DriverView:
         return Group(*parts)
 
     def _rings(self) -> RenderableType:
-        """Head, tail, and how much of each ring is the card's."""
+        """How much of each ring is the card's, and from where on."""
         lines = []
-        for name, *registers in RINGS:
-            low, high, length, head, tail = (
-                self._values.get(self._registers[register].offset, 0) for register in registers
-            )
-            count = length // DESCRIPTOR
-            if not count:
-                lines.append(f"{name:9}ring not set up")
+        for ring in self._look():
+            if not ring.count:
+                lines.append(f"{ring.name:9}ring not set up")
                 continue
-            owned = (tail - head) % count
-            bar = "".join("█" if (place * count // 32 - head) % count < owned else "·" for place in range(32))
-            base = high << 32 | low
-            lines.append(f"{name:9}{bar} {owned:5} of {count} are the card's  head {head}  tail {tail}  at {base:#x}")
+            places = [(place * ring.count // 32 - ring.head) % ring.count < ring.owned for place in range(32)]
+            bar = "".join("█" if owned else "·" for owned in places)
+            what = f"{ring.owned:5} of {ring.count}{ring.unit and ' ' + ring.unit} are the card's"
+            lines.append(f"{ring.name:9}{bar} {what}  head {ring.head}  tail {ring.tail}  at {ring.address:#x}")
         return Text("\n".join(lines))
 
     def _accesses(self) -> Table:
@@ -123,7 +113,7 @@ class DriverView:
         for _ in range(4):
             table.add_column(no_wrap=True)
         for access, count in self._recent:
-            name, value = name_access(self._registers, access)
+            name, value = name_access(self._card, access)
             way = Text("writes", style="magenta") if access.write else Text("reads", style="cyan")
             table.add_row(way, name, _shortened(value), f"x{count}" if count > 1 else "")
         return table
@@ -147,9 +137,9 @@ def _shortened(words: str) -> str:
 class EventLog:
     """A listener that writes every event as a line of JSON; a register access with its name and its value in words."""
 
-    def __init__(self, file: TextIO, registers: RegisterMap) -> None:
+    def __init__(self, file: TextIO, card: Sheet) -> None:
         self._file = file
-        self._registers = registers
+        self._card = card
 
     def __call__(self, event: Event) -> None:
         line: dict[str, Any] = {"event": type(event).__name__}
@@ -157,5 +147,5 @@ class EventLog:
             value = getattr(event, field.name)
             line[field.name] = value.hex() if isinstance(value, bytes) else value
         if isinstance(event, RegisterAccess):
-            line["register"], line["meaning"] = name_access(self._registers, event)
+            line["register"], line["meaning"] = name_access(self._card, event)
         self._file.write(json.dumps(line) + "\n")

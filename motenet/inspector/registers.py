@@ -10,11 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from motenet.core.errors import ConfigurationError
-from motenet.datasheets import e1000
 from motenet.datasheets.registers import Field, Register, RegisterMap
-
-CARDS: dict[str, RegisterMap] = {"e1000": e1000.REGISTERS}
-"""The register map of each card, by the card's name."""
+from motenet.inspector.cards import sheet
 
 READS = {"value": "value", "clear": "value, then cleared", "zero": "zero"}
 WRITES = {"store": "stored", "ignore": "no effect", "clear": "ones clear", "set": "ones set", "act": "ones act"}
@@ -29,32 +26,40 @@ _AMOUNTS: dict[str, Callable[[int], str]] = {
 _ELEMENT = re.compile(r"(.*?)(?:\[([0-9]{1,4})]|([0-9]{1,4}))")
 
 
-def card_registers(card: str) -> RegisterMap:
-    """The registers of a card; ConfigurationError lists the names there are."""
-    if card not in CARDS:
-        raise ConfigurationError(f"unknown NIC {card!r}; there is {', '.join(sorted(CARDS))}")
-    return CARDS[card]
-
-
 def find(card: str, name: str) -> Register:
     """A card's register by name ("ral", "RAL3", "RAL[3]") or offset ("0x5400"). ConfigurationError names similar."""
-    registers, wanted = card_registers(card), name.upper()
-    if wanted in registers.by_name:
-        return registers[wanted]
+    maps = sheet(card).maps
+    for registers in maps:
+        found = _by_name(registers, name) or _by_offset(registers, name)
+        if found is not None:
+            return found
+    names = {known.upper(): known for registers in maps for known in registers.by_name}
+    similar = [names[close] for close in get_close_matches(name.upper().partition("[")[0], names, n=3)]
+    hint = f"did you mean {' or '.join(similar)}?" if similar else f"`motenet registers {card}` lists them"
+    raise ConfigurationError(f"{' and '.join(registers.name for registers in maps)} has no register {name!r}; {hint}")
+
+
+def _by_name(registers: RegisterMap, name: str) -> Register | None:
+    """Whatever the case of its letters; an element of an array within its bounds."""
+    known = {register.name.upper(): register for register in registers}
+    wanted = name.upper()
+    if wanted in known:
+        return known[wanted]
     element = _ELEMENT.fullmatch(wanted)
-    if element is not None and element[1] in registers.by_name:
-        array = registers[element[1]]
+    if element is not None and element[1] in known:
+        array = known[element[1]]
         if int(element[2] or element[3]) < array.count > 1:
             return array
+    return None
+
+
+def _by_offset(registers: RegisterMap, name: str) -> Register | None:
+    """The register that has the byte at an offset."""
     try:
-        found = registers.at(int(name, 0) & ~3)
+        offset = int(name, 0)
     except ValueError:
-        found = None
-    if found is None:
-        similar = get_close_matches(wanted.partition("[")[0], registers.by_name, n=3)
-        hint = f"did you mean {' or '.join(similar)}?" if similar else f"`motenet registers {card}` lists them"
-        raise ConfigurationError(f"{registers.name} has no register {name!r}; {hint}")
-    return found[0]
+        return None
+    return next((register for register, _ in registers.touched(offset, 1)), None) if offset >= 0 else None
 
 
 def in_words(register: Register, value: int) -> str:

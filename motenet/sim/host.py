@@ -7,27 +7,41 @@ from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Watched
+from motenet.datasheets.pci import DEVICE_ID, VENDOR_ID
 from motenet.devices import E1000
-from motenet.doors import NetworkDriver, PciCard
+from motenet.doors import Card, Function, NetworkDriver, PciFunction
 from motenet.drivers import E1000Driver
 from motenet.machine import Machine, Port
 from motenet.sim.poller import Poller
 from motenet.stack import NetworkStack
 
-CARDS: dict[str, Callable[[str], PciCard]] = {"e1000": E1000}
-"""For each name of a card: how to make one, from a MAC address."""
+CARDS: dict[str, Callable[..., Card]] = {"e1000": E1000}
+"""For each name of a card: how to make one, from a MAC address and its options."""
+
+PLATFORM = (0, 0)
+"""What has no configuration space: it is virtio over MMIO."""
 
 DRIVERS: dict[tuple[int, int], Callable[..., NetworkDriver]] = {(0x8086, 0x100E): E1000Driver}
-"""For each vendor and device id: the driver that probes it."""
+"""For each vendor and device id, and for what sits on the memory bus: the driver that probes it."""
 
 
-def make_card(nic: str | PciCard, mac: str) -> PciCard:
+def make_card(nic: str | Card, mac: str, **options: Any) -> Card:
     """A card by its name, or the device object as it is; ConfigurationError lists the names there are."""
     if isinstance(nic, str) and nic in CARDS:
-        return CARDS[nic](mac)
+        return CARDS[nic](mac, **options)
     if isinstance(nic, str) or not isinstance(nic, Component):
         raise ConfigurationError(f"unknown NIC {nic!r}; there is {', '.join(sorted(CARDS))}")
     return nic
+
+
+def find_driver(function: Function) -> Callable[..., NetworkDriver]:
+    """The driver that probes a function; ConfigurationError when there is none for it."""
+    ids = PLATFORM
+    if isinstance(function, PciFunction):
+        ids = function.config.read(VENDOR_ID, 2), function.config.read(DEVICE_ID, 2)
+    if ids not in DRIVERS:
+        raise ConfigurationError(f"there is no driver for the card {ids[0]:04x}:{ids[1]:04x}")
+    return DRIVERS[ids]
 
 
 class Outsider(Component):
@@ -45,7 +59,7 @@ class Host(Watched):
         self,
         clock: Clock,
         name: str,
-        nic: str | PciCard,
+        nic: str | Card,
         address: str | Sequence[str],
         gateway: str | None,
         mac: str,
@@ -58,11 +72,10 @@ class Host(Watched):
         self.name = name
         self.nic = make_card(nic, mac)
         self.machine.plug(self.nic)
-        function = self.machine.pci.functions[-1]
-        ids = function.config.read(0, 2), function.config.read(2, 2)
-        if ids not in DRIVERS:
-            raise ConfigurationError(f"there is no driver for the card {ids[0]:04x}:{ids[1]:04x}")
-        self.driver = DRIVERS[ids](function, **driver_options)
+        functions: list[Function] = [*self.machine.pci.functions, *self.machine.platform.functions]
+        self.function = functions[0]
+        """The card, as its driver sees it."""
+        self.driver = find_driver(self.function)(self.function, **driver_options)
         self.stack = NetworkStack(self.driver, address=address, gateway=gateway, seed=seed, name=f"{name}/stack")
         self.applications: list[Component] = []
         """What runs on this host and is to be part of its snapshots."""

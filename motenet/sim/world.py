@@ -11,7 +11,7 @@ from motenet.core.errors import ConfigurationError, SnapshotError, WorldStuck
 from motenet.core.rng import Stream
 from motenet.core.state import Component, Plain, state_hash, walk
 from motenet.core.trace import Event, Watch, Watched
-from motenet.doors import PciCard
+from motenet.doors import Card
 from motenet.machine import Port
 from motenet.sim.capture import Capture
 from motenet.sim.fingerprint import Fingerprint
@@ -53,7 +53,7 @@ class World(Component):
     def host(
         self,
         name: str,
-        nic: str | PciCard = "e1000",
+        nic: str | Card = "e1000",
         address: str | Sequence[str] = (),
         *,
         gateway: str | None = None,

@@ -1,5 +1,6 @@
 """Linux in QEMU, with a card of ours in its slot and an emulated host at the cable's other end."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import pytest
 
 from motenet.bridge.vfio_user.linux import Lab
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ipxe_room import Room
 
 
 @pytest.fixture
@@ -21,6 +26,25 @@ def lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     yield make
     for one in made:
         one.end()
+
+
+@pytest.fixture
+def ipxe_room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
+    """Makes rooms: `ipxe_room(card, *dnsmasq's options)`; nothing may be left that we had to refuse."""
+    made: list[Room] = []
+
+    def make(card: Any, *options: str) -> Room:
+        made.append(Room(tmp_path, card))
+        made[-1].furnish(*options)
+        return made[-1]
+
+    try:
+        yield make
+        for room in made:
+            room.check()
+    finally:
+        for room in made:
+            room.end()
 
 
 # --- the matrix in docs/fidelity.md

@@ -8,8 +8,12 @@ from rich.console import Console
 
 from motenet.core.trace import Changed, DmaAccess, Dropped, FramePassed, InterruptChange, RegisterAccess
 from motenet.datasheets import e1000
+from motenet.inspector.cards import sheet
 from motenet.inspector.events import name_access
 from motenet.inspector.live import DriverView, EventLog
+from motenet.inspector.rings import e1000_rings
+
+E1000 = sheet("e1000")
 
 TDT = RegisterAccess(2_000_000_000, "nic/bar0", "bar0", 0x3818, 4, 5, True)
 CTRL = RegisterAccess(1, "nic/bar0", "bar0", 0, 4, 1 << 26 | 1 << 6, True)
@@ -17,15 +21,15 @@ CTRL = RegisterAccess(1, "nic/bar0", "bar0", 0, 4, 1 << 26 | 1 << 6, True)
 
 def test_a_register_is_told_by_its_datasheet() -> None:
     """8254x 13.4.1: CTRL.RST is bit 26, SLU bit 6; an array's element has its index."""
-    assert name_access(e1000.REGISTERS, CTRL) == ("CTRL", "0x04000040 SLU | RST")
-    assert name_access(e1000.REGISTERS, TDT) == ("TDT", "0x00000005")
+    assert name_access(E1000, CTRL) == ("CTRL", "0x04000040 SLU | RST")
+    assert name_access(E1000, TDT) == ("TDT", "0x00000005")
     array = RegisterAccess(0, "nic/bar0", "bar0", 0x5204, 4, 1, False)
-    assert name_access(e1000.REGISTERS, array)[0] == "MTA[1]"
-    assert name_access(e1000.REGISTERS, RegisterAccess(0, "", "bar0", 0x0FFFC, 4, 9, False)) == (
-        "0x0fffc",
+    assert name_access(E1000, array)[0] == "MTA[1]"
+    assert name_access(E1000, RegisterAccess(0, "", "bar0", 0x0FFFC, 4, 9, False)) == (
+        "bar0+0xfffc",
         "0x00000009",
     )
-    assert name_access(e1000.REGISTERS, RegisterAccess(0, "", "bar2", 0, 4, 8, True)) == ("bar2+0x00", "0x00000008")
+    assert name_access(E1000, RegisterAccess(0, "", "bar2", 0, 4, 8, True)) == ("bar2+0x00", "0x00000008")
 
 
 @pytest.mark.parametrize(
@@ -48,18 +52,18 @@ def test_a_register_is_told_by_its_datasheet() -> None:
 def test_configuration_space_is_told_by_name(offset: int, width: int, value: int, name: str, words: str) -> None:
     """PCI 3.0, figure 6-1 and 6.7: the header's registers, and the capabilities' where the card has them."""
     access = RegisterAccess(0, "", "config", offset, width, value, True)
-    assert name_access(e1000.REGISTERS, access) == (f"config.{name}", words)
+    assert name_access(E1000, access) == (f"config.{name}", words)
 
 
 def test_what_configuration_space_does_not_have_is_told_by_its_place() -> None:
     access = RegisterAccess(0, "", "config", 0x80, 4, 0, False)
-    assert name_access(e1000.REGISTERS, access) == ("config+0x80", "0x00000000")
+    assert name_access(E1000, access) == ("config+0x80", "0x00000000")
 
 
 def test_the_rings_stay_as_the_guest_left_them() -> None:
     """The card is reset when its guest has gone; the next guest's rings are shown again."""
     values = {e1000.TDLEN.offset: 128, e1000.TDH.offset: 6, e1000.TDT.offset: 2}
-    view = DriverView("a card", e1000.REGISTERS, values)
+    view = DriverView("a card", E1000, lambda: e1000_rings(values))
     view(Changed(1, "vfio-user", "client", "connected"))
     view(Changed(2, "vfio-user", "client", "gone: it has hung up"))
     values.clear()
@@ -70,12 +74,12 @@ def test_the_rings_stay_as_the_guest_left_them() -> None:
 
 def test_a_long_value_ends_with_a_word() -> None:
     """CTRL with all its bits (8254x 13.4.1) is longer than its column."""
-    view = DriverView("a card", e1000.REGISTERS, {})
+    view = DriverView("a card", E1000, list)
     view(RegisterAccess(1, "nic/bar0", "bar0", 0, 4, 0xFFFFFFFF, True))
     line = next(line for line in printed(view).splitlines() if "writes CTRL" in line)
     shown, _, _ = line.partition(" …")
     assert shown != line
-    all_words = name_access(e1000.REGISTERS, RegisterAccess(1, "", "bar0", 0, 4, 0xFFFFFFFF, True))[1].split()
+    all_words = name_access(E1000, RegisterAccess(1, "", "bar0", 0, 4, 0xFFFFFFFF, True))[1].split()
     assert shown.split()[2:] == all_words[: len(shown.split()) - 2]
 
 
@@ -88,7 +92,7 @@ def printed(view: DriverView) -> str:
 def test_the_view_counts_and_shows_rings() -> None:
     """Eight descriptors of 16 bytes, head 6, tail 2: four are the card's (8254x 3.4)."""
     values = {e1000.TDLEN.offset: 128, e1000.TDH.offset: 6, e1000.TDT.offset: 2, e1000.TDBAL.offset: 0x1000}
-    view = DriverView("a card", e1000.REGISTERS, values)
+    view = DriverView("a card", E1000, lambda: e1000_rings(values))
     for event in (
         CTRL, TDT, TDT, RegisterAccess(0, "nic/bar0", "bar0", 8, 4, 3, False),
         DmaAccess(0, "nic/dma", 0x1000, 16, False, "TDESC"), DmaAccess(0, "nic/dma", 0x2000, 60, False),
@@ -117,7 +121,7 @@ def test_the_view_counts_and_shows_rings() -> None:
 
 def test_the_log_is_json_line_by_line() -> None:
     out = io.StringIO()
-    log = EventLog(out, e1000.REGISTERS)
+    log = EventLog(out, E1000)
     log(CTRL)
     log(FramePassed(7, "nic/port", "rx", b"\x01\x02"))
     first, second = map(json.loads, out.getvalue().splitlines())
