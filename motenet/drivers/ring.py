@@ -15,18 +15,21 @@ from motenet.doors import Dma
 class Ring(Component):
     """`count` descriptors in DMA memory.
 
-    The card may own at most `count - 1` of them: with all of them its head would meet its tail, which means empty.
+    Where head and tail tell who owns what, the card may own at most `count - 1`: with all of them its head would meet
+    its tail, which means empty. `room` says how many are left then. `mask` is what the card can address.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("produced", "consumed")
 
-    def __init__(self, dma: Dma, codec: Struct, count: int, *, path: str = "ring", align: int = 128) -> None:
+    def __init__(
+        self, dma: Dma, codec: Struct, count: int, *, path: str = "ring", align: int = 128, mask: int = 2**64 - 1
+    ) -> None:
         self.path = path
         self.count = count
         self.stride = codec.size
         self.size = count * codec.size
         """The ring's bytes."""
-        self.buffer = dma.allocate(self.size, align)
+        self.buffer = dma.allocate(self.size, align, mask=mask)
         self.address = self.buffer.address
         self.store = self.buffer.packer(codec)
         """`store(offset, *values)`: write a descriptor."""
