@@ -1,5 +1,6 @@
 """Linux in QEMU, with a card of ours in its slot and an emulated host at the cable's other end."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,6 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--matrix", type=Path, metavar="FILE", help="write what was exercised, and how it went, between FILE's marks"
     )
+    parser.addoption("--rows", type=Path, metavar="FILE", help="write the matrix's rows as JSON, from what is collected")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,6 +72,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """A mark travels with the test's reports, from any process."""
     for mark in item.iter_markers("exercises"):
         item.user_properties.append(("exercises", [mark.kwargs[name] for name in ("driver", "card", "what")]))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The rows that the marks ask for, whatever becomes of their tests."""
+    file = session.config.getoption("--rows")
+    if file is not None:
+        rows = {tuple(row) for item in session.items for name, row in item.user_properties if name == "exercises"}
+        file.write_text(json.dumps(sorted(rows)))
 
 
 class Matrix:
