@@ -59,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--matrix", type=Path, metavar="FILE", help="write what was exercised, and how it went, between FILE's marks"
     )
-    parser.addoption("--rows", type=Path, metavar="FILE", help="write the matrix's rows as JSON, from what is collected")
+    parser.addoption("--rows", type=Path, metavar="FILE", help="write the rows of all collected tests, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
