@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Watched
 from motenet.datasheets import e1000 as sheet
@@ -14,6 +13,7 @@ from motenet.devices.e1000.link import LinkUnit
 from motenet.devices.e1000.nonvolatile import NonvolatileUnit
 from motenet.devices.e1000.receive import ReceiveUnit
 from motenet.devices.e1000.transmit import TransmitUnit
+from motenet.devices.parts.address import parse_mac
 from motenet.devices.parts.bank import RegisterBank
 from motenet.devices.parts.offload import complete
 from motenet.devices.parts.timing import timing as timing_profile
@@ -33,23 +33,6 @@ _SURVIVES_RESET = frozenset(
 )  # fmt: skip
 """Tables and ring addresses without reset value, and the wakeup status, keep theirs (8254x 14.7; the 82575's
 manual, 3.8, lists them). So does PBA: Linux's driver writes it first, and then resets for it to take effect."""
-
-
-def parse_mac(mac: str | bytes) -> bytes:
-    """Six bytes from "52:54:00:12:34:56" or themselves; ConfigurationError for anything but a station's address."""
-    address = mac
-    if isinstance(mac, str):
-        try:
-            address = bytes(int(part, 16) for part in mac.replace("-", ":").split(":") if len(part) == 2)
-        except ValueError:
-            address = b""
-        if mac.replace("-", ":").count(":") != 5:
-            address = b""
-    if not isinstance(address, bytes) or len(address) != 6:
-        raise ConfigurationError(f"{mac!r} is not a MAC address; write it like '52:54:00:12:34:56'")
-    if address[0] & 1 or not any(address):
-        raise ConfigurationError(f"{mac!r} is no station's address: it is zero, or a group's (odd first byte)")
-    return address
 
 
 class _Unplugged:

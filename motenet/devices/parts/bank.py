@@ -1,7 +1,7 @@
 """A register space made from its datasheet: the declared effects of reads and writes, with hooks for the rest."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import ClassVar, NamedTuple
 
 from motenet.core.state import Component
@@ -163,3 +163,94 @@ class RegisterBank(Component):
         else:
             value = self.values.get(offset, 0)
         return self._read_hooks[offset](value)
+
+
+class _Piece(NamedTuple):
+    """What an access reaches of one register."""
+
+    offset: int
+    """The register's."""
+    down: int
+    """By how many bits its part lies higher than where an access of the register itself has it."""
+    up: int
+    """By how many bits the part lies higher within the access."""
+    mask: int
+    """The part's bits, shifted to the lowest."""
+    whole: bool
+
+
+@cache
+def _pieces(registers: RegisterMap, offset: int, width: int) -> tuple[_Piece, ...]:
+    """The parts of registers that an access of `width` bytes reaches, in order."""
+    pieces = []
+    for register, at in registers.touched(offset, width):
+        size = register.width // 8
+        first, last = max(at, offset), min(at + size, offset + width)
+        mask = (1 << 8 * (last - first)) - 1
+        pieces.append(_Piece(at, 8 * (first - at), 8 * (first - offset), mask, last - first == size))
+    return tuple(pieces)
+
+
+Guard = Callable[[], str]
+"""Says why a register cannot be written now; empty: it can."""
+
+
+class MixedBank(RegisterBank):
+    """A register space whose registers are 1, 2 and 4 bytes wide, for accesses of any of these widths.
+
+    A narrower access reads or writes its lanes of the register; a wider one reaches all the registers that it covers,
+    the lowest first. Hooks see whole registers: what was not written stands there as it was stored.
+    """
+
+    def __init__(self, registers: RegisterMap, drop: Callable[[str, str], None], path: str = "registers") -> None:
+        super().__init__(registers, drop, path)
+        self._bytes = {at: register.width // 8 for register in registers for at in register.offsets()}
+        self._guards: dict[int, Guard] = {}
+
+    def on_write_each(self, register: Register, hook: Callable[[int, int], None]) -> None:
+        """Call `hook(index, value)` after a write of an array's element."""
+        for index, offset in enumerate(register.offsets()):
+            self._write_hooks[offset] = partial(hook, index)
+
+    def guard(self, register: Register, refused: Guard) -> None:
+        """Writes are lost, and told to `drop`, while `refused()` gives a reason."""
+        for offset in register.offsets():
+            self._guards[offset] = refused
+
+    def read(self, offset: int, width: int) -> int:
+        if self._bytes.get(offset) == width:
+            reader = self._readers.get(offset)
+            return reader(offset) if reader is not None else self.values.get(offset, 0)
+        pieces = _pieces(self.registers, offset, width)
+        if not pieces:
+            return self._read_absent(offset)
+        value = 0
+        for at, down, up, mask, _ in pieces:
+            value |= (super().read(at, width) >> down & mask) << up
+        return value
+
+    def write(self, offset: int, value: int, width: int) -> None:
+        pieces = _pieces(self.registers, offset, width)
+        if not pieces:
+            super().write(offset, value, width)
+        for at, down, up, mask, whole in pieces:
+            guard = self._guards.get(at)
+            refused = guard() if guard is not None else ""
+            if refused:
+                self._drop("write refused", f"{self.registers.label(at)}: {refused}")
+            elif whole:
+                super().write(at, value >> up & mask, width)
+            else:
+                self._write_lanes(at, (value >> up & mask) << down, mask << down)
+
+    def _write_lanes(self, offset: int, value: int, lanes: int) -> None:
+        """Write the bits of a register that `lanes` has."""
+        target, store, ones, clear, reserved = self._writing[offset]
+        values = self.values
+        current = values.get(target, 0)
+        values[target] = current & ~(store & lanes | value & clear) | value & (store | ones)
+        if value & reserved:
+            self._drop("reserved bits", f"{self.registers.label(offset)}: {value & reserved:#x} of {value:#x}")
+        hook = self._write_hooks.get(offset)
+        if hook is not None:
+            hook(value | current & store & ~lanes)
