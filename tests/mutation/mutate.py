@@ -34,15 +34,16 @@ FREELY = 600
 
 
 def stages(card: str) -> list[list[str]]:
-    """The card's test files: first those of the datasheet and of the registers, then those of model and driver."""
+    """What to run of the card: tests of the datasheet, those of the model's registers, those of model and driver."""
     found = [
-        path
-        for room in ("datasheets", "devices", "drivers")
-        for path in sorted((ROOT / "tests" / room).rglob("test_*.py"))
-        if card in str(path.relative_to(ROOT)) and path.name != "test_items.py"
+        str(path.relative_to(ROOT))
+        for room in ("devices", "drivers")
+        for path in sorted((ROOT / "tests" / room / card).rglob("test_*.py"))
+        if path.name != "test_items.py"
     ]
-    quick = [path for path in found if "datasheets" in path.parts or path.name == "test_registers.py"]
-    return [[str(path) for path in stage] for stage in (quick, [p for p in found if p not in quick]) if stage]
+    registers = [path for path in found if path.endswith("/test_registers.py")]
+    rest = [path for path in found if path not in registers]
+    return [["tests/datasheets", "-k", card], *(stage for stage in (registers, rest) if stage)]
 
 
 class FirstFailure:
