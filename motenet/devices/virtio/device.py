@@ -35,7 +35,7 @@ class Transport(Protocol):
     def config_interrupt(self) -> None:
         """A configuration change notification."""
 
-    def reset(self) -> None:
+    def device_reset(self) -> None:
         """The device is reset: pending notifications, vectors and selections are gone."""
 
 
@@ -125,7 +125,8 @@ class VirtioDevice(Watched):
         """For each queue: whether an event that serves it is on its way."""
 
     def parts(self) -> Iterable[Component]:
-        return ()
+        assert isinstance(self.kind, Component)
+        return (self.kind,)
 
     def plug(self, slot: PciSlot, transport: Transport) -> None:
         self.clock = slot.clock
@@ -143,7 +144,7 @@ class VirtioDevice(Watched):
         for queue in self.queues:
             queue.reset()
         self.kind.reset()
-        self._transport.reset()
+        self._transport.device_reset()
         self.changed("reset", "device_status 0")
 
     # --- status (virtio 2.1)
@@ -207,7 +208,7 @@ class VirtioDevice(Watched):
             self.driver_features = self.driver_features & ~(0xFFFFFFFF << 32 * select) | value << 32 * select
 
     def write_legacy_features(self, value: int) -> None:
-        """In force at once: the legacy interface knows no FEATURES_OK, and its drivers may have begun (virtio 3.1.2)."""
+        """In force at once: the legacy interface has no FEATURES_OK, and its drivers may have begun (virtio 3.1.2)."""
         if self.status & DRIVER_OK:
             if value != self.driver_features:
                 self.drop("late features", f"{value:#010x} after DRIVER_OK (2.2)")
@@ -273,6 +274,12 @@ class VirtioDevice(Watched):
             indirect=bool(features & INDIRECT),
         )
 
+    def disable_queue(self, queue: VirtQueue) -> None:
+        """The driver takes the queue back; should it enable it again, it is a new one."""
+        queue.disable()
+        queue.descriptors = queue.driver_area = queue.device_area = 0
+        queue.last_available = queue.last_used = 0
+
     def notify(self, index: int) -> None:
         """An available buffer notification (virtio 2.3). Serving the queue is an event of its own."""
         if index >= len(self.queues):
@@ -316,9 +323,9 @@ class VirtioDevice(Watched):
     # --- errors and configuration
 
     def fail(self, queue: VirtQueue | None, reason: str, detail: str) -> None:
-        """An error that only a reset ends: DEVICE_NEEDS_RESET (virtio 2.1.2), or with the legacy interface a dead queue.
+        """An error that only a reset ends: DEVICE_NEEDS_RESET; with the legacy interface the queue is dead.
 
-        With DRIVER_OK set the driver is told by a configuration change notification.
+        2.1.2: with DRIVER_OK set the driver is told by a configuration change notification.
         """
         self.drop(reason, detail)
         if queue is not None:
