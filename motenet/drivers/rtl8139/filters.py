@@ -42,7 +42,7 @@ class Filters(Component):
         self.groups = [bytes(group) for group in groups]
 
     def apply(self) -> None:
-        """MAR, in double words as it must be written."""
+        """MAR, in double words as it must be written. Reading it back brings posted writes to the card (PCI 3.2.5)."""
         if self.promiscuous or self.all_multicast:
             bits = _EVERYTHING
         else:
@@ -51,6 +51,7 @@ class Filters(Component):
                 bits |= 1 << multicast_hash(group)
         for index in range(MAR.count):
             self._card.write(MAR, bits >> 32 * index & 0xFFFFFFFF, index)
+        self._card.read(MAR)
 
     def control(self) -> int:
         """RCR's bits that tell who gets in. AM is always set: MAR decides, and a change of groups leaves RCR alone."""
