@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import TypeAlias
 
-import numpy as np
-
 from motenet.core.checksum import ones_sum
+from motenet.devices.parts import gso
 from motenet.doors import FrameFacts
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -16,6 +15,8 @@ _WORD = Struct(">I")
 _IP_FIELDS = Struct(">5H")  # from byte 2: total length, identification, fragment, TTL and protocol, checksum
 _TCP_FIELDS = Struct(">I5sB2H")  # from byte 4: sequence, acknowledgment and offset, flags, window, checksum
 
+_UDP_CHECKSUM = 6
+"""RFC 768: where the field lies in the header."""
 PSH_FIN = 0x09
 """TCP's flags that only the last segment carries (8254x 3.5.9)."""
 
@@ -132,18 +133,6 @@ def _segment_singly(frame: Buffer, how: Segmentation) -> list[bytes]:
     return segments
 
 
-def _payload_sums(payload: memoryview, mss: int) -> list[int]:
-    """The one's complement sum of each segment's payload, not folded; full ones all at once."""
-    full = len(payload) // mss
-    if mss & 3 or full < 2:
-        return [ones_sum(payload[start : start + mss]) for start in range(0, len(payload), mss)]
-    rows = np.frombuffer(payload, ">u2", full * mss >> 1).reshape(full, mss >> 1)
-    sums: list[int] = rows.sum(axis=1, dtype=np.uint32).tolist()
-    if full * mss < len(payload):
-        sums.append(ones_sum(payload[full * mss :]))
-    return sums
-
-
 def _segment_alike(frame: Buffer, how: Segmentation) -> list[bytes]:
     """The same for the usual layout: what all headers have in common is summed once."""
     prototype, payload = bytearray(frame[: how.header]), memoryview(frame)[how.header :]
@@ -159,7 +148,7 @@ def _segment_alike(frame: Buffer, how: Segmentation) -> list[bytes]:
     pack_ip, pack_tcp, join = _IP_FIELDS.pack_into, _TCP_FIELDS.pack_into, b"".join
     segments = []
     start, left = 0, len(payload)
-    for number, payload_sum in enumerate(_payload_sums(payload, mss) or [0]):
+    for number, payload_sum in enumerate(gso.payload_sums(payload, mss) or [0]):
         if left <= mss:
             mss, early = left, flags
         total = how.header - ip + mss & 0xFFFF
@@ -175,36 +164,27 @@ def _segment_alike(frame: Buffer, how: Segmentation) -> list[bytes]:
     return segments
 
 
+def valid(frame: bytes, facts: FrameFacts) -> str:
+    """Why what the sender left undone cannot be done; empty when it can."""
+    if facts.segment_size:
+        headers = gso.read(frame, facts)
+        return headers if isinstance(headers, str) else ""
+    if facts.checksum_offset and facts.checksum_start + facts.checksum_offset + 2 > len(frame):
+        return f"a checksum at {facts.checksum_start}+{facts.checksum_offset} of {len(frame)} bytes"
+    return ""
+
+
 def complete(frame: bytes, facts: FrameFacts) -> list[bytes]:
     """What goes over a real cable for a frame whose sender left work to it: checksums inserted, segments cut.
 
-    For cards that take only whole frames. Segmentation here is TCP over IPv4 with standard headers.
+    A frame for which that cannot be done (see `valid`) stays as it is.
     """
-    if facts.segment_size and facts.header_length >= 54 and len(frame) > facts.header_length:
-        tcp = facts.checksum_start
-        how = Segmentation(
-            facts.header_length, facts.segment_size,
-            ip=14, ip_end=tcp - 1, ip_checksum=24, tcp=tcp, tcp_end=0, tcp_checksum=tcp + facts.checksum_offset,
-        )  # fmt: skip
-        if how.valid:
-            return segment(_without_length(frame, how), how)
+    if facts.segment_size:
+        headers = gso.read(frame, facts)
+        return [frame] if isinstance(headers, str) else gso.cut(frame, facts, headers)
     if facts.checksum_offset:
         whole = bytearray(frame)
-        insert_checksum(
-            whole,
-            facts.checksum_start,
-            facts.checksum_start + facts.checksum_offset,
-            0,
-            zero_is_none=facts.checksum_offset == 6,
-        )  # UDP
+        field = facts.checksum_start + facts.checksum_offset
+        insert_checksum(whole, facts.checksum_start, field, 0, zero_is_none=facts.checksum_offset == _UDP_CHECKSUM)
         return [bytes(whole)]
     return [frame]
-
-
-def _without_length(frame: bytes, how: Segmentation) -> bytearray:
-    """From virtio's convention (the field's sum includes the length; header checksum valid) to the segmenter's."""
-    whole = bytearray(frame)
-    whole[how.ip_checksum : how.ip_checksum + 2] = b"\0\0"
-    partial = _SHORT.unpack_from(whole, how.tcp_checksum)[0] - (len(frame) - how.tcp)
-    _SHORT.pack_into(whole, how.tcp_checksum, partial % 0xFFFF)
-    return whole
