@@ -1,0 +1,504 @@
+"""The driver of virtio's network device, by the driver-normative sentences of virtio 1.2.
+
+Interrupts are handled in NAPI's style: the handler asks for no more of them and calls `wake`; the stack then polls, and
+the first `receive` that finds nothing, or `poll` that says so, asks for them again and looks once more.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from motenet.core import units
+from motenet.core.errors import ConfigurationError, DriverError
+from motenet.core.state import Component
+from motenet.core.trace import Watched
+from motenet.core.units import MS, US
+from motenet.datasheets.virtio.features import FEATURES
+from motenet.datasheets.virtio.net import CTRL_MQ, MAX_MTU, MIN_MTU, MIN_PAIRS
+from motenet.doors import Capabilities, Clock, Function, PciFunction, Received
+from motenet.drivers import pci
+from motenet.drivers.virtio.filters import Filters
+from motenet.drivers.virtio.layout import build
+from motenet.drivers.virtio.probe import decode, find_transport
+from motenet.drivers.virtio.settings import mask, read_configuration, wanted, write_mac
+from motenet.drivers.virtio.transmit import LONGEST_SEGMENTED
+from motenet.drivers.virtio.transport import (
+    CONFIG_CAUSE,
+    NEEDS_RESET,
+    give_up,
+    go_live,
+    negotiate,
+    reset,
+)
+from motenet.drivers.virtio.vectors import Vectors
+
+_DRAIN_STEP, _DRAIN_LIMIT = 100 * US, 50 * MS
+_DEFAULT_MTU = 1500
+
+
+class VirtioNetDriver(Watched):
+    """Implements doors.NetworkDriver for virtio's network device over PCI (modern, legacy) and MMIO.
+
+    The device is looked at when the driver is made, for memory and capabilities follow from what it offers.
+
+    - `mode`: None takes the modern interface where there is one; "legacy" or "modern" insists.
+    - `packed`: packed virtqueues: None takes what is offered, True insists, False declines.
+    - `rx_ring`, `tx_ring`: buffers of a queue; None: 256. The device's limit and memory may allow fewer.
+    - `rx_buffer`: bytes; None: 4 KiB with `mergeable` buffers, else as much as the largest packet needs.
+    - `mtu`: None: the device's, else 1500. `mac`: None: the device's, else one made from the function's name.
+    - `queue_pairs`: the most that are used (multiqueue, with transmit spread by flow).
+    - `large_receive`: several segments may be received as one frame. `gro` joins them where the device does not.
+    - `vlan_filter`: the device's VLAN filter is used; then only the VLANs of `set_vlan_filter` come in.
+    - `interrupts=False`: pure polling; otherwise `interrupt_kinds` in order of preference.
+    - `hang_timeout`: frames that the device has not taken for so long make the driver reset it.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = (
+        *Watched.STATE, "running", "enabled", "config_changed", "mac", "asked_mac", "link_up", "speed", "full_duplex",
+        "next_queue", "interrupts_seen", "recoveries", "announcements",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        rx_ring: int | None = None,
+        tx_ring: int | None = None,
+        mtu: int | None = None,
+        mac: bytes | None = None,
+        interrupts: bool = True,
+        interrupt_kinds: Sequence[str] = ("msi-x", "intx"),
+        checksum_offload: bool = True,
+        segmentation_offload: bool = True,
+        large_receive: bool = True,
+        mergeable: bool = True,
+        gro: bool = True,
+        packed: bool | None = None,
+        event_idx: bool = True,
+        indirect: bool = True,
+        mode: str | None = None,
+        queue_pairs: int = 1,
+        vlan_filter: bool = False,
+        rx_buffer: int | None = None,
+        tx_memory: str | int = "512KiB",
+        hang_timeout: str | int = "2s",
+    ) -> None:
+        if segmentation_offload and not checksum_offload:
+            raise ConfigurationError("segmentation_offload needs checksum_offload: each segment has a sum of its own")
+        if queue_pairs < MIN_PAIRS:
+            raise ConfigurationError(f"queue_pairs={queue_pairs}: at least {MIN_PAIRS} is needed (virtio 5.1.6.5.6.1)")
+        if mac is not None and (len(mac) != 6 or mac[0] & 1 or not any(mac)):
+            raise ConfigurationError(f"mac={mac.hex(':')} is no station's address")
+        super().__init__(function.clock, f"{function.name}/driver")
+        self.clock: Clock = function.clock
+        self.wake: Callable[[], None] | None = None
+        self._function = function
+        self._polling = not interrupts
+        self._hang_timeout = units.duration(hang_timeout)
+        self.transport = find_transport(function, mode)
+        self._wanted = wanted(
+            checksums=checksum_offload,
+            segments=segmentation_offload,
+            large_receive=large_receive and checksum_offload,
+            mergeable=mergeable,
+            packed=packed is not False,
+            event_idx=event_idx,
+            indirect=indirect,
+            several_pairs=queue_pairs > 1,
+            vlan_filter=vlan_filter,
+        )
+        self.features = negotiate(self.transport, self._wanted, function.delay)
+        """What driver and device have agreed on."""
+        if packed and not self.has("RING_PACKED"):
+            raise DriverError(f"{function.name} offers no packed virtqueues; packed=None takes what there is")
+        configuration = read_configuration(self.transport, self.features)
+        self.mtu = _choose_mtu(mtu, configuration.mtu)
+        self.filters = Filters()
+        self.layout = build(
+            function, self.transport, self.features, configuration, self.drop, self._answered,
+            mtu=self.mtu, pairs=queue_pairs, rx_ring=rx_ring, tx_ring=tx_ring, rx_buffer=rx_buffer,
+            tx_memory=units.size(tx_memory), gro=gro,
+        )  # fmt: skip
+        reset(self.transport, function.delay)
+        self.receivers, self.transmitter = self.layout.receivers, self.layout.transmitter
+        self.control = self.layout.control
+        self.filters.control, self.filters.features = self.control, self.features
+        self._capabilities = Capabilities(
+            mtu=self.mtu,
+            checksum_tx=self.has("CSUM"),
+            checksum_rx=self.has("GUEST_CSUM"),
+            polled=not interrupts,
+            max_segmented=LONGEST_SEGMENTED if self.has("HOST_TSO4") else 0,
+        )
+        self._numbers = [queue.number for queue in self.layout.queues]
+        self._vectors = Vectors(
+            function, self.transport, interrupt_kinds,
+            self._line_interrupt, self._config_interrupt, self._queue_interrupt, self._any_interrupt,
+        )  # fmt: skip
+        self.transmitter.on_full = self._want_room
+        self.reserve = self.transmitter.reserve
+        self.commit = self.transmitter.commit
+        self.flush = self.transmitter.flush
+
+        self.running = False
+        self.enabled = False
+        """The receive queues have been asked for interrupts."""
+        self.config_changed = False
+        """The configuration has changed since `poll` has looked."""
+        self.asked_mac = bytes(mac or b"")
+        """The address that the device is to be given; empty: it keeps its own."""
+        self.mac = bytes(mac or b"") or configuration.mac or _made_up_mac(function.name)
+        self.link_up = False
+        self.speed = 0
+        """Mbit/s; 0: unknown."""
+        self.full_duplex: bool | None = None
+        self.next_queue = 0
+        """The receive queue that is looked at first."""
+        self.interrupts_seen = 0
+        self.recoveries = 0
+        """How often the device was reset because it asked for it, hung, or broke a queue."""
+        self.announcements = 0
+        """How often the device asked us to announce ourselves."""
+        self.place(self.path)
+
+    def parts(self) -> Iterable[Component]:
+        control = () if self.control is None else (self.control,)
+        return (self.filters, *self.receivers, self.transmitter, *control)
+
+    def has(self, *features: str) -> bool:
+        """Whether all of these features have been agreed on."""
+        wanted = mask(*features)
+        return self.features & wanted == wanted
+
+    # --- what the stack asks
+
+    @property
+    def mac_address(self) -> bytes:
+        return self.mac
+
+    @property
+    def is_link_up(self) -> bool:
+        """The link as of the last `start` or `poll`."""
+        return self.link_up
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def statistics(self) -> dict[str, int]:
+        """Counters by name."""
+        queues = [*(receiver.queue for receiver in self.receivers), *self.transmitter.queues]
+        return {
+            "tx_frames": self.transmitter.frames,
+            "rx_frames": sum(receiver.frames for receiver in self.receivers),
+            "rx_copied": sum(receiver.copied for receiver in self.receivers),
+            "gro_joined": sum(receiver.joined for receiver in self.receivers),
+            "notifications": sum(queue.notifications for queue in queues),
+            "commands": self.control.commands if self.control is not None else 0,
+            "interrupts": self.interrupts_seen,
+            "recoveries": self.recoveries,
+            "drops": sum(self.drops.values()),
+        }
+
+    def send(self, frame: bytes) -> bool:
+        """reserve, commit and flush in one; False when the ring is full."""
+        view = self.reserve(len(frame))
+        if view is None:
+            return False
+        view[:] = frame
+        self.commit()
+        self.flush()
+        return True
+
+    def receive(self) -> Received | None:
+        """See NetworkDriver.receive. Several queues take turns."""
+        received = self._receive_any()
+        if received is None and self._unmask():
+            received = self._receive_any()
+        return received
+
+    def _receive_any(self) -> Received | None:
+        receivers = self.receivers
+        if len(receivers) == 1:
+            return receivers[0].receive()
+        for turn in range(len(receivers)):
+            index = (self.next_queue + turn) % len(receivers)
+            received = receivers[index].receive()
+            if received is not None:
+                self.next_queue = index + 1
+                return received
+        return None
+
+    def poll(self) -> bool:
+        """See NetworkDriver.poll."""
+        if not self.running:
+            return False
+        if self._polling and self.transport.causes() & CONFIG_CAUSE:
+            self.config_changed = True
+        self.transmitter.reap()
+        if self.control is not None and self.control.waiting:
+            self.control.poll()
+        if self.config_changed:
+            self.config_changed = False
+            self._look_at_configuration()
+        self._look_for_trouble()
+        for receiver in self.receivers:
+            receiver.tidy()
+        return self._waiting() or (self._unmask() and self._waiting())
+
+    def _waiting(self) -> bool:
+        return any(receiver.waiting() for receiver in self.receivers)
+
+    # --- up and down
+
+    def start(self) -> None:
+        """Bring the device up (3.1.1, 5.1.5)."""
+        if self.running:
+            raise DriverError(f"{self.path} runs already; stop() it first")
+        if isinstance(self._function, PciFunction):
+            pci.power_up(self._function)
+            decode(self._function)
+            pci.enable(self._function, "MASTER", *(("INTX_DISABLE",) if self._polling else ()))
+        if not self._polling:
+            self._vectors.allocate(self._numbers)
+        try:
+            self._bring_up()
+        except DriverError:
+            self._function.interrupts.free()
+            raise
+        self.running = True
+        self._unmask()
+
+    def _bring_up(self) -> None:
+        """3.1.1, and what is asked of the device by commands."""
+        transport = self.transport
+        features = negotiate(transport, self._wanted, self._function.delay)  # steps 1 to 6
+        if features != self.features:
+            give_up(transport)
+            offer = f"{FEATURES.describe(features)} instead of {FEATURES.describe(self.features)}"
+            raise DriverError(f"{self.path}: the device offers {offer}; make a new driver for it")
+        if not self._polling:
+            self._vectors.connect(self._numbers)
+        if transport.legacy and self.asked_mac and not self.has("CTRL_MAC_ADDR"):
+            write_mac(transport, self.asked_mac)
+        self.layout.open(transport)  # step 7
+        go_live(transport)  # step 8
+        self.layout.go_live(transport)
+        self.filters.apply(self.asked_mac, len(self.receivers))
+        self.enabled = self.config_changed = False
+        self._take_configuration()
+
+    def stop(self) -> None:
+        """See NetworkDriver.stop: frames that the device has not sent within 50 ms are lost, and counted."""
+        if not self.running:
+            return
+        self.transmitter.flush()
+        for _ in range(_DRAIN_LIMIT // _DRAIN_STEP):
+            self.transmitter.reap()
+            if self.transmitter.idle or not self.link_up:
+                break
+            self._function.delay(_DRAIN_STEP)
+        self._take_down("stopped")
+        self.running = self.link_up = False
+        reset(self.transport, self._function.delay)  # 3.3.1: before any buffer is taken back
+        if not self._polling:
+            self._function.interrupts.free()
+        if isinstance(self._function, PciFunction):
+            pci.disable(self._function, "MASTER", *(("INTX_DISABLE",) if self._polling else ()))
+        self.changed("driver", "stopped")
+
+    def _take_down(self, why: str) -> None:
+        self.enabled = self.config_changed = False
+        left = self.transmitter.close()
+        if left:
+            self.drop("tx lost", f"{left} frames were still the device's: {why}")
+        if self.control is not None:
+            self.control.close()
+
+    # --- interrupts
+
+    def _line_interrupt(self) -> bool:
+        """INTx, or a platform's line: reading tells what it is, and takes the line back (4.1.5.5, 4.2.3.4.1)."""
+        causes = self.transport.causes()
+        if not causes:
+            return False
+        if causes & CONFIG_CAUSE:
+            self.config_changed = True
+        return self._queue_interrupt()
+
+    def _config_interrupt(self) -> bool:
+        self.interrupts_seen += 1
+        self.config_changed = True
+        if self.wake is not None:
+            self.wake()
+        return True
+
+    def _queue_interrupt(self) -> bool:
+        """Leave the work to `poll`, and ask for no more interrupts until it is done."""
+        self.interrupts_seen += 1
+        self.enabled = False
+        for receiver in self.receivers:
+            receiver.queue.disable()
+        if self.wake is not None:
+            self.wake()
+        return True
+
+    def _any_interrupt(self) -> bool:
+        """4.1.5.4.2: one vector for both."""
+        self.config_changed = True
+        return self._queue_interrupt()
+
+    def _unmask(self) -> bool:
+        """Ask for interrupts, if that is not so; says whether it was not, for a frame may have come just before."""
+        if self.enabled or self._polling or not self.running:
+            return False
+        self.enabled = True
+        for receiver in self.receivers:
+            receiver.queue.enable()
+        if self.transmitter.blocked:
+            self._want_room()
+        return True
+
+    def _want_room(self) -> None:
+        """A queue is full: an interrupt when the device has used half of what it has."""
+        if self._polling or not self.running:
+            return
+        found = False
+        for queue in self.transmitter.queues:
+            if not queue.idle():
+                found |= queue.enable((queue.published - queue.consumed) // 2)
+        if found and self.wake is not None:
+            self.clock.post(self._woken)  # it has used some in between: then no interrupt may come
+
+    def _woken(self, _: None) -> None:
+        if self.wake is not None:
+            self.wake()
+
+    # --- configuration, answers, recovery
+
+    def _answered(self, kind: int, command: int, data: bytes, ok: bool) -> None:
+        """The device's answer to a command."""
+        if not ok:
+            self.drop("command refused", f"class {kind}, command {command}, data {data.hex()} (virtio 5.1.6.5)")
+        elif kind == CTRL_MQ:
+            self.transmitter.active = len(self.transmitter.queues)  # 5.1.6.5.6.1
+
+    def _look_at_configuration(self) -> None:
+        """3.2.1: the device says that something has changed, its own state maybe."""
+        if self.transport.read_status() & NEEDS_RESET:
+            self._recover_from("DEVICE_NEEDS_RESET (virtio 2.1.1)")
+        else:
+            try:
+                self._take_configuration()
+            except DriverError as error:
+                self.drop("configuration", str(error))
+
+    def _take_configuration(self) -> None:
+        configuration = read_configuration(self.transport, self.features)
+        self.speed, self.full_duplex = configuration.speed, configuration.full_duplex
+        if configuration.link_up != self.link_up:
+            self.link_up = configuration.link_up
+            self.changed("link", "up" if self.link_up else "down")
+        if configuration.announce:
+            self._announce()
+
+    def _announce(self) -> None:
+        """5.1.6.5.4.1: a frame from our address, so that switches learn where it is now, then the acknowledgement.
+
+        A driver knows no protocol addresses: it sends a reverse ARP request, as QEMU does on its guests' behalf.
+        """
+        self.announcements += 1
+        self.send(_reverse_arp(self.mac))
+        self.filters.acknowledge_announcement()
+
+    def _look_for_trouble(self) -> None:
+        trouble = self.layout.trouble()
+        if trouble:
+            self._recover_from(trouble)
+            return
+        waits = self.link_up and not self.transmitter.idle
+        if waits and self.clock.now - self.transmitter.progress_at > self._hang_timeout:
+            self._recover_from(f"no frame is taken for {self._hang_timeout} ns")
+
+    def _recover_from(self, trouble: str) -> None:
+        self.drop("device reset", trouble)
+        try:
+            self.recover()
+        except DriverError as error:
+            self._take_down("dead")
+            self.link_up = False
+            self.transmitter.running = True  # its queue fills up, and `reserve` says so
+            self.drop("device dead", str(error))
+
+    def recover(self) -> None:
+        """Reset the device and start it anew, as it was set up. Frames in its queues are lost, and counted."""
+        if not self.running:
+            raise DriverError(f"{self.path} is down: start() it")
+        self.recoveries += 1
+        self._take_down("reset")
+        self._bring_up()
+        self._unmask()
+
+    # --- what is let in, and offloads
+
+    def set_multicast(self, groups: Sequence[bytes]) -> None:
+        """Let frames to these Ethernet addresses in (5.1.6.5.2)."""
+        self.filters.ask_addresses(groups, group=True)
+
+    def set_unicast(self, stations: Sequence[bytes]) -> None:
+        """Let frames to these Ethernet addresses in, beside the station's own (5.1.6.5.2)."""
+        self.filters.ask_addresses(stations, group=False)
+
+    def set_receive_mode(self, name: str, on: bool) -> None:
+        """Switch a mode of filters.MODES (5.1.6.5.1)."""
+        self.filters.ask_mode(name, on)
+
+    def set_promiscuous(self, on: bool) -> None:
+        """Let every frame in."""
+        self.filters.ask_mode("promiscuous", on)
+
+    def set_all_multicast(self, on: bool) -> None:
+        """Let every multicast frame in."""
+        self.filters.ask_mode("all_multicast", on)
+
+    def set_vlan_filter(self, vlans: Iterable[int]) -> None:
+        """Let only these VLANs in; needs vlan_filter=True (5.1.6.5.3)."""
+        self.filters.ask_vlans(vlans)
+
+    def set_receive_offloads(self, checksums: bool, segments: bool) -> None:
+        """Let the device leave received checksums and segments as they are, or not (5.1.6.5.8)."""
+        self.filters.ask_offloads(checksums, segments)
+
+    def set_mac_address(self, mac: bytes) -> None:
+        """Give the station another address (5.1.6.5.2, 5.1.4.3)."""
+        if len(mac) != 6 or mac[0] & 1:
+            raise ConfigurationError(f"{mac.hex(':')} is no station's address")
+        if not self.has("CTRL_MAC_ADDR") and not self.transport.legacy:
+            raise DriverError(f"{self.path}: the device does not let its address be set (virtio 5.1.3)")
+        self.asked_mac = self.mac = bytes(mac)
+        if self.running:
+            if self.has("CTRL_MAC_ADDR"):
+                self.filters.apply_mac(mac)
+            else:
+                write_mac(self.transport, mac)
+
+
+def _choose_mtu(mtu: int | None, offered: int) -> int:
+    """5.1.4.2: the device's is the limit."""
+    if mtu is None:
+        return offered or _DEFAULT_MTU
+    if not MIN_MTU <= mtu <= (offered or MAX_MTU):
+        raise ConfigurationError(f"mtu={mtu}: this device takes {MIN_MTU} to {offered or MAX_MTU} bytes (virtio 5.1.4)")
+    return mtu
+
+
+def _made_up_mac(name: str) -> bytes:
+    """5.1.4.2: without MAC, a locally administered address; here the same for the same function every time."""
+    return b"\x02" + hashlib.sha256(name.encode()).digest()[:5]
+
+
+def _reverse_arp(mac: bytes) -> bytes:
+    """RFC 903: who has my address? Answered by nobody, seen by every switch."""
+    header = b"\xff" * 6 + mac + bytes.fromhex("8035 0001 0800 06 04 0003")
+    return (header + mac + bytes(4) + mac + bytes(4)).ljust(60, b"\0")
