@@ -6,7 +6,7 @@ The choke points are Window, Dma, Interrupts, Port and `Watched.drop`/`Watched.c
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from motenet.core.state import Component, walk
 
@@ -56,6 +56,8 @@ class FramePassed(Event):
     direction: str
     frame: bytes
     verdict: str = ""
+    facts: tuple[Any, ...] | None = None
+    """The frame's doors.FrameFacts, where it has any: it may be unfinished."""
 
 
 @dataclass(slots=True)

@@ -58,7 +58,7 @@ class Port(Watched):
 
     def transmit(self, frame: bytes, facts: FrameFacts | None = None) -> None:
         if self.watch is not None:
-            self.watch(FramePassed(self.clock.now, self.path, "tx", frame))
+            self.watch(FramePassed(self.clock.now, self.path, "tx", frame, facts=facts))
         if self.medium is None:
             self.drop("no cable", frame=frame)
         else:
@@ -67,7 +67,7 @@ class Port(Watched):
     def deliver(self, frame: bytes, facts: FrameFacts | None = None) -> None:
         """A frame arrives at the card."""
         if self.watch is not None:
-            self.watch(FramePassed(self.clock.now, self.path, "rx", frame))
+            self.watch(FramePassed(self.clock.now, self.path, "rx", frame, facts=facts))
         if self._card is None:
             self.drop("no card", frame=frame)
         else:

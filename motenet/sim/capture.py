@@ -6,6 +6,8 @@ from types import TracebackType
 
 from motenet.core.errors import ConfigurationError
 from motenet.core.trace import Event, FramePassed
+from motenet.devices.parts.offload import complete
+from motenet.doors import FrameFacts
 from motenet.sim.host import Host, Outsider
 from motenet.sim.link import VERDICTS
 from motenet.sim.pcapng import Writer
@@ -16,6 +18,7 @@ _COMMENTS = {verdict: f"{verdict} on the link" for verdict in VERDICTS[1:]}
 class Capture:
     """A pcapng file that grows while the world runs; an interface a port, a comment on each frame the link harmed.
 
+    Frames whose checksums and segments are still to be made are written as a cable would carry them.
     Flushed whenever `run` returns. A context manager: leaving it ends the capture and closes the file.
     ConfigurationError for a path that cannot be written to.
     """
@@ -41,7 +44,9 @@ class Capture:
             number = self._writer.interface(self.names[event.path])
             damaged = event.verdict == "corrupted"
             comment = _COMMENTS.get(event.verdict, "")
-            self._writer.frame(number, event.time, event.frame, event.direction, comment, damaged)
+            frames = complete(event.frame, event.facts) if isinstance(event.facts, FrameFacts) else (event.frame,)
+            for frame in frames:
+                self._writer.frame(number, event.time, frame, event.direction, comment, damaged)
 
     def flush(self) -> None:
         """Bring all frames so far to the file."""

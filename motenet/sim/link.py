@@ -60,6 +60,16 @@ def link_settings(
     )
 
 
+def wire_octets(length: int, facts: FrameFacts | None) -> int:
+    """For how many bytes' time a frame of `length` keeps the cable busy; one that is to be cut, as its segments do."""
+    if facts is None or not facts.segment_size:
+        return max(length, MINIMUM_FRAME) + WIRE_OVERHEAD
+    header, size = facts.header_length, facts.segment_size
+    full, rest = divmod(max(length - header, 0), size)
+    octets = full * (max(header + size, MINIMUM_FRAME) + WIRE_OVERHEAD)
+    return octets + max(header + rest, MINIMUM_FRAME) + WIRE_OVERHEAD if rest or not full else octets
+
+
 class Direction(Watched):
     """One way through a cable: the medium of the port that sends into it."""
 
@@ -123,14 +133,14 @@ class Direction(Watched):
         if self._bandwidth:
             start = self._busy_until if self._busy_until > now else now
             if self._queue and (start - now) * self._bandwidth > self._queue:
-                self._conclude(now, frame, QUEUE_FULL)
+                self._conclude(now, frame, QUEUE_FULL, facts)
                 return
-            octets = max(len(frame), MINIMUM_FRAME) + WIRE_OVERHEAD
+            octets = wire_octets(len(frame), facts)
             departure = self._busy_until = start + -(-octets * 8 * units.SECOND // self._bandwidth)
         if self._faulty:
             self._send_faulty(now, departure + self._delay, frame, facts)
             return
-        self._conclude(now, frame, DELIVERED)
+        self._conclude(now, frame, DELIVERED, facts)
         arrival = departure + self._delay
         if arrival != self._last_arrival or not self._under_way:  # frames of one instant share an event
             self._last_arrival = arrival
@@ -141,7 +151,7 @@ class Direction(Watched):
         """Faults, in a fixed order of draws. Jitter keeps the order of frames; only `reorder` breaks it."""
         settings = self.settings
         if settings.loss and self._random() < settings.loss:
-            self._conclude(now, frame, LOST)
+            self._conclude(now, frame, LOST, facts)
             return
         verdict = DELIVERED
         if settings.jitter:
@@ -161,13 +171,13 @@ class Direction(Watched):
         if settings.duplicate and self._random() < settings.duplicate:
             self._schedule(arrival, self._arrive_late, (frame, facts, self._cuts))
             verdict = DUPLICATED
-        self._conclude(now, frame, verdict)
+        self._conclude(now, frame, verdict, facts)
         self._schedule(arrival, self._arrive_late, (frame, facts, self._cuts))
 
-    def _conclude(self, now: int, frame: bytes, verdict: int) -> None:
+    def _conclude(self, now: int, frame: bytes, verdict: int, facts: FrameFacts | None) -> None:
         self._record(now, self.number, verdict, frame)
         if self.watch is not None:
-            self.watch(FramePassed(now, self.path, "tx", frame, VERDICTS[verdict]))
+            self.watch(FramePassed(now, self.path, "tx", frame, VERDICTS[verdict], facts))
         if verdict in (LOST, QUEUE_FULL):
             self.drop(VERDICTS[verdict], frame=frame)
         else:

@@ -130,5 +130,6 @@ def test_the_log_is_json_line_by_line() -> None:
         "value": 0x04000040, "write": True, "register": "CTRL", "meaning": "0x04000040 SLU | RST",
     }  # fmt: skip
     assert second == {
-        "event": "FramePassed", "time": 7, "path": "nic/port", "direction": "rx", "frame": "0102", "verdict": "",
+        "event": "FramePassed", "time": 7, "path": "nic/port", "direction": "rx", "frame": "0102",
+        "verdict": "", "facts": None,
     }  # fmt: skip

@@ -8,6 +8,7 @@ from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.trace import Event, FramePassed
+from motenet.doors import FrameFacts
 from motenet.machine import Port
 from motenet.sim.fingerprint import FOLD_EVERY, Fingerprint
 from motenet.sim.link import Direction, Link, link_settings
@@ -54,6 +55,17 @@ def test_a_full_frame_takes_1538_byte_times_and_the_delay() -> None:
     a.transmit(bytes(1514))
     clock.run(10**9)
     assert [time for time, _, _ in b.got] == [12_304 + 50_000, 2 * 12_304 + 50_000]
+
+
+@pytest.mark.parametrize(
+    ("payload", "lengths"),
+    [(64240, [1514] * 44), (1461, [1514, 60]), (0, [60]), (1460, [1514]), (3000, [1514] * 2 + [134])],
+)
+def test_a_frame_that_is_still_to_be_cut_takes_the_time_of_its_segments(payload: int, lengths: list[int]) -> None:
+    clock, a, _, _, b, _ = two_cards(bandwidth="1Gbit/s")
+    a.transmit(bytes(54 + payload), FrameFacts(34, 16, 1460, 54))
+    clock.run(10**9)
+    assert [time for time, _, _ in b.got] == [sum(8 * (length + 24) for length in lengths)]
 
 
 def test_short_frames_take_the_time_of_64_bytes() -> None:
