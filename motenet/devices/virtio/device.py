@@ -154,8 +154,6 @@ class VirtioDevice(Watched):
         if not value:
             self.reset()
             return
-        if value & ~(_WRITABLE | self.status):
-            self.drop("reserved bits", f"device_status {value:#04x} (2.1)")
         if self.status & _WRITABLE & ~value:
             self.drop("status bit cleared", f"{DEVICE_STATUS.describe(self.status & ~value)}: only a reset may (2.1.1)")
         new = value & _WRITABLE & ~self.status

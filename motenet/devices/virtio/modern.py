@@ -20,6 +20,7 @@ REGION_SIZE = 0x1000
 """Where QEMU's cards have them."""
 NOTIFY_MULTIPLIER = 4
 """virtio 4.1.4.4: a power of two; each queue has an address of its own."""
+MAX_QUEUES = REGION_SIZE // NOTIFY_MULTIPLIER
 
 _WIDTHS = "4.1.3.1"
 
