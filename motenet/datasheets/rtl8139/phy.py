@@ -103,6 +103,7 @@ CSCR = Register(
         Field("HEARTBEAT", 8),
         Field("LD", 9, doc="link disable, active low"),
         Field("LINK_OK", 10, write="ignore", doc="undocumented; Linux 8139too: the link is good"),
+        Field("LINK_CHANGE", 11, read="clear", write="ignore", doc="undocumented; Linux 8139too: the link has changed"),
         Field("TESTFUN", 15, read="zero", write="act"),
     ),
     reset=0x03C0, width=16,

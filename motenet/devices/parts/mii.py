@@ -35,7 +35,13 @@ class MiiPhy(Component):
     STATE: ClassVar[tuple[str, ...]] = ("carrier", "held", "link", "speed", "full_duplex", "latched_down", "timer")
 
     def __init__(
-        self, registers: RegisterMap, timing: Timing, changed: LinkChanged, drop: Callable[[str, str], None]
+        self,
+        registers: RegisterMap,
+        timing: Timing,
+        changed: LinkChanged,
+        drop: Callable[[str, str], None],
+        *,
+        reset_keeps_mode: bool = True,
     ) -> None:
         self.path = "phy"
         self.bank = RegisterBank(registers, drop, "phyregisters")
@@ -54,6 +60,7 @@ class MiiPhy(Component):
         self._changed = changed
         self._timers: Timers | None = None
         self._gigabit = registers.at(GCON) is not None
+        self._reset_keeps_mode = reset_keeps_mode
         self.bank.on_write(registers["BMCR"], self._control_written)
         self.bank.on_read(registers["BMSR"], self._status_read)
 
@@ -100,7 +107,8 @@ class MiiPhy(Component):
             # 802.3 22.2.4.1.1; the M88E1011 takes over speed, duplex and negotiation that were written with it
             mode = value & (_LOOPBACK | _SPEED_LSB | _AN_ENABLE | _DUPLEX | _SPEED_MSB)
             self.bank.reset()
-            self.values[BMCR] = mode
+            if self._reset_keeps_mode:
+                self.values[BMCR] = mode
             self._take_down()
         elif value & _RESTART and value & _AN_ENABLE:
             self._take_down()
