@@ -46,8 +46,8 @@ class SharedMemory(BusMaster):
     """Regions that do not overlap, as a card's bus master sees them.
 
     What no region covers ends in a master abort (PCI 3.3.3.1), as does a write to memory that is only readable.
-    Numbers of 2, 4 and 8 bytes are loaded and stored whole, when they are aligned: the other side looks on meanwhile.
-    (struct copies numbers of the processor's own byte order by memcpy, bytes of a slice by memmove.)
+    The other side looks on meanwhile: a store of 2, 4 or 8 bytes, when it is aligned, is seen whole or not at all. (A
+    slice is copied by memmove; struct's pack_into clears the place first, so that a ring's index is 0 for an instant.)
     """
 
     def __init__(self, clock: HasNow, path: str) -> None:
@@ -138,7 +138,7 @@ class SharedMemory(BusMaster):
         return fetch
 
     def writer(self, layout: Struct, name: str) -> Callable[..., None]:
-        size, pack, pack_into = layout.size, layout.pack, layout.pack_into
+        size, pack = layout.size, layout.pack
 
         def store(address: int, *values: Any) -> None:
             region = self._last
@@ -148,7 +148,7 @@ class SharedMemory(BusMaster):
             if self.watch is not None:
                 self.watch(DmaAccess(self.clock.now, self.path, address, size, True, name))
             assert region.view is not None
-            pack_into(region.view, address - region.start, *values)
+            region.view[address - region.start : address - region.start + size] = pack(*values)
 
         return store
 

@@ -3,6 +3,7 @@
 import os
 from errno import EINVAL
 
+from motenet.bridge.events import adopt, is_eventfd, signal
 from motenet.bridge.vfio_user.protocol import (
     ACTION_MASK,
     ACTION_TRIGGER,
@@ -43,10 +44,10 @@ class GuestInterrupts(InterruptController):
             return
         if self.pending[vector]:
             self.pending[vector] = False
-            os.eventfd_write(event, 1)
+            signal(event)
         elif self.sources[vector]:
             self.masked[vector] = 1 << _SOURCE
-            os.eventfd_write(event, 1)
+            signal(event)
 
     # --- the client's side
 
@@ -89,14 +90,14 @@ class GuestInterrupts(InterruptController):
         """Listen to these vectors, or, without files, no longer."""
         if files and len(files) != len(vectors):
             raise Refused(EINVAL, f"{len(files)} eventfds for {len(vectors)} sub-indexes")
-        if not all(_is_eventfd(file) for file in files):
+        if not all(is_eventfd(file) for file in files):
             raise Refused(EINVAL, "a descriptor is no eventfd")
         for vector in vectors:
             old = self._events.pop(vector, None)
             if old is not None:
                 os.close(old)
             if files:
-                self._events[vector] = files.pop(0)
+                self._events[vector] = adopt(files.pop(0))
                 self._post(vector)
             else:
                 self.masked[vector] = 0
@@ -109,13 +110,9 @@ class GuestInterrupts(InterruptController):
             elif action == ACTION_UNMASK:
                 self.unmask(vector, _SOURCE)
             elif vector in self._events:
-                os.eventfd_write(self._events[vector], 1)
+                signal(self._events[vector])
 
     def disconnect_all(self) -> None:
         """The client is gone, and its eventfds with it."""
         for vectors in self.vectors.values():
             self._set_events(vectors, [])
-
-
-def _is_eventfd(file: int) -> bool:
-    return os.readlink(f"/proc/self/fd/{file}") == "anon_inode:[eventfd]"
