@@ -9,15 +9,17 @@ from motenet.datasheets.pci import (
     BAR_IO,
     BAR_MEMORY64,
     CAP_PM,
+    CAPABILITIES,
     COMMAND,
     DEVICE_ID,
     PMCSR,
+    STATUS,
     VENDOR_ID,
-    capability_list,
 )
 from motenet.doors import PciFunction, Window
 
 _BARS = 6
+_FIRST_CAPABILITY = 0x40
 _D3_RECOVERY = 10 * MS
 """PM 1.1, 5.6.1: from D3hot to D0 software waits 10 ms before the next access."""
 
@@ -73,8 +75,17 @@ def disable(function: PciFunction, *bits: str) -> None:
 
 
 def capabilities(function: PciFunction) -> list[tuple[int, int]]:
-    """(id, offset) of each capability, in list order; a list that runs in circles ends at its second round (6.7)."""
-    return capability_list(b"".join(function.config.read(at, 4).to_bytes(4, "little") for at in range(0, 256, 4)))
+    """(id, offset) of each capability, in list order; a list that runs in circles ends at its second round (6.7).
+
+    Nothing else is read: there are capabilities where that does something (virtio 4.1.4.9).
+    """
+    read = function.config.read
+    found: dict[int, int] = {}
+    offset = read(CAPABILITIES, 1) & 0xFC if read(STATUS.offset, 2) & STATUS["CAPABILITIES"] else 0
+    while offset >= _FIRST_CAPABILITY and offset not in found:
+        found[offset] = read(offset, 1)
+        offset = read(offset + 1, 1) & 0xFC
+    return [(kind, at) for at, kind in found.items()]
 
 
 def find_capability(function: PciFunction, wanted: int) -> int | None:

@@ -34,6 +34,8 @@ from motenet.drivers.virtio.vectors import Vectors
 
 _DRAIN_STEP, _DRAIN_LIMIT = 100 * US, 50 * MS
 _DEFAULT_MTU = 1500
+_NUDGE = 10 * MS
+"""How long a device may take no frame before it is notified whatever it has said: a notification may have been lost."""
 
 
 class VirtioNetDriver(Watched):
@@ -50,7 +52,7 @@ class VirtioNetDriver(Watched):
     - `large_receive`: several segments may be received as one frame. `gro` joins them where the device does not.
     - `vlan_filter`: the device's VLAN filter is used; then only the VLANs of `set_vlan_filter` come in.
     - `interrupts=False`: pure polling; otherwise `interrupt_kinds` in order of preference.
-    - `hang_timeout`: frames that the device has not taken for so long make the driver reset it.
+    - `hang_timeout`: a device that takes no frame for so long, although it was notified once more, is reset.
     """
 
     STATE: ClassVar[tuple[str, ...]] = (
@@ -414,12 +416,16 @@ class VirtioNetDriver(Watched):
 
     def _look_for_trouble(self) -> None:
         trouble = self.layout.trouble()
+        transmitter = self.transmitter
         if trouble:
             self._recover_from(trouble)
-            return
-        waits = self.link_up and not self.transmitter.idle
-        if waits and self.clock.now - self.transmitter.progress_at > self._hang_timeout:
-            self._recover_from(f"no frame is taken for {self._hang_timeout} ns")
+        elif self.link_up and not transmitter.idle:
+            now, progress = self.clock.now, transmitter.progress_at
+            if transmitter.nudged_at < progress:
+                if now - progress > _NUDGE:
+                    transmitter.nudge()
+            elif now - transmitter.nudged_at > self._hang_timeout:
+                self._recover_from(f"no frame is taken for {now - progress} ns")
 
     def _recover_from(self, trouble: str) -> None:
         self.drop("device reset", trouble)

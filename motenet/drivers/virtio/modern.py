@@ -51,20 +51,23 @@ def structures(function: PciFunction) -> dict[int, Structure]:
     for kind, at in pci.capabilities(function):
         if kind != CAP_VENDOR or at + CAP_CODEC.size > 256:
             continue
-        length = function.config.read(at + 2, 1)
-        content = bytes(function.config.read(at + place, 1) for place in range(min(length, 256 - at)))
-        if length < CAP_CODEC.size or len(content) < CAP_CODEC.size:
-            continue
-        _, _, _, cfg_type, bar, _, _, offset, size = CAP_CODEC.unpack_from(content)
-        if cfg_type in found or cfg_type not in _NEEDED or bar > MAX_BAR or bar not in mapped:
+        content = bytes(function.config.read(at + place, 1) for place in range(CAP_CODEC.size))
+        _, _, length, cfg_type, bar, _, _, offset, size = CAP_CODEC.unpack(content)
+        if (
+            length < CAP_CODEC.size
+            or cfg_type in found
+            or cfg_type not in _NEEDED
+            or bar > MAX_BAR
+            or bar not in mapped
+        ):
             continue
         if size < _NEEDED[cfg_type][1] or offset + size > function.bar(bar).size:
             continue
         multiplier = 0
         if cfg_type == CAP_NOTIFY_CFG:
-            if len(content) < NOTIFY_CAP_CODEC.size:
+            if length < NOTIFY_CAP_CODEC.size or at + NOTIFY_CAP_CODEC.size > 256:
                 continue
-            multiplier = NOTIFY_CAP_CODEC.unpack_from(content)[-1]
+            multiplier = function.config.read(at + CAP_CODEC.size, 4)
         found[cfg_type] = Structure(bar, offset, size, multiplier)
     return found
 

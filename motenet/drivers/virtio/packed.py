@@ -173,7 +173,12 @@ class PackedQueue(Virtqueue):
             self.kick()
 
     def _wanted(self, fresh: int) -> bool:
-        """2.8.10: whether the device wants to hear of the last `fresh` descriptors."""
+        """2.8.10: whether the device wants to hear of the last `fresh` descriptors.
+
+        A device that has used the very descriptor of which it wanted to hear, and neither names another nor forbids
+        notifications, has forgotten to ask: QEMU does when its cable was full (hw/net/virtio-net.c,
+        virtio_net_tx_complete: it asks, goes on, and does not ask again).
+        """
         position, flags = self._load_event(self._device_event)
         kind = flags & _EVENT_FLAGS
         if kind != RING_EVENT_FLAGS_DESC or not self._event_idx:
@@ -181,7 +186,8 @@ class PackedQueue(Virtqueue):
         event: int = position & _OFF
         if bool(position & _WRAP) != bool(self.avail_wrap):
             event -= self.size
-        return self.avail_at - fresh <= event < self.avail_at
+        used = self.used_at if self.used_wrap == self.avail_wrap else self.used_at - self.size
+        return event < used or self.avail_at - fresh <= event < self.avail_at
 
     # --- from the device
 

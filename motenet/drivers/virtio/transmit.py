@@ -57,7 +57,7 @@ class Transmitter(Component):
 
     STATE: ClassVar[tuple[str, ...]] = (
         "running", "active", "written", "freed", "start", "length", "ends", "oldest", "early", "owners", "blocked",
-        "progress_at", "frames",
+        "progress_at", "nudged_at", "frames",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +118,8 @@ class Transmitter(Component):
         """`reserve` has refused, and nothing has been reaped since."""
         self.progress_at = 0
         """When the device last gave something back, or got something after being idle (ns)."""
+        self.nudged_at = -1
+        """When the device was last notified without having asked for it (ns)."""
         self.frames = 0
         """Frames committed; a segmented one counts once."""
 
@@ -268,6 +270,13 @@ class Transmitter(Component):
         for queue in self.queues:
             if queue.produced != queue.published:
                 queue.publish()
+
+    def nudge(self) -> None:
+        """Notify the device of what it has; it has to bear that (2.7.10.2)."""
+        self.nudged_at = self._clock.now
+        for queue in self.queues:
+            if queue.consumed != queue.published:
+                queue.kick()
 
     def reap(self) -> bool:
         """Take back what the device is done with; says whether there was any."""
