@@ -99,6 +99,7 @@ class Rtl8139(Watched):
         self.revision = number
         self.has_cplus = number == pci.REVISION_CPLUS
         self.config_header = pci.config_header(number)
+        self.config_part = None
         self.bars = {
             pci.IO_BAR: BarLayout(pci.BAR_SIZE, "io", (1, 2, 4)),
             pci.MEMORY_BAR: BarLayout(pci.BAR_SIZE, "memory", (1, 2, 4)),
