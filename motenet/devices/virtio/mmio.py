@@ -127,5 +127,5 @@ class MmioInterface(Component):
             self.selected.enable()
         elif value:
             self._device.drop("reserved bits", f"QueueReady {value:#x}")
-        elif (queue := self.selected.existing("QueueReady")) is not None:
-            self._device.disable_queue(queue)
+        else:
+            self.selected.disable()

@@ -113,10 +113,13 @@ class ModernInterface(Component):
             queue.vector = self._interrupts.mapped(vector)
 
     def _write_enable(self, value: int) -> None:
+        """4.1.4.3.2 forbids 0; U-Boot writes it before it frees a queue's memory, and 0 is what means disabled."""
         if value == 1:
             self.selected.enable()
-        else:
-            self._device.drop("queue_enable", f"{value} for queue {self.selected.select}: only 1 may be (4.1.4.3.2)")
+            return
+        self._device.drop("queue_enable", f"{value} for queue {self.selected.select}: only 1 may be (4.1.4.3.2)")
+        if not value:
+            self.selected.disable()
 
 
 class _Notifications:

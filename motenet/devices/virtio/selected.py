@@ -105,3 +105,9 @@ class SelectedQueue(Component):
         queue = self._idle("enabling")
         if queue is not None and self._device.use_interface(legacy=False):
             self._device.enable_queue(queue)
+
+    def disable(self) -> None:
+        """0 is written there."""
+        queue = self.existing("disabling")
+        if queue is not None:
+            self._device.disable_queue(queue)

@@ -269,6 +269,26 @@ class Bench:
         self.calls.clear()
         return ring
 
+    # --- legacy PCI
+
+    def legacy_queue(self, index: int = 0, page: int = 0x10) -> Ring:
+        """2.7.2: 256 descriptors, the available ring behind them, the used ring on the next page."""
+        self.legacy.set("queue_select", index)
+        self.legacy.set("queue_address", page)
+        base = page << 12
+        return Ring(self.memory, base, base + 0x1000, base + 0x2000, 256)
+
+    def legacy_started(self, features: int = MAC) -> Ring:
+        """3.1.2: everything up, with queue 0."""
+        for status in (0, 1, 3):
+            self.legacy.set("device_status", status)
+        self.legacy.set("driver_features", features)
+        ring = self.legacy_queue()
+        self.legacy.set("device_status", 7)
+        self.run()
+        self.calls.clear()
+        return ring
+
     # --- state
 
     def save(self) -> dict[str, Any]:
@@ -304,3 +324,9 @@ def legacy() -> Bench:
 @pytest.fixture
 def mmio() -> Bench:
     return Bench("mmio")
+
+
+@pytest.fixture(scope="session")
+def ring() -> type[Ring]:
+    """The driver's side of a split queue: `ring(memory, descriptors, available, used, size)`."""
+    return Ring
