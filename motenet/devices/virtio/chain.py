@@ -3,9 +3,10 @@
 Whatever is wrong with a queue has a name of its own here, with the clauses for split and packed virtqueues.
 """
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+BATCH = 64
+"""Descriptors of a ring that are looked at together."""
 MOST_BYTES = 1 << 32
 """virtio 2.7.5.2: of a chain in total."""
 
@@ -48,35 +49,53 @@ class Stale(Exception):
     """The queue was reset or disabled while memory was read: what was read means nothing any more."""
 
 
-@dataclass(slots=True)
-class Chain:
-    """Buffers as (bus address, bytes): what the device reads, and behind it what it may write."""
+Buffers: TypeAlias = tuple[tuple[int, int], ...]
+"""Bus address and bytes of each."""
+Plain: TypeAlias = tuple[int, int, Buffers, Buffers, int, int]
+"""A Chain's members: five times as fast to make, and a snapshot takes them."""
+
+
+class Chain(NamedTuple):
+    """Buffers that the device reads, and behind them those that it may write."""
 
     id: int
     """What the used element will say: the chain's head (split), or its buffer id (packed)."""
     step: int
     """How far it takes the ring: 1 (split), or its descriptors in the ring (packed)."""
-    readable: list[tuple[int, int]] = field(default_factory=list)
-    writable: list[tuple[int, int]] = field(default_factory=list)
-    readable_length: int = 0
-    writable_length: int = 0
+    readable: Buffers
+    writable: Buffers
+    readable_length: int
+    writable_length: int
 
-    @property
-    def count(self) -> int:
-        """Its buffers."""
-        return len(self.readable) + len(self.writable)
 
-    def add(self, address: int, length: int, writable: bool) -> None:
+class Gathering:
+    """A chain in the making."""
+
+    __slots__ = ("count", "length", "readable", "readable_length", "what", "writable")
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.readable: list[tuple[int, int]] = []
+        self.writable: list[tuple[int, int]] = []
+        self.count = self.length = self.readable_length = 0
+
+    def add(self, address: int, length: int, writable: int) -> None:
         """The next buffer. Violation if it may not be there."""
         if not length:
-            raise Violation(EMPTY_BUFFER, f"buffer {self.count} of chain {self.id} has no bytes")
+            raise Violation(EMPTY_BUFFER, f"buffer {self.count} of {self.what} has no bytes")
+        self.count += 1
+        self.length += length
         if writable:
             self.writable.append((address, length))
-            self.writable_length += length
         elif self.writable:
-            raise Violation(WRITABLE_FIRST, f"buffer {self.count} of chain {self.id} is readable, those before are not")
+            raise Violation(WRITABLE_FIRST, f"buffer {self.count - 1} of {self.what} is readable, one before is not")
         else:
             self.readable.append((address, length))
             self.readable_length += length
-        if self.readable_length + self.writable_length > MOST_BYTES:
-            raise Violation(TOO_MANY_BYTES, f"chain {self.id} has {self.readable_length + self.writable_length} bytes")
+        if self.length > MOST_BYTES:
+            raise Violation(TOO_MANY_BYTES, f"{self.what} has {self.length} bytes")
+
+    def chain(self, number: int, step: int) -> Plain:
+        """It is complete."""
+        readable = self.readable_length
+        return number, step, tuple(self.readable), tuple(self.writable), readable, self.length - readable

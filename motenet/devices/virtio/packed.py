@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from motenet.datasheets.virtio import queues as sheet
 from motenet.devices.virtio.chain import (
+    BATCH,
     CHAIN_TOO_LONG,
     INDIRECT_IN_LIST,
     INDIRECT_UNKNOWN,
@@ -12,7 +13,7 @@ from motenet.devices.virtio.chain import (
     TABLE_LENGTH,
     TABLE_TOO_LONG,
     UNKNOWN_FLAGS,
-    Chain,
+    Gathering,
     Stale,
     Violation,
 )
@@ -37,9 +38,6 @@ _ENABLE, _DISABLE, _DESC = (
     sheet.RING_EVENT_FLAGS_ENABLE, sheet.RING_EVENT_FLAGS_DISABLE, sheet.RING_EVENT_FLAGS_DESC,
 )  # fmt: skip
 _EACH_FLAGS = Struct(f"<{_FLAGS_AT}xH")
-
-BATCH = 64
-"""Descriptors that are looked at together."""
 
 
 class PackedRing:
@@ -106,51 +104,48 @@ class PackedRing:
             address, length, number, flags = _DESCRIPTOR.unpack_from(raw, at)
             kind = flags & ~(_AVAIL | _USED)
             if not kind and length:
-                fetched.append(Chain(number, 1, [(address, length)], [], length))
+                fetched.append((number, 1, ((address, length),), (), length, 0))
                 at += _SIZE
             elif kind == _WRITE and length:
-                fetched.append(Chain(number, 1, [], [(address, length)], 0, length))
+                fetched.append((number, 1, (), ((address, length),), 0, length))
                 at += _SIZE
             else:
-                chain = self._walk(position + at // _SIZE, raw[at:])
-                fetched.append(chain)
-                at += chain.step * _SIZE
+                at += self._walk(position + at // _SIZE, raw[at:]) * _SIZE
 
-    def _walk(self, position: int, raw: bytes) -> Chain:
-        """The list from `position` on; `raw` has its first descriptors."""
-        size, chain = self._size, Chain(-1, 0)
-        while True:
-            if chain.step >= size:
-                raise Violation(CHAIN_TOO_LONG, f"a list has more than {size} descriptors")
-            here, offset = (position + chain.step) % (2 * size), chain.step * _SIZE
-            one = raw[offset : offset + _SIZE] or self._read(here % size, 1, "pvirtq_desc")
+    def _walk(self, position: int, raw: bytes) -> int:
+        """Fetch the list from `position` on; `raw` has its first descriptors. Returns their number."""
+        size, chain, step, flags = self._size, Gathering(f"the list at {position % self._size}"), 0, _NEXT
+        number = 0
+        while flags & _NEXT:
+            if step >= size:
+                raise Violation(CHAIN_TOO_LONG, f"{chain.what} has more than {size} descriptors")
+            here = (position + step) % (2 * size)
+            one = raw[step * _SIZE : (step + 1) * _SIZE] or self._read(here % size, 1, "pvirtq_desc")
             address, length, number, flags = _DESCRIPTOR.unpack(one)
             if not self._available(here, flags):
-                raise Violation(PARTIAL_CHAIN, f"descriptor {here % size} has flags {flags:#06x}")
+                raise Violation(PARTIAL_CHAIN, f"descriptor {here % size} of {chain.what} has flags {flags:#06x}")
             if flags & _UNKNOWN:
-                raise Violation(UNKNOWN_FLAGS, f"descriptor {here % size} has flags {flags:#06x}")
-            chain.step += 1
-            if flags & _INDIRECT:
-                if flags & _NEXT or chain.step > 1:
-                    raise Violation(INDIRECT_IN_LIST, f"descriptor {here % size} of a list is indirect")
-                chain.id = number
+                raise Violation(UNKNOWN_FLAGS, f"descriptor {here % size} of {chain.what} has flags {flags:#06x}")
+            step += 1
+            if not flags & _INDIRECT:
+                chain.add(address, length, flags & _WRITE)
+            elif flags & _NEXT or step > 1:
+                raise Violation(INDIRECT_IN_LIST, f"descriptor {here % size} of {chain.what} is indirect")
+            else:
                 self._walk_table(chain, address, length)
-                return chain
-            chain.add(address, length, bool(flags & _WRITE))
-            if not flags & _NEXT:
-                chain.id = number  # 2.8.6: the last one's
-                return chain
+        self._queue.fetched.append(chain.chain(number, step))  # 2.8.6: the id is in the last one
+        return step
 
-    def _walk_table(self, chain: Chain, table: int, length: int) -> None:
+    def _walk_table(self, chain: Gathering, table: int, length: int) -> None:
         """2.8.7: one entry after the other; WRITE is the only flag that counts."""
         if not self._queue.indirect:
-            raise Violation(INDIRECT_UNKNOWN, f"buffer {chain.id} has an indirect table")
+            raise Violation(INDIRECT_UNKNOWN, f"{chain.what} has an indirect table")
         if not length or length % _SIZE:
-            raise Violation(TABLE_LENGTH, f"buffer {chain.id} has a table of {length} bytes")
+            raise Violation(TABLE_LENGTH, f"{chain.what} has a table of {length} bytes")
         if length // _SIZE > self._size:
-            raise Violation(TABLE_TOO_LONG, f"buffer {chain.id} has a table of {length // _SIZE}")
+            raise Violation(TABLE_TOO_LONG, f"{chain.what} has a table of {length // _SIZE}")
         for address, size, _, flags in _DESCRIPTOR.iter_unpack(self._read_table(table, length, "pvirtq_desc")):
-            chain.add(address, size, bool(flags & _WRITE))
+            chain.add(address, size, flags & _WRITE)
 
     def waiting(self) -> bool:
         position = self._queue.last_available
@@ -160,21 +155,21 @@ class PackedRing:
 
     def publish(self) -> bool:
         """The first element's flags last: the driver looks there, and then finds all of them (2.8.9)."""
-        queue, modulus, pending = self._queue, 2 * self._size, self._queue.pending
+        queue, modulus, lengths = self._queue, 2 * self._size, self._queue.used_lengths
         first = position = queue.last_used
         elements: list[tuple[int, bytes]] = []
-        for number, written, step in zip(pending[::3], pending[1::3], pending[2::3], strict=True):
+        for number, written, step in zip(queue.used_ids, lengths, queue.used_steps, strict=True):
             elements.append((position, _USED_HALF.pack(written, number, self._used_flags(position, written))))
             position = (position + step) % modulus
         self._store_all(elements[1:])
         address = self._ring + first % self._size * _SIZE
         if queue.generation == self._generation:
-            self._store_length(address + _LENGTH_AT, pending[1], pending[0])
+            self._store_length(address + _LENGTH_AT, lengths[0], queue.used_ids[0])
         if queue.generation != self._generation:
             return False
-        flags = self._used_flags(first, pending[1])
+        flags = self._used_flags(first, lengths[0])
         queue.last_used = position
-        pending.clear()
+        queue.clear_used()
         self._store_flags(address + _FLAGS_AT, flags)
         return queue.generation == self._generation and self._wanted((position - first) % modulus, position)
 

@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
-from motenet.core.state import Component, Plain
+from motenet.core.state import Component
+from motenet.core.state import Plain as State
 from motenet.datasheets.virtio import queues as sheet
 from motenet.datasheets.virtio.pci import NO_VECTOR
-from motenet.devices.virtio.chain import BAD_SIZE, MISALIGNED, Chain, Violation
+from motenet.devices.virtio.chain import BAD_SIZE, MISALIGNED, Chain, Plain, Violation
 from motenet.devices.virtio.packed import PackedRing
 from motenet.devices.virtio.split import SplitRing
 from motenet.doors import BusMaster
@@ -25,7 +26,7 @@ class Ring(Protocol):
         """Gather available chains into the queue's `fetched`, which is empty."""
 
     def publish(self) -> bool:
-        """Store what is `pending`. Whether the driver wants to be told."""
+        """Store what was pushed. Whether the driver wants to be told."""
 
     def suppress(self, on: bool) -> None:
         """Tell the driver whether notifications are wanted."""
@@ -45,7 +46,8 @@ class VirtQueue(Component):
 
     STATE: ClassVar[tuple[str, ...]] = (
         "size", "vector", "descriptors", "driver_area", "device_area", "enabled", "broken", "packed", "event_index",
-        "indirect", "generation", "last_available", "last_used", "pending", "silenced",
+        "indirect", "generation", "last_available", "last_used", "silenced", "fetched", "used_ids",
+        "used_lengths", "used_steps",
     )  # fmt: skip
 
     def __init__(self, index: int, max_size: int, fail: Callable[[str, str], None], path: str) -> None:
@@ -54,10 +56,12 @@ class VirtQueue(Component):
         self.max_size = max_size
         self.generation = 0
         """Counts resets, enablings and disablings: work that began before one is not continued."""
-        self.fetched: deque[Chain] = deque()
+        self.fetched: deque[Plain] = deque()
         """Chains that have been read, and not been popped."""
-        self.pending: list[int] = []
-        """Used elements to be published, three numbers each: id, bytes written, steps in the ring."""
+        self.used_ids: list[int] = []
+        """Of those that were pushed, and are not published: their ids, bytes written, and steps in the ring."""
+        self.used_lengths: list[int] = []
+        self.used_steps: list[int] = []
         self._fail = fail
         self._dma: BusMaster | None = None
         self._ring: Ring | None = None
@@ -85,24 +89,22 @@ class VirtQueue(Component):
     def _forget(self) -> None:
         """Nothing that is in hand counts any more."""
         self.generation += 1
-        self.fetched.clear()
-        self.pending.clear()
+        self._clear()
         self._ring = None
         self._modulus = 1
 
-    def save(self) -> Plain:
-        fetched = [
-            (chain.id, chain.step, list(chain.readable), list(chain.writable), chain.readable_length,
-             chain.writable_length)
-            for chain in self.fetched
-        ]  # fmt: skip
-        return {**super().save(), "fetched": fetched}
-
-    def load(self, state: Plain) -> None:
-        super().load(state)
+    def _clear(self) -> None:
         self.fetched.clear()
-        for number, step, readable, writable, *lengths in state["fetched"]:
-            self.fetched.append(Chain(number, step, list(readable), list(writable), *lengths))
+        self.clear_used()
+
+    def clear_used(self) -> None:
+        """For the layouts: what was pushed is published."""
+        self.used_ids.clear()
+        self.used_lengths.clear()
+        self.used_steps.clear()
+
+    def load(self, state: State) -> None:
+        super().load(state)
         self._ring = None
         self._bind()
 
@@ -163,9 +165,20 @@ class VirtQueue(Component):
             self._ring.fetch()
             if not fetched:
                 return None
-        chain = fetched.popleft()
+        chain = Chain._make(fetched.popleft())
         self.last_available = (self.last_available + chain.step) % self._modulus
         return chain
+
+    def pop_all(self) -> list[Plain]:
+        """The next available chains, as many as are fetched together; none: as for `pop`."""
+        fetched = self.fetched
+        if not fetched and self._ring is not None and not self.broken:
+            self._ring.fetch()
+        chains = list(fetched)
+        fetched.clear()
+        steps = sum([chain[1] for chain in chains])
+        self.last_available = (self.last_available + steps) % self._modulus
+        return chains
 
     def unpop(self, chain: Chain) -> None:
         """Give back the chain that was popped last."""
@@ -174,16 +187,23 @@ class VirtQueue(Component):
 
     def push(self, chain: Chain, written: int) -> None:
         """The chain has been used, `written` bytes from its first writable one on. `publish` tells the driver."""
-        self.pending += (chain.id, written, chain.step)
+        self.used_ids.append(chain.id)
+        self.used_lengths.append(written)
+        self.used_steps.append(chain.step)
+
+    def push_all(self, chains: list[Plain]) -> None:
+        """These chains have been used, and nothing was written."""
+        self.used_ids += [chain[0] for chain in chains]
+        self.used_lengths += [0] * len(chains)
+        self.used_steps += [chain[1] for chain in chains]
 
     def publish(self) -> bool:
         """Let the driver see all that was pushed, together. Whether it wants a used buffer notification for it."""
-        return bool(self.pending) and self._ring is not None and self._ring.publish()
+        return bool(self.used_ids) and self._ring is not None and self._ring.publish()
 
     def rewind(self) -> None:
         """Forget what was popped and not published: it is still available."""
-        self.fetched.clear()
-        self.pending.clear()
+        self._clear()
         self.last_available = self.last_used
 
     def want_notifications(self, on: bool) -> bool:

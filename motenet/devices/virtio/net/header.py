@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from motenet.datasheets.virtio import net as sheet
 from motenet.datasheets.virtio.features import FEATURES
+from motenet.devices.parts.gso import read as read_headers
 from motenet.doors import TCP4, TCP6, UFO, USO, FrameFacts
 
 PLAIN = bytes(sheet.NET_HDR_CODEC.size)
@@ -13,29 +14,24 @@ WITH_BUFFERS, WITHOUT_BUFFERS = sheet.NET_HDR_CODEC.size, sheet.NET_HDR_LEGACY_C
 _FIELDS = sheet.NET_HDR_LEGACY_CODEC
 _NEEDS_CSUM, _ECN = sheet.NET_HDR_FLAGS["NEEDS_CSUM"], sheet.NET_HDR_GSO["ECN"]
 _CSUM, _GUEST_CSUM, _GUEST_ECN = (FEATURES[name] for name in ("CSUM", "GUEST_CSUM", "GUEST_ECN"))
-_TCP, _UDP = 6, 17
-_CHECKSUM_AT = {_TCP: 16, _UDP: 6}
-_IPV4, _IPV6, _VLAN = b"\x08\x00", b"\x86\xdd", b"\x81\x00"
 
 
 class _Kind(NamedTuple):
-    """A way of cutting: its name inside, its protocol, over which IP, and the feature for each direction (0: none)."""
+    """A way of cutting: its name inside, and the features for each direction (0: there is none)."""
 
-    kind: str
-    protocol: int
-    over: tuple[bytes, ...]
+    name: str
     host: int
-    ecn: int
+    host_ecn: int
     guest: int
 
 
 _KINDS = {
-    sheet.GSO_TCPV4: _Kind(TCP4, _TCP, (_IPV4,), FEATURES["HOST_TSO4"], FEATURES["HOST_ECN"], FEATURES["GUEST_TSO4"]),
-    sheet.GSO_TCPV6: _Kind(TCP6, _TCP, (_IPV6,), FEATURES["HOST_TSO6"], FEATURES["HOST_ECN"], FEATURES["GUEST_TSO6"]),
-    sheet.GSO_UDP: _Kind(UFO, _UDP, (_IPV4, _IPV6), FEATURES["HOST_UFO"], 0, FEATURES["GUEST_UFO"]),
-    sheet.GSO_UDP_L4: _Kind(USO, _UDP, (_IPV4, _IPV6), FEATURES["HOST_USO"], 0, 0),
+    sheet.GSO_TCPV4: _Kind(TCP4, FEATURES["HOST_TSO4"], FEATURES["HOST_ECN"], FEATURES["GUEST_TSO4"]),
+    sheet.GSO_TCPV6: _Kind(TCP6, FEATURES["HOST_TSO6"], FEATURES["HOST_ECN"], FEATURES["GUEST_TSO6"]),
+    sheet.GSO_UDP: _Kind(UFO, FEATURES["HOST_UFO"], 0, FEATURES["GUEST_UFO"]),
+    sheet.GSO_UDP_L4: _Kind(USO, FEATURES["HOST_USO"], 0, 0),
 }
-_TYPES = {kind.kind: (number, kind.guest) for number, kind in _KINDS.items()}
+_TYPES = {kind.name: (number, kind.guest) for number, kind in _KINDS.items()}
 
 
 class BadHeader(Exception):
@@ -67,33 +63,14 @@ def facts_of(header: bytes, frame: bytes, features: int) -> FrameFacts | None:
     how = _KINDS.get(cut)
     if how is None or not features & how.host:
         raise BadHeader("gso_type not negotiated", f"gso_type {gso:#04x}")
-    if gso & _ECN and not features & how.ecn:
+    if gso & _ECN and not features & how.host_ecn:
         raise BadHeader("ECN not negotiated", f"gso_type {gso:#04x}")
     if not size:
         raise BadHeader("gso_size 0", f"gso_type {gso:#04x}")
-    headers = _headers(frame, how, start)
-    if offset != _CHECKSUM_AT[how.protocol] or not headers:
-        what = f"gso_type {gso:#04x}, csum_start {start}, csum_offset {offset} of {len(frame)} bytes"
-        raise BadHeader("gso_type does not fit the frame", what)
-    return FrameFacts(start, offset, size, headers, segment_kind=how.kind, ecn=bool(gso & _ECN))
-
-
-def _headers(frame: bytes, how: _Kind, transport: int) -> int:
-    """Bytes up to the transport's payload; 0 if the frame is not what it is said to be."""
-    at = 16 if frame[12:14] == _VLAN else 12
-    kind, ip = frame[at : at + 2], at + 2
-    if kind not in how.over or len(frame) < transport + 8 or transport < ip + 20:
-        return 0
-    if kind == _IPV4:
-        fits = frame[ip + 9] == how.protocol and ip + (frame[ip] & 15) * 4 == transport
-    else:  # extension headers may lie between
-        fits = transport >= ip + 40 and (transport > ip + 40 or frame[ip + 6] == how.protocol)
-    if not fits:
-        return 0
-    if how.protocol == _UDP:
-        return transport + 8
-    length = (frame[transport + 12] >> 4) * 4 if len(frame) >= transport + 20 else 0
-    return transport + length if length >= 20 and transport + length <= len(frame) else 0
+    headers = read_headers(frame, FrameFacts(start, offset, size, segment_kind=how.name))
+    if isinstance(headers, str):
+        raise BadHeader("cannot be cut", headers)
+    return FrameFacts(start, offset, size, headers.payload, segment_kind=how.name, ecn=bool(gso & _ECN))
 
 
 def header_for(facts: FrameFacts, offloads: int) -> bytes | None:

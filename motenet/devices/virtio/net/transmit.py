@@ -3,7 +3,7 @@
 from motenet.core.state import Component
 from motenet.datasheets.virtio.features import FEATURES
 from motenet.devices.parts.offload import complete, insert_checksum
-from motenet.devices.virtio.chain import Chain
+from motenet.devices.virtio.chain import BATCH, Buffers, Plain
 from motenet.devices.virtio.device import VirtioDevice
 from motenet.devices.virtio.net.header import PLAIN, WITH_BUFFERS, BadHeader, facts_of
 from motenet.devices.virtio.net.steering import Steering
@@ -47,59 +47,80 @@ class TransmitUnit(Component):
 
     def serve(self, queue: VirtQueue) -> None:
         """Send what is available, up to WORK; the used elements are published together."""
-        device, generation, send = self._device, queue.generation, self._send
+        device, generation = self._device, queue.generation
         queue.want_notifications(False)
         work = WORK
         while work > 0:
-            chain = queue.pop()
-            if chain is None:
-                if not queue.want_notifications(True):
-                    break
-                work -= FRAME_WORK
-                continue
-            work -= send(queue, chain)
+            chains = queue.pop_all()
+            work -= self._send_all(queue, chains)
             if queue.generation != generation or not device.ready:
                 queue.rewind()
                 return
-            queue.push(chain, 0)
+            queue.push_all(chains)
+            if len(chains) < BATCH and not queue.want_notifications(True):
+                break
         if queue.publish():
             device.queue_interrupt(queue)
         if work <= 0:
             device.notify(queue.index)
 
-    def _send(self, queue: VirtQueue, chain: Chain) -> int:
-        """One buffer: header and frame, in any split of descriptors (2.7.4.1). Returns the work it was."""
-        length, header = chain.readable_length, self._header
-        generation, readable = queue.generation, chain.readable
-        if len(readable) == 1 and length <= ONE_READ:
-            raw = self._read(readable[0][0], length)
-            about, frame = raw[:header], raw[header:]
-        elif length <= header + LONGEST:
-            about, frame = self._gather(chain, header)
-        else:
-            self._device.drop("frame too long", f"{length} bytes with header")
-            return FRAME_WORK * chain.count
-        if queue.generation != generation or not self._device.ready:
-            return 0
-        size = len(frame)
-        if size < ETHERNET or chain.writable:
-            what = f"{length} bytes with header" if size < ETHERNET else "with writable buffers"
-            self._device.drop("bad transmit buffer", f"{what} (5.1.6.2)", frame)
-        elif not self._port.carrier:
-            self._device.drop("no link", frame=frame)
-        else:
-            if self._steering.pairs > 1:
-                self._steering.sent(frame, queue.index >> 1)
-            if about == self._plain and size <= self._mtu:
-                self._port.transmit(frame if size >= SHORTEST else frame.ljust(SHORTEST, b"\0"))
+    def _send_all(self, queue: VirtQueue, chains: list[Plain]) -> int:
+        """Each in turn; it ends early if the device is reset or stopped meanwhile. Returns the work."""
+        device, generation, work = self._device, queue.generation, 0
+        read, transmit, header, plain = self._read, self._port.transmit, self._header, self._plain
+        shortest, longest = header + SHORTEST, header + min(self._mtu + ETHERNET, ONE_READ)
+        if self._steering.pairs > 1 or not self._port.carrier:
+            longest = 0
+        for _, _, readable, writable, length, _ in chains:
+            if shortest <= length <= longest and len(readable) == 1 and not writable:
+                raw = read(readable[0][0], length)
+                if queue.generation != generation or not device.ready:
+                    break
+                work += length
+                if raw.startswith(plain):  # the usual case: a whole frame in one descriptor
+                    transmit(raw[header:])
+                else:
+                    work += self._send(queue, raw[:header], raw[header:])
+            elif length > header + LONGEST or length < header + ETHERNET or writable:
+                self._device.drop("bad transmit buffer", f"{length} bytes, {len(writable)} writable buffers (5.1.6.2)")
             else:
-                return self._send_with(about, frame) + FRAME_WORK * chain.count
-        return size + FRAME_WORK * chain.count
+                about, frame = self._gather(readable, header)
+                if queue.generation != generation or not device.ready:
+                    break
+                work += length + FRAME_WORK * len(readable) + self._send(queue, about, frame)
+        return work + FRAME_WORK * (len(chains) + 1)
 
-    def _gather(self, chain: Chain, header: int) -> tuple[bytes, bytes]:
+    def _send(self, queue: VirtQueue, about: bytes, frame: bytes) -> int:
+        """A frame with its header. Returns the work beside moving it."""
+        if not self._port.carrier:
+            self._device.drop("no link", frame=frame)
+            return 0
+        if self._steering.pairs > 1:
+            self._steering.sent(frame, queue.index >> 1)
+        try:
+            facts = facts_of(about, frame, self._features)
+        except BadHeader as bad:
+            self._device.drop(bad.reason, bad.detail, frame)
+            return 0
+        tag = TAG if frame[12:14] == b"\x81\x00" else 0
+        if len(frame) > self._mtu + ETHERNET + tag and (facts is None or not facts.segment_size):
+            self._device.drop("frame too long", f"{len(frame)} bytes, the MTU is {self._mtu} (5.1.4.2)", frame)
+            return 0
+        if facts is None:
+            self._port.transmit(frame.ljust(SHORTEST, b"\0"))
+        elif self._port.takes_unfinished and facts.checksum_offset:
+            self._port.transmit(frame.ljust(SHORTEST, b"\0"), facts)
+        else:
+            frames = complete(frame, facts) if facts.checksum_offset else [_summed(frame, facts.checksum_start)]
+            for one in frames:
+                self._port.transmit(one.ljust(SHORTEST, b"\0"))
+            return FRAME_WORK * len(frames)
+        return 0
+
+    def _gather(self, readable: Buffers, header: int) -> tuple[bytes, bytes]:
         """Header and frame, with one read for each descriptor, two for the one that holds both."""
         read, head, pieces = self._read, b"", []
-        for address, length in chain.readable:
+        for address, length in readable:
             missing = header - len(head)
             if missing > 0:
                 part = min(missing, length)
@@ -109,29 +130,9 @@ class TransmitUnit(Component):
                 pieces.append(read(address, length))
         return head, pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _send_with(self, about: bytes, frame: bytes) -> int:
-        """A frame whose header says something, or that is perhaps too long. Returns the work it was."""
-        try:
-            facts = facts_of(about, frame, self._features)
-        except BadHeader as bad:
-            self._device.drop(bad.reason, bad.detail, frame)
-            return len(frame)
-        tag = TAG if frame[12:14] == b"\x81\x00" else 0
-        if len(frame) > self._mtu + ETHERNET + tag and (facts is None or not facts.segment_size):
-            self._device.drop("frame too long", f"{len(frame)} bytes, the MTU is {self._mtu} (5.1.4.2)", frame)
-            return len(frame)
-        transmit, padded = self._port.transmit, frame.ljust(SHORTEST, b"\0")
-        if facts is None:
-            transmit(padded)
-        elif not facts.checksum_offset:
-            whole = bytearray(padded)
-            insert_checksum(whole, facts.checksum_start, facts.checksum_start, 0)
-            transmit(bytes(whole))
-        elif self._port.takes_unfinished:
-            transmit(padded, facts)
-        else:
-            frames = complete(frame, facts)
-            for one in frames:
-                transmit(one.ljust(SHORTEST, b"\0"))
-            return len(frame) + FRAME_WORK * len(frames)
-        return len(frame)
+
+def _summed(frame: bytes, start: int) -> bytes:
+    """With csum_offset 0, which FrameFacts has no word for: the checksum lies where the sum begins."""
+    whole = bytearray(frame)
+    insert_checksum(whole, start, start, 0)
+    return bytes(whole)
