@@ -1,6 +1,7 @@
 """A machine with its card, driver and stack, in a world."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from motenet.core.clock import Clock
@@ -8,20 +9,35 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Watched
 from motenet.datasheets.pci import DEVICE_ID, VENDOR_ID
-from motenet.devices import E1000
+from motenet.devices import E1000, Rtl8139, VirtioNet
 from motenet.doors import Card, Function, NetworkDriver, PciFunction
-from motenet.drivers import E1000Driver
+from motenet.drivers import E1000Driver, VirtioNetDriver
+from motenet.drivers.rtl8139 import probe as rtl8139_driver
 from motenet.machine import Machine, Port
 from motenet.sim.poller import Poller
 from motenet.stack import NetworkStack
 
-CARDS: dict[str, Callable[..., Card]] = {"e1000": E1000}
+CARDS: dict[str, Callable[..., Card]] = {
+    "e1000": E1000,
+    "rtl8139": Rtl8139,
+    "rtl8139cp": partial(Rtl8139, revision="C+"),
+    "virtio-net": VirtioNet,
+    "virtio-net-transitional": partial(VirtioNet, transport="transitional"),
+    "virtio-net-legacy": partial(VirtioNet, transport="legacy"),
+    "virtio-net-mmio": partial(VirtioNet, transport="mmio"),
+}
 """For each name of a card: how to make one, from a MAC address and its options."""
 
 PLATFORM = (0, 0)
 """What has no configuration space: it is virtio over MMIO."""
 
-DRIVERS: dict[tuple[int, int], Callable[..., NetworkDriver]] = {(0x8086, 0x100E): E1000Driver}
+DRIVERS: dict[tuple[int, int], Callable[..., NetworkDriver]] = {
+    (0x8086, 0x100E): E1000Driver,
+    (0x10EC, 0x8139): rtl8139_driver,
+    (0x1AF4, 0x1000): VirtioNetDriver,
+    (0x1AF4, 0x1041): VirtioNetDriver,
+    PLATFORM: VirtioNetDriver,
+}
 """For each vendor and device id, and for what sits on the memory bus: the driver that probes it."""
 
 
