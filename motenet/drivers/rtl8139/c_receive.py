@@ -100,8 +100,7 @@ class RingReceiver(Component):
         wrap = RCR["WRAP"] if self.wrap else 0
         size = RCR.field("RBLEN").put(SIZES.index(self.size))
         self.control = control | wrap | size | _NO_THRESHOLD | _UNLIMITED
-        if self.position != self.released:
-            self._release()
+        self._release()
         self._card.write(RCR, self.control)
         self._follow()
 
@@ -113,13 +112,17 @@ class RingReceiver(Component):
     def _restart(self, why: str) -> None:
         """After nonsense in the ring: receiver off and on begins anew (Linux 8139too.c). What was unread is lost."""
         self._drop("rx ring lost", why)
-        card = self._card
+        self._release()
+        card, lost = self._card, self.position
         command = card.read(CR) & (CR["RE"] | CR["TE"])
         card.write(CR, command & ~CR["RE"])
         card.write(CR, command)
         card.write(RCR, self.control)
         self.limit = self.position
         self._follow()
+        if self.position == lost and self._look():  # it has not: leave out all that it has written
+            self.position = self.limit
+            self._release()
 
     def _follow(self) -> None:
         """Stand where the card stands: CAPR after it was told to begin anew, or was not."""
@@ -141,14 +144,14 @@ class RingReceiver(Component):
     def repost(self) -> None:
         """Give bytes back that have been read."""
         position = self.position
-        if position != self.released and (
-            position == self.limit or position - self.released & self.size - 1 >= self._quarter
-        ):
+        if position == self.limit or position - self.released & self.size - 1 >= self._quarter:
             self._release()
 
     def _release(self) -> None:
-        self.released = self.position
-        self._write16(CAPR.offset, self.position - READ_POINTER_LAG & 0xFFFF)
+        """Move CAPR; not in vain, for to write it while the ring is empty is a cause of its own (RTL8139C 5.6, PUN)."""
+        if self.position != self.released:
+            self.released = self.position
+            self._write16(CAPR.offset, self.position - READ_POINTER_LAG & 0xFFFF)
 
     def waiting(self) -> bool:
         """Whether the card has written more than has been read."""

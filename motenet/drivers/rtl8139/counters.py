@@ -31,8 +31,10 @@ class MissedCounter(Component):
 
     def harvest(self) -> None:
         """Add what the card has counted."""
-        self.values["MPC"] += self._card.read(MPC) & MPC["COUNT"]
-        self.clear()
+        missed = self._card.read(MPC)
+        if missed <= MPC["COUNT"]:  # else no card answers
+            self.values["MPC"] += missed
+            self.clear()
 
 
 class TallyCounters(Component):

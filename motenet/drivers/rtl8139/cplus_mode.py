@@ -1,5 +1,7 @@
 """The driver for C+ mode: descriptor rings both ways, checksums, segmentation and VLAN tags by the card."""
 
+from typing import ClassVar
+
 from motenet.core import units
 from motenet.core.errors import ConfigurationError, DriverError
 from motenet.datasheets.pci import REVISION_ID
@@ -29,6 +31,8 @@ class Rtl8139CpDriver(Rtl8139Base):
     - `segmentation_offload`: while a segment's payload can be told to the card, that is for an `mtu` up to 2087.
     - `hang_timeout`: with the link up, sent frames that the card has not taken for so long make the driver reset it.
     """
+
+    STATE: ClassVar[tuple[str, ...]] = (*Rtl8139Base.STATE, "vlan_mode")
 
     def __init__(
         self,
@@ -77,8 +81,6 @@ class Rtl8139CpDriver(Rtl8139Base):
             self._descriptors,
             TallyCounters(function, self.card, self.drop),
         )  # fmt: skip
-
-    STATE = (*Rtl8139Base.STATE, "vlan_mode")
 
     def _select_mode(self) -> None:
         """RTL8139C+ 6.33, Linux 8139cp.c: before everything else; ring addresses that came earlier may be lost."""
