@@ -289,6 +289,10 @@ class Bench:
         self.calls.clear()
         return ring
 
+    def ring_at(self, base: int, size: int = 16) -> Ring:
+        """A split queue whose parts lie 4 KiB apart."""
+        return Ring(self.memory, base, base + 0x1000, base + 0x2000, size)
+
     # --- state
 
     def save(self) -> dict[str, Any]:
