@@ -206,12 +206,18 @@ class VirtQueue(Component):
         self._clear()
         self.last_available = self.last_used
 
+    def available(self) -> bool:
+        """Whether something waits to be popped."""
+        if self._ring is None or self.broken:
+            return False
+        return bool(self.fetched) or self._ring.waiting()
+
     def want_notifications(self, on: bool) -> bool:
         """Whether the driver should notify from here on. True: something is available already, so look again."""
         if self._ring is None or self.broken:
             return False
         self._ring.suppress(on)
-        return on and (bool(self.fetched) or (self._ring is not None and self._ring.waiting()))
+        return on and self.available()
 
     # --- positions, as vhost-user speaks of them
 

@@ -151,10 +151,11 @@ class NetFunction(Component):
         index, pairs = queue.index, self._pairs
         if index == sheet.control_queue(pairs) and self.features & _CTRL_VQ:
             self.control.serve(queue)
-        elif index >= 2 * pairs:
-            self._device.drop("no such queue", f"notification of queue {index} (5.1.2)")
         elif index >= 2 * self.steering.pairs:
-            self._device.drop("queue pair not in use", f"notification of queue {index} (5.1.6.5.6.1)")
+            if queue.available():
+                unknown = index >= 2 * pairs
+                what = "no such queue" if unknown else "queue pair not in use"
+                self._device.drop(what, f"queue {index} ({'5.1.2' if unknown else '5.1.6.5.6.1'})")
         elif index & 1:
             self.transmitter.serve(queue)
 
