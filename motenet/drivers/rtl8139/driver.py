@@ -37,7 +37,9 @@ _RECEIVE = ISR["ROK"] | ISR["RER"] | ISR["RXOVW"] | ISR["FOVW"]
 """Acknowledged together, when the ring has been emptied (Linux 8139too.c): before, the card cannot go on."""
 _TRANSMIT = ISR["TOK"] | ISR["TER"]
 _LINK, _BUS = ISR["PUN_LINKCHG"], ISR["SERR"]
-_CAUSES = ISR["ROK"] | ISR["RXOVW"] | ISR["FOVW"] | _LINK | _BUS
+_CAUSES = ISR["ROK"] | ISR["RXOVW"] | ISR["FOVW"] | ISR["TER"] | _LINK | _BUS
+"""TER, for an aborted frame stops C mode's transmitter until somebody looks after it; TOK only while there is no room.
+"""
 _TROUBLES = (
     (ISR["RER"], "rx error"),
     (ISR["RXOVW"], "rx overflow"),

@@ -9,7 +9,7 @@ from motenet.datasheets import rtl8139 as ds
 from motenet.datasheets.rtl8139 import TALLY
 
 ROK, TOK, RXOVW, LINK, SERR = (ds.ISR[name] for name in ("ROK", "TOK", "RXOVW", "PUN_LINKCHG", "SERR"))
-CAUSES = ROK | RXOVW | ds.ISR["FOVW"] | LINK | SERR
+CAUSES = ROK | RXOVW | ds.ISR["FOVW"] | ds.ISR["TER"] | LINK | SERR
 BOTH = pytest.mark.parametrize("mode", ["C", "C+"])
 
 
