@@ -35,7 +35,7 @@ _MTU_LEAST = 68
 
 _RECEIVE = ISR["ROK"] | ISR["RER"] | ISR["RXOVW"] | ISR["FOVW"]
 """Acknowledged together, when the ring has been emptied (Linux 8139too.c): before, the card cannot go on."""
-_TRANSMIT = ISR["TOK"] | ISR["TER"]
+_SENT = ISR["TOK"]
 _LINK, _BUS = ISR["PUN_LINKCHG"], ISR["SERR"]
 _CAUSES = ISR["ROK"] | ISR["RXOVW"] | ISR["FOVW"] | ISR["TER"] | _LINK | _BUS
 """TER, for an aborted frame stops C mode's transmitter until somebody looks after it; TOK only while there is no room.
@@ -298,7 +298,7 @@ class Rtl8139Base(Watched):
         if causes:
             self._write16(ISR.offset, causes)
             self._count_troubles(causes)
-        self.enabled = _CAUSES | _TRANSMIT if self.transmitter.blocked else _CAUSES
+        self.enabled = _CAUSES | _SENT if self.transmitter.blocked else _CAUSES
         self._write16(IMR.offset, self.enabled)
         return True
 
@@ -306,9 +306,9 @@ class Rtl8139Base(Watched):
         """The slots are full: the next frame sent, not one of earlier, shall interrupt. `_unmask` sees to it, too."""
         if self._polling:
             return
-        self._write16(ISR.offset, _TRANSMIT)
-        if self.enabled and not self.enabled & _TRANSMIT:
-            self.enabled |= _TRANSMIT
+        self._write16(ISR.offset, _SENT)
+        if self.enabled and not self.enabled & _SENT:
+            self.enabled |= _SENT
             self._write16(IMR.offset, self.enabled)
 
     def _count_troubles(self, causes: int) -> None:
