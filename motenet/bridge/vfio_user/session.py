@@ -32,6 +32,8 @@ from motenet.core.units import SECOND
 
 PATIENCE = 5 * SECOND
 """Nanoseconds of real time in which a client must answer DMA_READ and DMA_WRITE: what QEMU grants us, too."""
+MOST_PUT_OFF = 4
+"""How often a read gives way to events; a doorbell's reach the cable, and the interrupt causes, within that."""
 
 _HEADER = HEADER.size
 _READ_SIZE = _HEADER + ACCESS.size
@@ -69,6 +71,9 @@ class Session:
         self._next_id = 0
         self._answers: dict[int, bytes | None] = {}
         """Our own requests under way: id -> payload of the answer, once it is there; empty: refused."""
+        self._written = False
+        """Registers have been written, and what follows from that may still have to happen."""
+        self._put_off = 0
         self._readers: dict[int, Reader] = {}
         self._writers: dict[int, Writer] = {}
         for bar, window in slot.windows.items():
@@ -110,6 +115,8 @@ class Session:
                 return
             if channel.end - start < size:
                 return
+            if self._written and command == REGION_READ and self._wait_for_events():
+                return
             channel.start = start + size
             if command == REGION_READ and size == _READ_SIZE and flags == 0:
                 offset, region, count = ACCESS.unpack_from(buffer, start + _HEADER)
@@ -125,6 +132,7 @@ class Session:
                 if writer is not None and offset <= writer[1] and size == _ACCESS_END + count and self.negotiated:
                     (value,) = writer[2](buffer, start + _ACCESS_END)
                     writer[0](offset, value)
+                    self._written = True
                     if not flags & NO_REPLY:
                         size = ACKNOWLEDGED.size
                         reply = ACKNOWLEDGED.pack(ident, REGION_WRITE, size, REPLY, 0, offset, region, count)
@@ -136,6 +144,20 @@ class Session:
                 self._answers[ident] = b"" if flags & ERROR else bytes(buffer[start + _HEADER : start + size])
                 return
             self._take(ident, command, flags, bytes(buffer[start + _HEADER : start + size]), files)
+
+    def _wait_for_events(self) -> bool:
+        """Whether the read that is next is put off, behind what posted writes before it have set off at this instant.
+
+        A processor that reads a register waits for its writes to arrive, and a real card has begun by then.
+        """
+        world = self.slot.clock.world
+        due = world.next_time()
+        if due is None or due > world.now or self._put_off == MOST_PUT_OFF or self._answers:
+            self._written, self._put_off = False, 0
+            return False
+        self._put_off += 1
+        self.resume()
+        return True
 
     def _take(self, ident: int, command: int, flags: int, payload: bytes, files: list[int]) -> None:
         """A message that does not take the straight way."""
@@ -271,6 +293,7 @@ class Session:
             raise Refused(EINVAL, f"{len(data)} bytes of data; {count} are announced")
         for at, width in _natural(offset, count):
             self._write_part(region, at, int.from_bytes(data[at - offset :][:width], "little"), width)
+        self._written = True
         return payload[: ACCESS.size]
 
     def _access(self, payload: bytes) -> tuple[int, int, int]:
