@@ -17,6 +17,7 @@ from motenet.datasheets import rtl8139 as sheet
 from motenet.datasheets.pci import COMMAND, REVISION_ID
 from motenet.doors import FrameFacts
 from motenet.drivers.rtl8139 import Rtl8139CpDriver, Rtl8139Driver, probe
+from motenet.drivers.rtl8139.c_receive import RingReceiver
 from motenet.sim.world import World
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
@@ -211,6 +212,29 @@ def overflow(machine: QtestMachine, options: dict[str, Any]) -> Driver:
         assert drain(driver) == [frame(b"after" * 20)]
     assert set(driver.drops) == {"rx overflow"}
     return driver
+
+
+@pytest.mark.exercises(driver=C, card=CARD, what="a damaged header, and the ring's recovery")
+@variants({"mode": "C", "rx_ring": "8KiB"}, C_PIO)
+def test_a_ring_that_is_lost_begins_anew(machine: QtestMachine, options: dict[str, Any]) -> None:
+    """Somebody has written over a header: the receiver is restarted, at different places of the ring."""
+    driver = started(machine, options)
+    assert isinstance(driver, Rtl8139Driver)
+    ring = driver.receiver
+    assert isinstance(ring, RingReceiver)
+    for turn in range(8):
+        for number in range(turn + 1):
+            machine.wire.send(frame(bytes([turn, number]) * 200))
+        machine.run("100us")
+        assert driver.poll()
+        for _ in range(turn // 2):
+            assert driver.receive() is not None
+        ring.memory.lend(ring.position, 4)[:] = bytes.fromhex("0100ffff")
+        assert drain(driver) == []
+        machine.wire.send(frame(b"found again" * 20))
+        machine.run("100us")
+        assert drain(driver) == [frame(b"found again" * 20)]
+    assert driver.drops == {"rx ring lost": 8}
 
 
 @pytest.mark.exercises(driver=C, card=CARD, what="a transmitter that hangs, and its recovery")
