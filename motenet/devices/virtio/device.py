@@ -315,6 +315,8 @@ class VirtioDevice(Watched):
     def bus_master_changed(self, enabled: bool) -> None:
         """The bus lets the device reach memory, or no longer."""
         self.bus_master = enabled
+        for queue in self.queues:
+            queue.bus_master_changed(enabled)
         self._settle()
         self.serve_all()
 

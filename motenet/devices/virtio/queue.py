@@ -45,8 +45,8 @@ class VirtQueue(Component):
     """
 
     STATE: ClassVar[tuple[str, ...]] = (
-        "size", "vector", "descriptors", "driver_area", "device_area", "enabled", "broken", "packed", "event_index",
-        "indirect", "generation", "last_available", "last_used", "silenced", "fetched", "used_ids",
+        "size", "vector", "descriptors", "driver_area", "device_area", "enabled", "broken", "bus_master", "packed",
+        "event_index", "indirect", "generation", "last_available", "last_used", "silenced", "fetched", "used_ids",
         "used_lengths", "used_steps",
     )  # fmt: skip
 
@@ -55,16 +55,19 @@ class VirtQueue(Component):
         self.index = index
         self.max_size = max_size
         self.generation = 0
-        """Counts resets, enablings and disablings: work that began before one is not continued."""
+        """Counts resets, enablings, disablings and losses of the bus: work that began before is not continued."""
         self.fetched: deque[Plain] = deque()
         """Chains that have been read, and not been popped."""
         self.used_ids: list[int] = []
         """Of those that were pushed, and are not published: their ids, bytes written, and steps in the ring."""
         self.used_lengths: list[int] = []
         self.used_steps: list[int] = []
+        self.bus_master = True
+        """Memory can be reached."""
         self._fail = fail
         self._dma: BusMaster | None = None
         self._ring: Ring | None = None
+        self._modulus = 1
         self.reset()
 
     def plug(self, dma: BusMaster) -> None:
@@ -89,13 +92,9 @@ class VirtQueue(Component):
     def _forget(self) -> None:
         """Nothing that is in hand counts any more."""
         self.generation += 1
-        self._clear()
-        self._ring = None
-        self._modulus = 1
-
-    def _clear(self) -> None:
         self.fetched.clear()
         self.clear_used()
+        self._ring = None
 
     def clear_used(self) -> None:
         """For the layouts: what was pushed is published."""
@@ -105,7 +104,6 @@ class VirtQueue(Component):
 
     def load(self, state: State) -> None:
         super().load(state)
-        self._ring = None
         self._bind()
 
     # --- setting it up
@@ -145,12 +143,22 @@ class VirtQueue(Component):
 
     def disable(self) -> None:
         """Stop using it. Its positions stay, less what was popped and is not published."""
+        self.clear_used()
         self.rewind()
         self._forget()
         self.enabled = False
 
+    def bus_master_changed(self, enabled: bool) -> None:
+        """Without the bus nothing is popped or published. What is in hand is still available when it comes back."""
+        self.bus_master = enabled
+        if not enabled:
+            self.rewind()
+            self.generation += 1
+        self._bind()
+
     def _bind(self) -> None:
-        if self.enabled and self._dma is not None:
+        self._ring = None
+        if self.enabled and self.bus_master and self._dma is not None:
             self._ring = PackedRing(self, self._dma) if self.packed else SplitRing(self, self._dma)
             self._modulus = self._ring.modulus()
 
@@ -202,9 +210,9 @@ class VirtQueue(Component):
         return bool(self.used_ids) and self._ring is not None and self._ring.publish()
 
     def rewind(self) -> None:
-        """Forget what was popped and not published: it is still available."""
-        self._clear()
-        self.last_available = self.last_used
+        """Forget what was popped and not pushed: it is still available."""
+        self.fetched.clear()
+        self.last_available = (self.last_used + sum(self.used_steps)) % self._modulus
 
     def available(self) -> bool:
         """Whether something waits to be popped."""
@@ -235,5 +243,5 @@ class VirtQueue(Component):
         """Continue there; to be set once the size is, and `packed`. What is available was all used before."""
         if self.packed:
             base = (base & 0x7FFF) % self.size + (0 if base & 0x8000 else self.size)
-        self.last_used = base & 0xFFFF
-        self.rewind()
+        self.fetched.clear()
+        self.last_available = self.last_used = base & 0xFFFF

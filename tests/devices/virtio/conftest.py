@@ -42,21 +42,27 @@ class FakeDma:
         self.memory = bytearray(MEMORY)
         self.log: list[tuple[str, int, int, str]] = []
         self.on_access: Callable[[], None] | None = None
+        self.reachable = True
 
-    def _access(self, kind: str, address: int, length: int, layout: str) -> bool:
+    def _there(self, kind: str, address: int, length: int, layout: str) -> bool:
         self.log.append((kind, address, length, layout))
-        if self.on_access is not None:
-            self.on_access()
-        return address >= 0 and address + length <= len(self.memory)
+        return self.reachable and address >= 0 and address + length <= len(self.memory)
 
     def read(self, address: int, length: int, layout: str = "") -> bytes:
         assert length <= len(self.memory), "read in one go"
-        there = self._access("read", address, length, layout)
-        return bytes(self.memory[address : address + length]) if there else b"\xff" * length
+        there = self._there("read", address, length, layout)
+        data = bytes(self.memory[address : address + length]) if there else b"\xff" * length
+        self._happened()
+        return data
 
     def write(self, address: int, data: bytes | memoryview, layout: str = "") -> None:
-        if self._access("write", address, len(data), layout):
+        if self._there("write", address, len(data), layout):
             self.memory[address : address + len(data)] = data
+        self._happened()
+
+    def _happened(self) -> None:
+        if self.on_access is not None:
+            self.on_access()
 
     def reader(self, layout: Struct, name: str) -> Callable[[int], tuple[Any, ...]]:
         return lambda address: layout.unpack(self.read(address, layout.size, name))
@@ -288,6 +294,11 @@ class Bench:
         device.write_status(7 if legacy else 15)
         self.run()
         self.log.clear()
+
+    def bus_master(self, on: bool) -> None:
+        """PCI 6.2.2: COMMAND's bit."""
+        self.slot.dma.reachable = on
+        self.device.bus_master_changed(on)
 
     def run(self) -> None:
         self.slot.world.run(self.slot.world.now)

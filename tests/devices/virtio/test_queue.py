@@ -174,13 +174,14 @@ def test_what_was_in_hand_when_the_bus_was_lost_is_done_afterwards(new_bench, la
     def access():
         left[0] -= 1
         if left[0] == 0:
-            bench.device.bus_master_changed(False)
+            bench.bus_master(False)
 
     bench.slot.dma.on_access = access
     bench.tx.kick()
     bench.slot.dma.on_access = None
-    bench.device.bus_master_changed(True)
+    bench.bus_master(True)
     bench.run()
+    assert bench.drops == {}
     assert bench.tx.used() == [(number, 0) for number in numbers]
     assert [frame for frame, _ in bench.sent][-3:] == frames(3)  # some perhaps twice
 

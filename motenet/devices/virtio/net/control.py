@@ -75,8 +75,7 @@ class ControlUnit(Component):
                     break
                 continue
             written = self._answer(queue, chain)
-            if queue.generation != generation or not device.ready:
-                queue.rewind()
+            if queue.generation != generation:
                 return
             queue.push(chain, written)
         else:
@@ -95,7 +94,7 @@ class ControlUnit(Component):
             problem, data = f"{chain.readable_length} bytes", b""
         else:
             data = b"".join([self._read(address, length) for address, length in chain.readable])
-            if queue.generation != generation or not self._device.ready:
+            if queue.generation != generation:
                 return 0
             problem = self._obey(data)
         if problem:

@@ -158,6 +158,8 @@ class NetFunction(Component):
                 self._device.drop(what, f"queue {index} ({'5.1.2' if unknown else '5.1.6.5.6.1'})")
         elif index & 1:
             self.transmitter.serve(queue)
+        elif queue.publish():  # what was stored when the bus was lost; buffers are looked for when a frame is there
+            self._device.queue_interrupt(queue)
 
     def _use_pairs(self, pairs: int) -> str:
         """5.1.6.5.6: what waits in queues that come into use is served. Returns what is wrong, or ""."""

@@ -130,8 +130,7 @@ class ReceiveUnit(Component):
             if not chains:
                 return False
             self._scatter_all(chains, fields, frame)
-        if queue.generation != generation or not self._device.ready:
-            queue.rewind()
+        if queue.generation != generation:
             return False
         for chain in chains:
             queue.push(chain, min(chain.writable_length, needed))

@@ -53,8 +53,7 @@ class TransmitUnit(Component):
         while work > 0:
             chains = queue.pop_all()
             work -= self._send_all(queue, chains)
-            if queue.generation != generation or not device.ready:
-                queue.rewind()
+            if queue.generation != generation:
                 return
             queue.push_all(chains)
             if len(chains) < BATCH and not queue.want_notifications(True):
@@ -66,7 +65,7 @@ class TransmitUnit(Component):
 
     def _send_all(self, queue: VirtQueue, chains: list[Plain]) -> int:
         """Each in turn; it ends early if the device is reset or stopped meanwhile. Returns the work."""
-        device, generation, work = self._device, queue.generation, 0
+        generation, work = queue.generation, 0
         read, transmit, header, plain = self._read, self._port.transmit, self._header, self._plain
         shortest, longest = header + SHORTEST, header + min(self._mtu + ETHERNET, ONE_READ)
         if self._steering.pairs > 1 or not self._port.carrier:
@@ -74,7 +73,7 @@ class TransmitUnit(Component):
         for _, _, readable, writable, length, _ in chains:
             if shortest <= length <= longest and len(readable) == 1 and not writable:
                 raw = read(readable[0][0], length)
-                if queue.generation != generation or not device.ready:
+                if queue.generation != generation:
                     break
                 work += length
                 if raw.startswith(plain):  # the usual case: a whole frame in one descriptor
@@ -85,7 +84,7 @@ class TransmitUnit(Component):
                 self._device.drop("bad transmit buffer", f"{length} bytes, {len(writable)} writable buffers (5.1.6.2)")
             else:
                 about, frame = self._gather(readable, header)
-                if queue.generation != generation or not device.ready:
+                if queue.generation != generation:
                     break
                 work += length + FRAME_WORK * len(readable) + self._send(queue, about, frame)
         return work + FRAME_WORK * (len(chains) + 1)
