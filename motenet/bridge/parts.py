@@ -9,6 +9,7 @@ from pathlib import Path
 
 from motenet.bridge.tap import BridgeError, Tap
 from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu, prepared_guest
+from motenet.bridge.vhost_user.dpdk import PROGRAM, testpmd_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,13 @@ def _ipxe() -> Part:
     return Part("ipxe", False, "no iPXE is prepared", f"run {PREPARE} of motenet's repository")
 
 
+def _dpdk() -> Part:
+    version = testpmd_version()
+    if version is not None:
+        return Part("dpdk", True, version)
+    return Part("dpdk", False, f"{PROGRAM} is not installed, or does not start", "apt-get install dpdk-dev")
+
+
 PARTS: dict[str, Callable[[], Part]] = {
     "root": _root,
     "tap": _tap,
@@ -94,6 +102,7 @@ PARTS: dict[str, Callable[[], Part]] = {
     "vfio-user": _vfio_user,
     "guest": _guest,
     "ipxe": _ipxe,
+    "dpdk": _dpdk,
     "dnsmasq": lambda: _command("dnsmasq", "dnsmasq-base", "dnsmasq", "--version"),
 }
 """How to look for each part."""

@@ -36,7 +36,7 @@ SET_LOG_BASE, VRING_NUM, VRING_ADDR, SET_BASE, GET_BASE, KICK, CALL, ERR = 6, 8,
 GET_PROTOCOL, SET_PROTOCOL, QUEUE_NUM, VRING_ENABLE, SEND_RARP, SET_MTU, GET_CONFIG = 15, 16, 17, 18, 19, 20, 24
 RESET_DEVICE, MAX_SLOTS, ADD_REGION, REM_REGION, SET_STATUS, GET_STATUS = 34, 36, 37, 38, 39, 40
 NEED_REPLY = 8
-EVENT_IDX, PROTOCOL, VERSION_1, PACKED, MRG_RXBUF = 1 << 29, 1 << 30, 1 << 32, 1 << 34, 1 << 15
+INDIRECT, EVENT_IDX, PROTOCOL, VERSION_1, PACKED, MRG_RXBUF = 1 << 28, 1 << 29, 1 << 30, 1 << 32, 1 << 34, 1 << 15
 REPLY_ACK, STATUS = 1 << 3, 1 << 16
 MAC, STATUS_FEATURE, CTRL_VQ, MQ = 1 << 5, 1 << 16, 1 << 17, 1 << 22
 NO_FD = 0x100
@@ -203,12 +203,12 @@ class Ring:
         at = OFFSET + self.buffers + 0x800 * slot
         return self.client.memory[at : at + length]
 
-    def offer(self, data: bytes = b"", room: int = 0, kick: bool = True) -> int:
+    def offer(self, data: bytes = b"", room: int = 0, kick: bool = True, flags: int = 0) -> int:
         """Make a buffer available: `data` for the device to read, or `room` for it to write."""
         slot = self.next % QUEUE
         at = OFFSET + self.buffers + 0x800 * slot
         self.client.memory[at : at + len(data)] = data
-        self.describe(slot, GUEST + self.buffers + 0x800 * slot, room or len(data), 2 if room else 0)
+        self.describe(slot, GUEST + self.buffers + 0x800 * slot, room or len(data), flags | (2 if room else 0))
         self.next += 1
         if kick:
             os.eventfd_write(self.kick, 1)
@@ -470,6 +470,19 @@ def test_a_frame_is_spread_over_small_buffers(client: Client, layout: int) -> No
     assert receive.used() == (slots[1], 12 + len(FRAME) - 40)
     assert receive.data(slots[0], 12)[10:] == b"\2\0"
     assert receive.data(slots[0], 40)[12:] + receive.data(slots[1], 12 + len(FRAME) - 40) == FRAME
+
+
+@pytest.mark.parametrize("flags", [(2, 0x80), (2, 2)])
+def test_what_dpdk_marks_as_writable_in_a_transmit_table_is_read(client: Client, flags: tuple[int, int]) -> None:
+    """2.8.7, 2.8.17. DPDK leaves WRITE in the header's entry, and now and then in another; its back-end reads them."""
+    client.negotiate(VERSION_1 | PROTOCOL | PACKED | INDIRECT)
+    _, transmit = client.rings()
+    data = GUEST + transmit.buffers
+    table = struct.pack("<QIHHQIHH", data + 0x100, 12, 0, flags[0], data + 0x200, len(FRAME), 1, flags[1])
+    at = OFFSET + transmit.buffers + 0x200
+    client.memory[at : at + len(FRAME)] = FRAME
+    transmit.offer(table, flags=4)
+    assert client.bench.cable.sent == [FRAME]
 
 
 def test_a_legacy_driver_has_a_shorter_header(client: Client) -> None:

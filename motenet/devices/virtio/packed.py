@@ -137,15 +137,21 @@ class PackedRing:
         return step
 
     def _walk_table(self, chain: Gathering, table: int, length: int) -> None:
-        """2.8.7: one entry after the other; WRITE is the only flag that counts."""
+        """2.8.7: one entry after the other; WRITE is the only flag that counts.
+
+        Not so where the device only reads: DPDK's drivers (20.11 to 26.07) leave WRITE in the first entry, the
+        header, and in the one whose place is that of the table's descriptor in the ring. Their own back-end looks at
+        none.
+        """
         if not self._queue.indirect:
             raise Violation(INDIRECT_UNKNOWN, f"{chain.what} has an indirect table")
         if not length or length % _SIZE:
             raise Violation(TABLE_LENGTH, f"{chain.what} has a table of {length} bytes")
         if length // _SIZE > self._size:
             raise Violation(TABLE_TOO_LONG, f"{chain.what} has a table of {length // _SIZE}")
+        counts = 0 if self._queue.only_read else _WRITE
         for address, size, _, flags in _DESCRIPTOR.iter_unpack(self._read_table(table, length, "pvirtq_desc")):
-            chain.add(address, size, flags & _WRITE)
+            chain.add(address, size, flags & counts)
 
     def waiting(self) -> bool:
         position = self._queue.last_available

@@ -54,6 +54,8 @@ class VirtQueue(Component):
         self.path = path
         self.index = index
         self.max_size = max_size
+        self.only_read = False
+        """The device writes to none of its buffers (a transmit queue's)."""
         self.generation = 0
         """Counts resets, enablings, disablings and losses of the bus: work that began before is not continued."""
         self.fetched: deque[Plain] = deque()

@@ -64,6 +64,8 @@ class NetFunction(Component):
         self.queues = [
             VirtQueue(index, queue_size, partial(self._failed, index), f"queue{index}") for index in range(count)
         ]
+        for queue in self.queues[1 : 2 * pairs : 2]:
+            queue.only_read = True  # 5.1.6.2
         self.features = 0
         """As negotiated."""
         self.config = NetConfig(parse_mac(mac), self.offered, pairs, mtu, speed)
