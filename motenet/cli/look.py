@@ -29,6 +29,7 @@ MEANING = {
     "vfio-user": "motenet serve e1000: guest kernels whose card is ours",
     "guest": "the tests with Linux's drivers on our cards",
     "ipxe": "the tests with iPXE on our cards",
+    "dpdk": "the tests with DPDK's driver on our virtio-net",
     "dnsmasq": "the tests with iPXE on our cards",
 }
 """What each part is good for."""
