@@ -126,8 +126,10 @@ class DescriptorReceiver(Component):
         """See NetworkDriver.receive. The views of the last call end here: their buffers may go back to the card."""
         self.repost()
         received = self._next()
-        if received is None and self.on_empty is not None and self.on_empty():
-            received = self._next()
+        if received is None:
+            self.repost()  # what was dropped
+            if self.on_empty is not None and self.on_empty():
+                received = self._next()
         return received
 
     def repost(self) -> None:

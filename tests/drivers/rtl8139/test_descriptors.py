@@ -148,6 +148,16 @@ def test_pieces_that_do_not_fit_are_dropped_with_a_reason(fake, started, first, 
     assert driver.drops == {"rx length": 1}
 
 
+def test_a_frame_without_end_is_dropped_when_it_has_all_descriptors(fake, started):
+    driver = started("C+", rx_ring=8)
+    for _ in range(8):
+        fake.fill(bytes(60), ds.RX_RESULT["FS"])
+    assert driver.receive() is None
+    assert driver.drops == {"rx length": 1}
+    fake.fill(b"\x01" * 60)
+    assert bytes(driver.receive().frame) == b"\x01" * 60
+
+
 def test_gro_joins_verified_segments_of_a_flow(fake, started):
     driver = started("C+")
     for n in range(5):

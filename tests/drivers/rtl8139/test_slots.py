@@ -75,6 +75,13 @@ def test_an_interrupt_is_wanted_only_while_there_is_no_room(fake, started):
     assert driver.send(frame(5))
 
 
+def test_without_interrupts_room_is_not_asked_for(fake, started):
+    driver = started("C", interrupts=False)
+    while driver.send(frame(0)):
+        pass
+    assert [one for one in fake.writes() if not one[0].startswith("TSD")] == []
+
+
 def test_a_frame_that_is_sent_while_room_is_asked_for_is_seen(fake, started):
     driver = started("C")
     for number in range(4):
