@@ -46,7 +46,7 @@ class VirtioNetDriver(Watched):
     - `mode`: None takes the modern interface where there is one; "legacy" or "modern" insists.
     - `packed`: packed virtqueues: None takes what is offered, True insists, False declines.
     - `rx_ring`, `tx_ring`: buffers of a queue; None: 256. The device's limit and memory may allow fewer.
-    - `rx_buffer`: bytes; None: 4 KiB with `mergeable` buffers, else as much as the largest packet needs.
+    - `rx_buffer`: bytes; None: 16 KiB with `mergeable` buffers, else as much as the largest packet needs.
     - `mtu`: None: the device's, else 1500. `mac`: None: the device's, else one made from the function's name.
     - `queue_pairs`: the most that are used (multiqueue, with transmit spread by flow).
     - `large_receive`: several segments may be received as one frame. `gro` joins them where the device does not.
@@ -385,6 +385,8 @@ class VirtioNetDriver(Watched):
             self.drop("command refused", f"class {kind}, command {command}, data {data.hex()} (virtio 5.1.6.5)")
         elif kind == CTRL_MQ:
             self.transmitter.active = len(self.transmitter.queues)  # 5.1.6.5.6.1
+            for receiver in self.receivers[1:]:
+                receiver.queue.kick()
 
     def _look_at_configuration(self) -> None:
         """3.2.1: the device says that something has changed, its own state maybe."""

@@ -31,10 +31,12 @@ OVERHEAD = 18
 """Ethernet header and one 802.1Q tag."""
 _RING = 256
 _CONTROL_RING = 16
-_MERGEABLE = 4096
-"""Bytes of a mergeable buffer, if nobody says otherwise."""
-_RECEIVE_MEMORY = 2 << 20
-"""Bytes of a queue's receive buffers, if nobody says how many there are."""
+_MERGEABLE = 16384
+"""Bytes of a mergeable buffer, if nobody says otherwise: four take the largest packet, and each one costs. What is not
+written costs nothing."""
+_LEAST_MERGEABLE = 2048
+_RECEIVE_MEMORY = 4 << 20
+"""Bytes of all receive buffers, if nobody says how many there are."""
 _LARGE = mask("GUEST_TSO4", "GUEST_TSO6", "GUEST_UFO")
 
 
@@ -67,11 +69,10 @@ class Layout:
             transport.open_queue(queue.number, queue.size, queue.areas)
 
     def go_live(self, transport: Transport) -> None:
-        """After step 8: notifications may be sent; the first ones are of the receive buffers."""
+        """After step 8: notifications may be sent; the first one is of the receive buffers of the first pair."""
         for queue in self.queues:
             queue.notify = transport.notifier(queue.number)
-        for receiver in self.receivers:
-            receiver.queue.kick()
+        self.receivers[0].queue.kick()
         if self.control is not None:
             self.control.go_live()
 
@@ -111,10 +112,11 @@ class _Builder:
         size = 1 << min(limit.bit_length() - 1, (needed - 1).bit_length())
         return SplitQueue(dma, number, size, head=head, **options)
 
-    def buffer_size(self, rx_buffer: int | None, mtu: int) -> int:
+    def buffer_size(self, rx_buffer: int | None, mtu: int, pairs: int) -> int:
         """Bytes of a receive buffer, a multiple of 64 (5.1.6.3.1)."""
+        mergeable = max(_LEAST_MERGEABLE, _MERGEABLE // pairs // 64 * 64)
         largest = MAX_PACKET if self.features & _LARGE else max(mtu + OVERHEAD, PLAIN_PACKET)
-        needed = _MERGEABLE if self.mergeable else -(-(self.header + largest) // 64) * 64
+        needed = mergeable if self.mergeable else -(-(self.header + largest) // 64) * 64
         if rx_buffer is None:
             return needed
         if rx_buffer % 64 or rx_buffer < (64 if self.mergeable else needed):
@@ -148,10 +150,11 @@ def build(
         raise DriverError(f"{function.name}: max_virtqueue_pairs is {most_pairs} (virtio 5.1.4.1)")
     builder = _Builder(function, transport, features)
     pieces = 2 if builder.head else 1
-    size = builder.buffer_size(rx_buffer, mtu)
-    buffers = rx_ring or max(2, min(_RING, _RECEIVE_MEMORY // size))
+    pairs = min(pairs, most_pairs)
+    size = builder.buffer_size(rx_buffer, mtu, pairs)
+    buffers = rx_ring or max(2, min(_RING, _RECEIVE_MEMORY // pairs // size))
     receivers, queues = [], []
-    for pair in range(min(pairs, most_pairs)):
+    for pair in range(pairs):
         queue = builder.queue(receive_queue(pair), buffers, pieces, True, builder.head)
         receivers.append(
             ReceiveQueue(
