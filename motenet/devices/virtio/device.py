@@ -140,7 +140,8 @@ class VirtioDevice(Watched):
         """Status 0, and nothing that was in flight goes on (virtio 2.4.1)."""
         self.status = self.driver_features = self.features = 0
         self.legacy = self.legacy_only
-        self.ready = self.stale = False
+        self.stale = False
+        self._settle()
         for queue in self.queues:
             queue.reset()
         self.kind.reset()
@@ -170,6 +171,8 @@ class VirtioDevice(Watched):
         if new & DRIVER_OK:
             self.kind.started()
             self.serve_all()
+            if self.status & NEEDS_RESET:  # 2.1.2: now there is a driver to be told
+                self._transport.config_interrupt()
 
     def _check_order(self, new: int) -> None:
         after = self.status | new

@@ -182,11 +182,14 @@ def test_2_1_2_an_error_sets_needs_reset_and_a_configuration_interrupt(modern):
     assert modern.started().size == 16
 
 
-def test_2_1_2_before_driver_ok_an_error_interrupts_nobody(modern):
+def test_2_1_2_an_error_before_driver_ok_is_told_when_that_is_set(modern):
     modern.negotiate()
     modern.device.fail(None, "a reason", "a test")
     assert modern.common.get("device_status") == 0x4B
     assert not modern.slot.level
+    modern.common.set("device_status", 0x0F)
+    assert modern.common.get("device_status") == 0x4F
+    assert modern.bar4.read(0x1000, 1) == 2
 
 
 def test_2_1_2_nothing_is_consumed_before_driver_ok(modern):
