@@ -1,9 +1,12 @@
-"""Every register keeps what its declaration says; Linux's ethtool -t register test, with its masks."""
+"""What every register keeps, in the manual's numbers; Linux's ethtool -t register test, with its masks."""
 
 import pytest
 
 from motenet.datasheets import e1000 as sheet
+from motenet.datasheets.e1000 import phy
 
+NO_COUNTER = (0x4024, 0x402C, 0x4044, 0x4084, 0x4088, 0x408C, 0x4090, 0x4094, 0x4098, 0x409C, *range(0x40C0, 0x40D0, 4))
+"""Gaps in 8254x Table 13-2, and the halves of 64-bit counters."""
 PATTERNS = (0x5A5A5A5A, 0xA5A5A5A5, 0x00000000, 0xFFFFFFFF)
 ETHTOOL = [
     (sheet.FCAL, 0xFFFFFFFF, 0xFFFFFFFF),
@@ -54,15 +57,75 @@ def test_linux_ethtool_t_rctl_and_tctl(bench):
     assert bench.read(sheet.TCTL) == 0
 
 
-COMPUTED = {"CTRL", "STATUS", "EECD", "EERD", "MDIC", "PBA", "CTRL_EXT", "ICR", "ICS", "IMS", "IMC"}
+ONES = """
+CTRL_EXT 00E2CCCF FCAL FFFFFFFF FCAH FFFF FCT FFFF VET FFFF FCTTV FFFF TXCW C000FFFF RXCW 0 LEDCTL EFEFEFEF ITR FFFF
+RCTL 06DFB3FE FCRTL 8000FFF8 FCRTH FFF8 RDBAL FFFFFFF0 RDBAH FFFFFFFF RDLEN FFF80 RDH FFFF RDT FFFF RDTR FFFF
+RXDCTL 013F3F3F RADV FFFF RSRPD FFF RXCSUM 7FF MTA FFFFFFFF RAL FFFFFFFF RAH 8003FFFF VFTA FFFFFFFF TCTL 013FFFFA
+TIPG 3FFFFFFF AIT FFFF TXDMAC 1 TDBAL FFFFFFF0 TDBAH FFFFFFFF TDLEN FFF80 TDH FFFF TDT FFFF TIDV FFFF TXDCTL FF3F3F3F
+TADV FFFF TSPMT FFFFFFFF WUC B WUFC F80FF WUS 0 MANC 3FFFFF00 IPAV 1000F IP4AT FFFFFFFF IP6AT FFFFFFFF WUPL FFF
+WUPM FFFFFFFF FFLT 7FF FFMT F FFVT FFFFFFFF RDFH 1FFF RDFT 1FFF RDFHS 1FFF RDFTS 1FFF RDFPC 1FFF TDFH 1FFF TDFT 1FFF
+TDFHS 1FFF TDFTS 1FFF TDFPC 1FFF PBM FFFFFFFF
+"""
+PHY_ONES = """
+PHYID1 0141 PHYID2 0C20 ANAR FFFF ANLPAR 0 ANER 4 NPT FFFF LPN 0 GCON FFFF GSTATUS 0 ESTATUS 3000 PSCON FFFF PSSTAT 0
+PINTE FFFF PINTS 0 EPSCON FFFF PREC 0 PAGE_SELECT FFFF PAGE_DATA FFFF
+"""
 
 
-@pytest.mark.parametrize("register", [r for r in sheet.REGISTERS if r.name not in COMPUTED], ids=lambda r: r.name)
-def test_13_every_plain_register_stores_its_fields_and_nothing_else(bench, register):
+def pairs(table):
+    """Names and hexadecimal numbers."""
+    words = table.split()
+    return [(name, int(number, 16)) for name, number in zip(words[::2], words[1::2], strict=True)]
+
+
+@pytest.mark.parametrize(("name", "left"), pairs(ONES))
+def test_13_what_a_register_keeps_of_all_ones_stays_until_it_is_written(bench, name, left):
+    register = sheet.REGISTERS[name]
     for index in (0, register.count - 1):
         bench.write(register, 0xFFFFFFFF, index)
-        kept = register.mask(write="store") & ~register.mask(read="zero")
-        assert bench.read(register, index) == kept | register.reset & register.mask(write="ignore")
+        assert [bench.read(register, index) for _ in range(2)] == [left, left]
+        bench.write(register, 0, index)
+        assert bench.read(register, index) == 0
+
+
+@pytest.mark.parametrize(("name", "left"), pairs(PHY_ONES))
+def test_13_4_7_1_what_a_register_of_the_phy_keeps_of_all_ones(new_bench, name, left):
+    bench, number = new_bench(link=False), phy.PHY_REGISTERS[name].offset
+    bench.mdio(number, 0xFFFF)
+    assert [bench.mdio(number) & 0xFFFF for _ in range(2)] == [left, left]
+
+
+@pytest.mark.parametrize("name", [f"{kind}{end}" for kind in ("GORC", "GOTC", "TOR", "TOT") for end in "LH"])
+def test_13_7_wide_counters_are_not_written(bench, name):
+    bench.write(sheet.REGISTERS[name], 0xFFFFFFFF)
+    assert bench.read(sheet.REGISTERS[name]) == 0
+
+
+@pytest.mark.parametrize("offset", [at for at in range(0x4000, 0x4100, 4) if at not in NO_COUNTER])
+def test_13_7_a_counter_is_cleared_by_reading_and_not_written(bench, offset):
+    bench.card.bank.values[offset] = 0xA5A5A5A5
+    bench.registers.write(offset, 0x0000FFFF, 4)
+    assert [bench.registers.read(offset, 4) for _ in range(2)] == [0xA5A5A5A5, 0]
+
+
+@pytest.mark.parametrize("bit", range(17))
+def test_13_4_17_each_cause_is_set_by_ics_and_cleared_by_ones_or_by_reading(bench, bit):
+    cause = 1 << bit
+    bench.write(sheet.ICS, cause)
+    bench.write(sheet.ICR, ~cause & 0xFFFFFFFF)
+    assert [bench.read(register) for register in (sheet.ICS, sheet.ICR, sheet.ICR)] == [cause, cause, 0]
+    bench.write(sheet.ICS, 0xFFFFFFFF)
+    bench.write(sheet.ICR, cause)
+    assert bench.read(sheet.ICR) == 0x1FFFF & ~cause
+
+
+@pytest.mark.parametrize("bit", range(17))
+def test_13_4_20_each_bit_of_the_mask_is_set_and_cleared_by_ones(bench, bit):
+    for written, left in ((1 << bit, 1 << bit), (0, 1 << bit), (0xFFFFFFFF, 0x1FFFF)):
+        bench.write(sheet.IMS, written)
+        assert [bench.read(register) for register in (sheet.IMS, sheet.IMS, sheet.IMC)] == [left, left, 0]
+    bench.write(sheet.IMC, 1 << bit)
+    assert bench.read(sheet.IMS) == 0x1FFFF & ~(1 << bit)
 
 
 @pytest.mark.parametrize("register", [sheet.WUPL, sheet.WUPM], ids=lambda r: r.name)
