@@ -309,7 +309,7 @@ class Rtl8139(Watched):
             self.frame_arrived(frame, None)
 
     def _send(self, frames: list[bytes]) -> int:
-        """Frames of one packet go out as they are: nothing is padded. Returns the nanoseconds that they take."""
+        """Frames of one packet go out as they are: C mode pads nothing. Returns the nanoseconds that they take."""
         if self.jam:
             self.jam -= 1
             return -1

@@ -15,8 +15,9 @@ from motenet.devices.rtl8139.tally import TallyUnit
 from motenet.devices.rtl8139.tasks import insert_checksums, large_send
 from motenet.doors import PciSlot
 
-_CR, _CPCR, _TPPOLL = sheet.CR.offset, sheet.CPCR.offset, sheet.TPPOLL.offset
+_CR, _TCR, _CPCR, _TPPOLL = sheet.CR.offset, sheet.TCR.offset, sheet.CPCR.offset, sheet.TPPOLL.offset
 _TE, _CPTX, _DAC = sheet.CR["TE"], sheet.CPCR["CPTX"], sheet.CPCR["DAC"]
+_CRC = sheet.TCR["CRC"]
 _NPQ, _HPQ, _FSWINT = (sheet.TPPOLL[name] for name in ("NPQ", "HPQ", "FSWINT"))
 _LENGTH, _LGSEN, _LS, _FS, _EOR, _OWN = (
     sheet.TX_COMMAND[name] for name in ("LENGTH", "LGSEN", "LS", "FS", "EOR", "OWN")
@@ -32,6 +33,9 @@ _WORD = Struct("<I")
 NORMAL, HIGH = 0, 1
 LONGEST = 64 << 10
 """Bytes of a packet that the card gathers at most; the paper does not tell."""
+HEADER, SHORTEST = 14, 60
+"""802.3 3.1.1, 4.2.3.3, without FCS: C+ mode fills up. Linux's 8139cp and iPXE give it ARP requests of 42 bytes as they
+are, and those arrive."""
 SEGMENTS = 64
 """Segments that one event sends at most."""
 WORK, DESCRIPTOR_WORK = 64 << 10, 64
@@ -272,11 +276,13 @@ class TransmitRings(Component):
         self._transmit(frames)
 
     def _transmit(self, frames: list[bytes]) -> None:
-        """Tags in, and onto the cable for as long as it takes."""
+        """Tags in, short frames filled up, and onto the cable for as long as it takes."""
         vlan = self.work[3]
         if vlan & _TAGC:
             tag = b"\x81\x00" + (vlan & _TAG).to_bytes(2, "little")
             frames = [frame[:12] + tag + frame[12:] for frame in frames]
+        if not self._values[_TCR] & _CRC:
+            frames = [frame.ljust(SHORTEST, b"\0") if len(frame) >= HEADER else frame for frame in frames]
         if not self.link():
             self.large, self.cut = b"", 0
             self._finish(_TES | _LNKF)
