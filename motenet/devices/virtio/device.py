@@ -225,6 +225,9 @@ class VirtioDevice(Watched):
     def _accept_features(self) -> bool:
         """2.2.2: a valid subset of what was offered. 6.2: without VERSION_1 this interface cannot be used."""
         accepted = self.driver_features
+        if self.legacy:
+            self.drop("reserved bits", "device_status FEATURES_OK: the legacy interface has none (3.1.2)")
+            return False
         if accepted & ~self.offered:
             self._tell_unoffered(accepted & ~self.offered)
             return False
@@ -295,6 +298,8 @@ class VirtioDevice(Watched):
             self._timers.after(0, self._serve, index)
         elif not self.bus_master:
             self.drop("bus master off", f"notification of queue {index}")
+        elif self.status & NEEDS_RESET:
+            self.drop("needs reset", f"notification of queue {index} (2.1.2)")
 
     def serve_all(self) -> None:
         """Look at every enabled queue: what came before DRIVER_OK, or while the bus was off, may wait there."""

@@ -41,6 +41,12 @@ def test_3_1_2_the_device_works_before_driver_ok_and_before_features(legacy):
     assert legacy.drops == {"early notification": 2, "status order": 2}
 
 
+def test_3_1_2_there_is_no_features_ok(legacy):
+    legacy.legacy.set("device_status", 0x0B)
+    assert legacy.legacy.get("device_status") == 3
+    assert legacy.drops == {"reserved bits": 1}
+
+
 def test_4_1_4_10_no_feature_above_31_is_there(legacy, both):
     for bench in (legacy, both):
         assert bench.legacy.get("device_features") == 0x38070020

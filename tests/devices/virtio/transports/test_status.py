@@ -176,7 +176,7 @@ def test_2_1_2_an_error_sets_needs_reset_and_a_configuration_interrupt(modern):
     modern.notify()
     assert modern.calls == []
     modern.common.set("device_status", 0x4F)  # Linux writes back what it has read
-    assert modern.drops == {"descriptor loop": 1}
+    assert modern.drops == {"descriptor loop": 1, "needs reset": 1}
     modern.device.fail(modern.kind.queues[1], "descriptor loop", "another")
     assert not modern.slot.level
     assert modern.started().size == 16
