@@ -27,9 +27,9 @@ NEXT, WRITE, INDIRECT = 1, 2, 4
 AVAIL, USED = 1 << 7, 1 << 15
 """2.8.1."""
 DESCRIPTOR = Struct("<QIHH")
-DATA = 0x80000
+DATA = 0x100000
 """From here on memory is for data."""
-MEMORY = 4 << 20
+MEMORY = 6 << 20
 
 Part = bytes | int
 """What a driver gives: bytes to be read, or so many to be written."""
@@ -118,7 +118,8 @@ class Rings:
         base = 0x10000 * (queue.index + 1)
         self.table, self.driver_area, self.device_area = base, base + 0x4000, base + 0x8000
         self.tables = base + 0xC000
-        self.free_data = DATA + queue.index * 0x100000
+        self.memory[base : base + 0x10000] = bytes(0x10000)
+        self.free_data = DATA + queue.index * 0x50000
         self.buffers: dict[int, list[int]] = {}
         """Where the buffers of each id lie."""
 
