@@ -142,7 +142,10 @@ class Rtl8139Base(Watched):
 
     @property
     def statistics(self) -> dict[str, int]:
-        """Counters by name: this driver's, and the card's by the datasheet's names."""
+        """Counters by name: this driver's, and the card's by the datasheet's names.
+
+        In C+ mode the card takes some time to store them, and the machine waits for it.
+        """
         if self.running:
             self.counters.harvest()
         return {
