@@ -34,7 +34,7 @@ _SUBSYSTEM = 0x1100
 
 
 class VirtioPci(Watched):
-    """A virtio device in a PCI slot. Implements doors.PciCard and device.Transport.
+    """A virtio device in a PCI slot. Implements doors.PciCard and sides.Transport.
 
     modern, legacy: the interfaces it has; a transitional device has both. vectors: MSI-X messages; 0: no MSI-X.
     """

@@ -6,13 +6,13 @@ What a driver does wrong is an event with its clause. Where drivers are known to
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from motenet.core.state import Component
 from motenet.core.trace import Watched
-from motenet.datasheets.registers import RegisterMap
 from motenet.datasheets.virtio.features import DEVICE_STATUS, FEATURES, LEGACY_FEATURES
 from motenet.devices.virtio.queue import VirtQueue
+from motenet.devices.virtio.sides import DeviceType, Transport
 from motenet.doors import PciSlot
 
 ACKNOWLEDGE, DRIVER, DRIVER_OK = (DEVICE_STATUS[name] for name in ("ACKNOWLEDGE", "DRIVER", "DRIVER_OK"))
@@ -24,56 +24,6 @@ EVENT_IDX, INDIRECT, ANY_LAYOUT = (FEATURES[n] for n in ("RING_EVENT_IDX", "RING
 
 _STEPS = ((DRIVER, ACKNOWLEDGE), (FEATURES_OK, ACKNOWLEDGE | DRIVER), (DRIVER_OK, ACKNOWLEDGE | DRIVER | FEATURES_OK))
 """Each step of the initialization, and those that come before it (virtio 3.1.1)."""
-
-
-class Transport(Protocol):
-    """What the device asks of whatever carries it. Called after the DMA writes that it tells of."""
-
-    def queue_interrupt(self, queue: VirtQueue) -> None:
-        """A used buffer notification: the driver wants it."""
-
-    def config_interrupt(self) -> None:
-        """A configuration change notification."""
-
-    def device_reset(self) -> None:
-        """The device is reset: pending notifications, vectors and selections are gone."""
-
-
-class DeviceType(Protocol):
-    """A kind of device (virtio 5): what it has and does. It is a Component."""
-
-    device_id: int
-    offered: int
-    """The type's own feature bits; those of rings and interface are VirtioDevice's."""
-    queues: list[VirtQueue]
-    config_registers: RegisterMap
-    """The layout of the device's configuration: which widths its fields have."""
-    config_size: int
-    """Bytes of it that are there; the rest belongs to features that are not offered."""
-
-    def plug(self, slot: PciSlot, device: "VirtioDevice") -> None:
-        """Take memory, clock and cable."""
-
-    def read_config(self, offset: int, width: int) -> int:
-        """Little-endian bytes of the configuration, any `offset` and `width` within `config_size`."""
-
-    def write_config(self, offset: int, value: int, width: int) -> None:
-        """As the driver wrote; what may not be written is an event."""
-
-    def check_features(self, features: int) -> str:
-        """Why these cannot be together, with the clause (virtio 5.1.3.1), or ""."""
-
-    def features_set(self, features: int) -> None:
-        """These are the features from now on. With the legacy interface it may come more than once, at any time."""
-
-    def started(self) -> None:
-        """DRIVER_OK."""
-
-    def reset(self) -> None:
-        """Back to the beginning, without features."""
-
-    def notified(self, queue: VirtQueue) -> None:
-        """Serve this queue. Runs in an event of its own, with the device `ready` and the queue enabled."""
 
 
 class VirtioDevice(Watched):

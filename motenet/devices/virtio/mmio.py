@@ -23,7 +23,7 @@ _ACKNOWLEDGED = sheet.INTERRUPT_ACK.mask(write="clear")
 
 
 class MmioInterface(Component):
-    """Implements doors.RegisterSpace and device.Transport: the line is high while InterruptStatus is not 0."""
+    """Implements doors.RegisterSpace and sides.Transport: the line is high while InterruptStatus is not 0."""
 
     STATE: ClassVar[tuple[str, ...]] = ("device_features_sel", "driver_features_sel", "interrupt_status")
 
