@@ -25,6 +25,20 @@ LOCKED = {"IDR0", "IDR4", "CONFIG1", "CONFIG3", "CONFIG4", "BMCR"}
 FCS = 4
 
 
+def after_reset() -> bytes:
+    """The 256 bytes, with a link and a partner that can do everything."""
+    content = bytearray(256)
+    told = {"MSR": 0, "BMSR": ds.BMSR.reset | ds.BMSR["LINK"], "ANLPAR": 0x01E1}
+    for register in ds.REGISTERS_CPLUS:
+        size = register.width // 8
+        for offset in register.offsets():
+            content[offset : offset + size] = told.get(register.name, register.reset).to_bytes(size, "little")
+    return bytes(content)
+
+
+AFTER_RESET = after_reset()
+
+
 class FakeClock:
     """Time that moves when somebody delays, or a test says so."""
 
@@ -111,14 +125,7 @@ class Fake:
 
     def reset(self) -> None:
         """What CR.RST does, the addresses and the configuration included."""
-        for register in ds.REGISTERS_CPLUS:
-            for offset in register.offsets():
-                self.registers[offset : offset + register.width // 8] = register.reset.to_bytes(
-                    register.width // 8, "little"
-                )
-        self.set(ds.MSR, 0)
-        self.set(ds.BMSR, ds.BMSR.reset | ds.BMSR["LINK"])
-        self.set(ds.ANLPAR, 0x01E1)
+        self.registers[:] = AFTER_RESET
         self.registers[0:6] = MAC
         self.write_pointer = self.current = 0
 

@@ -1,7 +1,7 @@
 """Interrupts in NAPI's style, link changes, recovery, statistics and state (RTL8139C 5.5, 5.6, 5.12)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motenet.core.state import canonical, walk
@@ -221,6 +221,7 @@ def test_a_dump_that_does_not_end_is_not_waited_for_longer_than_10_ms(fake, star
 
 
 @BOTH
+@settings(max_examples=50)
 @given(answers=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=40), steps=st.integers(1, 30))
 def test_a_card_that_answers_anything_never_raises(make_started, mode, answers, steps):
     """All registers read nonsense, ones among it, and memory as it was: whatever is asked of the driver ends."""
@@ -239,6 +240,7 @@ def test_a_card_that_answers_anything_never_raises(make_started, mode, answers, 
 
 
 @BOTH
+@settings(max_examples=50)
 @given(steps=st.lists(st.sampled_from(["send", "receive", "done", "poll", "full", "link"]), max_size=20))
 def test_state_can_be_saved_and_loaded_anywhere(make_started, mode, steps):
     """Saved, changed by all kinds of work, and loaded: it is what it was, and the wiring still works."""
