@@ -25,7 +25,8 @@ _LENGTH, _LGSEN, _LS, _FS, _EOR, _OWN = (
 _CHECKSUMS = sheet.TX_COMMAND["IPCS"] | sheet.TX_COMMAND["UDPCS"] | sheet.TX_COMMAND["TCPCS"]
 _MSS = sheet.TX_LARGE_SEND.field("MSS")
 _TAG, _TAGC = sheet.TX_VLAN["TAG"], sheet.TX_VLAN["TAGC"]
-_RESULTS = sum(sheet.TX_STATUS[name] for name in ("CC", "EXC", "LNKF", "OWC", "TES", "UNF"))
+_KEPT = _LENGTH | _LS | _FS | _EOR
+"""What a descriptor that goes back shows of its command."""
 _EXC, _LNKF, _TES = (sheet.TX_STATUS[name] for name in ("EXC", "LNKF", "TES"))
 _TOK, _TER, _TDU, _SWINT = (sheet.ISR[name] for name in ("TOK", "TER", "TDU", "SWINT"))
 _WORD = Struct("<I")
@@ -233,7 +234,7 @@ class TransmitRings(Component):
             self.work = (ring.number, at, command, vlan)
             self._packet_complete(ring)
             return True
-        self._store_back(at, command & ~_OWN)
+        self._store_back(at, command & _KEPT)
         return False
 
     def _gather(self, ring: TransmitRing, address: int, length: int) -> None:
@@ -312,7 +313,7 @@ class TransmitRings(Component):
         if status:
             self._counts["tx_er"] += 1
         generation = self.generation
-        self._store_back(at, command & ~(_OWN | _RESULTS) | status)
+        self._store_back(at, command & _KEPT | status)
         if self.generation == generation:
             self.causes |= _TER if status else _TOK
 
