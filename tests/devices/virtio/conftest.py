@@ -4,6 +4,7 @@ from collections.abc import Callable
 from struct import Struct, pack, pack_into, unpack_from
 from typing import Any
 
+import numpy as np
 import pytest
 
 from motenet.core.clock import Clock, LocalClock
@@ -29,7 +30,7 @@ AVAIL, USED = 1 << 7, 1 << 15
 DESCRIPTOR = Struct("<QIHH")
 DATA = 0x100000
 """From here on memory is for data."""
-MEMORY = 6 << 20
+MEMORY = 4 << 20
 
 Part = bytes | int
 """What a driver gives: bytes to be read, or so many to be written."""
@@ -39,7 +40,7 @@ class FakeDma:
     """Memory; reads outside give ones, writes are lost. It remembers what was accessed, in order."""
 
     def __init__(self) -> None:
-        self.memory = bytearray(MEMORY)
+        self.memory = memoryview(np.zeros(MEMORY, "u1"))
         self.log: list[tuple[str, int, int, str]] = []
         self.on_access: Callable[[], None] | None = None
         self.reachable = True

@@ -401,7 +401,7 @@ def test_what_is_offered():
 @pytest.mark.parametrize(("bits", "problem"), [
     ((7,), "GUEST_TSO4 needs GUEST_CSUM"), ((1, 9), "GUEST_ECN needs GUEST_TSO4 or GUEST_TSO6"),
     ((11,), "HOST_TSO4 needs CSUM"), ((0, 13), "HOST_ECN needs HOST_TSO4 or HOST_TSO6"),
-    ((56,), "HOST_USO needs CSUM"), ((18,), "CTRL_RX needs CTRL_VQ"), 
+    ((56,), "HOST_USO needs CSUM"), ((18,), "CTRL_RX needs CTRL_VQ"),
     ((22,), "MQ needs CTRL_VQ"), ((1, 8, 9), ""), ((0, 12, 13), ""), ((17, 18, 22), ""),
 ])  # fmt: skip
 def test_5_1_3_1_features_that_cannot_be_together(bits, problem):
