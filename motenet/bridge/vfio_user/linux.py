@@ -181,10 +181,10 @@ class Linux:
 class Room:
     """A world on the real clock: our host bob, and at the cable's other end whatever card a Linux guest gets."""
 
-    def __init__(self, folder: Path, **bob: Any) -> None:
+    def __init__(self, folder: Path, nic: str = "e1000", **bob: Any) -> None:
         self.folder = folder
         self.world = World(seed=1)
-        self.bob = self.world.host("bob", nic="e1000", address=f"{PEER}/24", mac=PEER_MAC, **bob)
+        self.bob = self.world.host("bob", nic=nic, address=f"{PEER}/24", mac=PEER_MAC, **bob)
         self.pump = RealTime(self.world.clock)
         self.machines: list[Linux] = []
 

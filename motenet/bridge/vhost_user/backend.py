@@ -222,7 +222,7 @@ class BackEnd(Watched):
     def kicked(self, index: int) -> None:
         """There may be something in a ring."""
         ring = self.rings[index]
-        if not ring.started or not self.device.ready:
+        if not ring.started or not self.device.ready or not self.device.status & DRIVER_OK:
             return
         if ring.enabled:
             self.device.notify(index)
