@@ -3,6 +3,9 @@
 import pytest
 
 from motenet.core.errors import DriverError
+from motenet.datasheets.e1000 import ICS, IMC, IMS
+from motenet.datasheets.pci import CAP_MSI
+from motenet.devices import E1000
 from motenet.machine import interrupts as controller
 
 
@@ -181,3 +184,21 @@ def test_6_8_msi_enabled_late_asks_the_card_what_it_has_to_tell_and_sends_nothin
     card.masters.clear()
     config.write(0x52, 0x81, 2)
     assert card.masters == []
+
+
+def test_8254x_4_1_3_a_cause_before_msi_is_told_once_it_is_enabled_and_an_unread_one_not_again(machine) -> None:
+    machine.plug(E1000(timing="instant"))
+    function = machine.pci.find(0x8086, 0x100E)
+    function.config.write(4, 0b110, 2)
+    function.bar(0).write32(IMS.offset, 0x80)
+    function.bar(0).write32(ICS.offset, 0x80)
+    sent = []
+    machine.interrupts.watch = lambda change: change.message and sent.append(change.vector)
+    (vector,) = function.interrupts.allocate(kinds=("msi",))
+    assert sent == [vector]
+    control = function.config.capabilities[CAP_MSI] + 2
+    function.config.write(control, function.config.read(control, 2) & ~1, 2)
+    function.bar(0).write32(IMC.offset, 0x80)
+    function.bar(0).write32(IMS.offset, 0x80)
+    function.config.write(control, function.config.read(control, 2) | 1, 2)
+    assert sent == [vector]
