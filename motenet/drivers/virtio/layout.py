@@ -153,6 +153,10 @@ def build(
     pairs = min(pairs, most_pairs)
     size = builder.buffer_size(rx_buffer, mtu, pairs)
     buffers = rx_ring or max(2, min(_RING, _RECEIVE_MEMORY // pairs // size))
+    largest = builder.header + (MAX_PACKET if features & _LARGE else mtu + OVERHEAD)
+    if rx_buffer is None:  # a short queue wants larger ones
+        posted = max(1, min(buffers, transport.queue_limit(receive_queue(0)) // pieces))
+        size = max(size, -(-largest // posted // 64) * 64)
     receivers, queues = [], []
     for pair in range(pairs):
         queue = builder.queue(receive_queue(pair), buffers, pieces, True, builder.head)
@@ -163,8 +167,7 @@ def build(
             )
         )  # fmt: skip
         queues.append(builder.queue(transmit_queue(pair), tx_ring or _RING, pieces, False, builder.head))
-    largest = MAX_PACKET if features & _LARGE else mtu + OVERHEAD
-    if receivers[0].count * size < builder.header + largest:
+    if receivers[0].count * size < largest:
         raise ConfigurationError(
             f"{receivers[0].count} buffers of {size} bytes take no packet of {largest}: raise rx_ring or rx_buffer"
         )

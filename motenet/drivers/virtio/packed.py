@@ -185,7 +185,7 @@ class PackedQueue(Virtqueue):
             return bool(kind != RING_EVENT_FLAGS_DISABLE)
         event: int = position & _OFF
         if bool(position & _WRAP) != bool(self.avail_wrap):
-            event -= self.size
+            event += self.size if event < self.avail_at else -self.size  # the lap to come, or the one before
         used = self.used_at if self.used_wrap == self.avail_wrap else self.used_at - self.size
         return event < used or self.avail_at - fresh <= event < self.avail_at
 
