@@ -187,7 +187,7 @@ class TransmitRings(Component):
                 self._send_segments()
                 break
             moved = self._next_packet()
-            if not moved:
+            if not moved or self.large:
                 break
             work -= moved
         causes, self.causes = self.causes, 0
