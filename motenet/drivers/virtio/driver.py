@@ -312,6 +312,7 @@ class VirtioNetDriver(Watched):
 
     def _take_down(self, why: str) -> None:
         self.enabled = self.config_changed = False
+        self.layout.fall_silent()
         left = self.transmitter.close()
         if left:
             self.drop("tx lost", f"{left} frames were still the device's: {why}")

@@ -58,8 +58,7 @@ class Layout:
 
     def open(self, transport: Transport) -> None:
         """3.1.1, step 7: queues that start anew, receive queues with their buffers."""
-        for queue in self.queues:
-            queue.notify = None  # 3.1.1: nobody is notified before DRIVER_OK
+        self.fall_silent()
         for receiver in self.receivers:
             receiver.open()
         self.transmitter.open()
@@ -75,6 +74,11 @@ class Layout:
         self.receivers[0].queue.kick()
         if self.control is not None:
             self.control.go_live()
+
+    def fall_silent(self) -> None:
+        """3.1.1: nobody is notified without DRIVER_OK."""
+        for queue in self.queues:
+            queue.notify = None
 
     def trouble(self) -> str:
         """What a device has done to a queue that it cannot do; empty if nothing."""
