@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 
 from motenet.bridge.tap import Tap
+from motenet.core import units
 from motenet.core.clock import FOREVER, Clock
 from motenet.core.trace import Watched
 from motenet.core.units import MS, SECOND, US
 from motenet.devices.parts.offload import complete
 from motenet.doors import FrameFacts
 from motenet.machine import Port
+from motenet.sim.link import wire_octets
 
 BURST = 64
 """Frames taken from a TAP before the world's events have their turn."""
@@ -18,6 +20,8 @@ SPIN = 50_000
 """Nanoseconds: to sleep for less costs more than it saves."""
 SHORTEST_FRAME = 60
 """Bytes without FCS (IEEE 802.3, 4.2.3.3): a TAP hands over shorter ones, which no cable carries."""
+QUEUE = 100 * MS
+"""How much a cable with a bandwidth holds back of what the kernel sends faster."""
 LONGEST_SLEEP = SECOND
 """So that a condition that somebody else fulfils (a signal, another thread) is noticed."""
 STRIDE = 100 * US
@@ -35,11 +39,14 @@ class TapCable(Watched):
 
     takes_unfinished = True  # it finishes them here
 
-    def __init__(self, clock: Clock, port: Port, tap: Tap) -> None:
+    def __init__(self, clock: Clock, port: Port, tap: Tap, bandwidth: int = 0) -> None:
         super().__init__(clock, tap.name)
         self._world = clock
         self.port = port
         self.tap = tap
+        self._bandwidth = bandwidth
+        """Bit/s towards the card; 0: frames arrive as they come."""
+        self._busy_until = 0
 
     def frame_sent(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
         """A card's frame goes to the host's kernel at once: the real clock is not early by a machine's local lead."""
@@ -57,7 +64,19 @@ class TapCable(Watched):
             frame = read()
             if frame is None:
                 return
-            schedule(when, self._arrive, frame if len(frame) >= SHORTEST_FRAME else frame.ljust(SHORTEST_FRAME, b"\0"))
+            if len(frame) < SHORTEST_FRAME:
+                frame = frame.ljust(SHORTEST_FRAME, b"\0")
+            if not self._bandwidth:
+                schedule(when, self._arrive, frame)
+            elif self._busy_until - when > QUEUE:
+                self.drop("queue full", frame=frame)
+            else:
+                self._busy_until = max(when, self._busy_until) + self._time(frame)
+                schedule(self._busy_until, self._arrive, frame)
+
+    def _time(self, frame: bytes) -> int:
+        """For how long (ns) a frame keeps the cable busy."""
+        return wire_octets(len(frame), None) * 8 * SECOND // self._bandwidth
 
     def _arrive(self, frame: bytes) -> None:
         self.port.deliver(frame)
@@ -72,9 +91,12 @@ class RealTime:
         self._readers: dict[int, Reader] = {}
         self._poll = select.poll()
 
-    def connect(self, port: Port, tap: Tap) -> TapCable:
-        """Lay a cable from a card's port to a TAP; the card sees a carrier from now on."""
-        cable = TapCable(self.clock, port, tap)
+    def connect(self, port: Port, tap: Tap, bandwidth: str | int = 0) -> TapCable:
+        """Lay a cable from a card's port to a TAP; the card sees a carrier from now on.
+
+        `bandwidth` ("20Mbit/s") paces what comes to the card, for one with a small ring.
+        """
+        cable = TapCable(self.clock, port, tap, units.bandwidth(bandwidth) if bandwidth else 0)
         self.cables.append(cable)
         self.watch(tap.fileno(), cable.take)
         port.connect(cable)

@@ -67,7 +67,9 @@ def in_words(register: Register, value: int) -> str:
     amount = _AMOUNTS.get(register.name)
     if value == (1 << register.width) - 1:
         return "all bits"
-    return register.describe(value) if amount is None else amount(value)
+    if amount is not None:
+        return amount(value)
+    return register.describe(value) if len(register.fields) > 1 else ""
 
 
 def as_plain(register: Register) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from motenet.datasheets import e1000
-from motenet.devices import E1000
+from motenet.datasheets import e1000, rtl8139
+from motenet.devices import E1000, Rtl8139
+from motenet.devices.virtio.card import VirtioMmio, VirtioPci
 from motenet.doors import Card
 
 DESCRIPTOR = 16
@@ -55,4 +56,37 @@ def e1000_rings(values: Mapping[int, int]) -> list[RingState]:
     return found
 
 
-_LOOKS: dict[type, Callable[..., list[RingState]]] = {E1000: _e1000}
+def _rtl8139(card: Rtl8139) -> list[RingState]:
+    """C mode's four slots and its ring of bytes (RTL8139C 5.6, 5.7); C+ mode's owners are in the descriptors alone."""
+    values = card.bank.values
+    if values.get(rtl8139.CPCR.offset, 0) & (rtl8139.CPCR["CPTX"] | rtl8139.CPCR["CPRX"]):
+        return []
+    given = sum(not values[offset] & rtl8139.TSD["OWN"] for offset in rtl8139.TSD.offsets())
+    slots = RingState("transmit", 4, given, card.slots.slot, unit="slots")
+    size = 8192 << rtl8139.RCR.field("RBLEN").get(values[rtl8139.RCR.offset])
+    written, taken = values[rtl8139.CBR.offset], values[rtl8139.CAPR.offset] + 16
+    free = (taken - written) % size or size
+    return [slots, RingState("receive", size, free, written % size, values[rtl8139.RBSTART.offset], "bytes")]
+
+
+def _virtio(card: VirtioPci | VirtioMmio) -> list[RingState]:
+    """What the device has taken and not given back yet; the driver's further buffers are in memory alone."""
+    queues = card.device.kind.queues
+    return [
+        RingState(
+            f"queue {queue.index}",
+            queue.size if queue.enabled else 0,
+            (queue.last_available - queue.last_used) % queue.size,
+            queue.last_used % queue.size,
+            queue.descriptors,
+        )
+        for queue in queues
+    ]
+
+
+_LOOKS: dict[type, Callable[..., list[RingState]]] = {
+    E1000: _e1000,
+    Rtl8139: _rtl8139,
+    VirtioPci: _virtio,
+    VirtioMmio: _virtio,
+}

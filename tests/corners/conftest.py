@@ -31,11 +31,14 @@ def lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
 
 @pytest.fixture
 def ipxe_room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
-    """Makes rooms: `ipxe_room(card, *dnsmasq's options)`; nothing may be left that we had to refuse."""
+    """Makes rooms: `ipxe_room(card, *dnsmasq's options, bandwidth=the cable's)`.
+
+    Nothing may be left that we had to refuse.
+    """
     made: list[Room] = []
 
-    def make(card: Any, *options: str) -> Room:
-        made.append(Room(tmp_path, card))
+    def make(card: Any, *options: str, bandwidth: str | int = 0) -> Room:
+        made.append(Room(tmp_path, card, bandwidth))
         made[-1].furnish(*options)
         return made[-1]
 
