@@ -4,7 +4,8 @@ import pytest
 
 from motenet.bridge.qtest.twins import MEMORY, Bench, Mask, Note, OurSide, compare
 from motenet.datasheets import e1000 as sheet
-from motenet.devices import E1000
+from motenet.datasheets import rtl8139 as realtek
+from motenet.devices import E1000, Rtl8139
 from motenet.machine import Machine
 
 MASKS = {"CTRL": Mask(0x0F, "some-row"), "RAL": Mask(0xFF00, "another"), "line": Mask(0, "never")}
@@ -56,4 +57,19 @@ def test_our_side_runs_a_program() -> None:
     bench.line()
     assert bench.notes == [("frames", (bytes(range(64)),)), ("TDH", 1), ("line", 0)]
     assert bench.load(12, 1) == b"\x01", "DD"
+    bench.close()
+
+
+def test_registers_of_all_widths() -> None:
+    """RTL8139C 5.4 to 5.6: IMR and ISR are words, CR a byte; as wide as it is declared, or as said."""
+    machine = Machine()
+    machine.plug(Rtl8139("52:54:00:12:34:56"))
+    bench = Bench(OurSide(machine), realtek.REGISTERS, 1)
+    bench.settle()
+    bench.write(realtek.IMR, 0xFFFF)
+    bench.write(realtek.CR.offset, realtek.CR["TE"])
+    assert (bench.read(realtek.IMR.offset), bench.read(realtek.CR)) == (0xE1FF, 0x05)
+    assert bench.look(realtek.IMR, 8) == 0xFF
+    assert bench.read(realtek.IMR, 32) == 0xE1FF | realtek.ISR["PUN_LINKCHG"] << 16
+    assert bench.notes == [("IMR", 0xE1FF), ("CR", 0x05), ("IMR", 0x0020E1FF)]
     bench.close()

@@ -116,7 +116,9 @@ class Bench:
         function = side.function
         command = COMMAND["IO"] | COMMAND["MEMORY"] | COMMAND["MASTER"]
         function.config.write(COMMAND.offset, command, 2)
-        self.window = function.bar(bar)
+        self.window = window = function.bar(bar)
+        self._readers = {8: window.read8, 16: window.read16, 32: window.read32}
+        self._writers = {8: window.write8, 16: window.write16, 32: window.write32}
         self._buffer = function.dma.allocate(MEMORY, MEMORY)
         self.base = self._buffer.address
         self.notes: list[Note] = []
@@ -125,16 +127,29 @@ class Bench:
         """Give the memory back."""
         self._side.function.dma.free(self._buffer)
 
-    def write(self, register: Register | int, value: int) -> None:
-        """Write a register, or what lies at an offset."""
-        self.window.write32(register if isinstance(register, int) else register.offset, value)
+    def write(self, register: Register | int, value: int, width: int = 0) -> None:
+        """Write a register, or what lies at an offset, as wide as it is, or as said: 8, 16 or 32 bits."""
+        offset, width = self._place(register, width)
+        self._writers[width](offset, value)
 
-    def read(self, register: Register | int) -> int:
+    def look(self, register: Register | int, width: int = 0) -> int:
+        """Read without a note."""
+        offset, width = self._place(register, width)
+        return self._readers[width](offset)
+
+    def read(self, register: Register | int, width: int = 0) -> int:
         """Read a register and note it under its name."""
-        offset = register if isinstance(register, int) else register.offset
-        value = self.window.read32(offset)
+        offset, width = self._place(register, width)
+        value = self._readers[width](offset)
         self.notes.append((self._registers.label(offset), value))
         return value
+
+    def _place(self, register: Register | int, width: int) -> tuple[int, int]:
+        """Offset and width in bits."""
+        if not isinstance(register, int):
+            return register.offset, width or register.width
+        found = None if width else self._registers.at(register)
+        return register, width or (found[0].width if found else 32)
 
     def store(self, offset: int, data: bytes) -> None:
         """Put bytes into memory, `offset` from `base`."""
@@ -216,15 +231,21 @@ def compare(ours: Iterable[Note], theirs: Iterable[Note], masks: Mapping[str, Ma
 
 
 class Twins:
-    """QEMU's card and ours, side by side. `ours` makes a machine with a fresh card."""
+    """QEMU's card and ours, side by side. `ours` makes a machine with a fresh card, `bar` has its registers."""
 
     def __init__(
-        self, qemu: QtestMachine, ours: Callable[[], Machine], registers: RegisterMap, masks: Mapping[str, Mask]
+        self,
+        qemu: QtestMachine,
+        ours: Callable[[], Machine],
+        registers: RegisterMap,
+        masks: Mapping[str, Mask],
+        bar: int = 0,
     ) -> None:
         self._qemu = QemuSide(qemu)
         self._ours = ours
         self._registers = registers
         self._masks = masks
+        self._bar = bar
 
     def notes(self, program: Program) -> tuple[list[Note], list[Note]]:
         """Let both cards, fresh, obey the program: what ours has answered, and QEMU's."""
@@ -236,7 +257,7 @@ class Twins:
         return compare(*self.notes(program), self._masks)
 
     def _run(self, side: Side, program: Program) -> list[Note]:
-        bench = Bench(side, self._registers)
+        bench = Bench(side, self._registers, self._bar)
         try:
             bench.store(0, bytes(MEMORY))
             program(bench)
