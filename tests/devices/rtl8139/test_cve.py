@@ -162,7 +162,7 @@ def test_ring_pointer_wrap_any_capr_keeps_the_card_within_its_ring(bench, capr, 
     settle(bench, 20)
     behind = 2048 if rcr & 0x80 else 0
     for address, data in bench.slot.dma.writes:
-        assert 0x20000 <= address and address + len(data) <= 0x20000 + size + behind
+        assert address in range(0x20000, 0x20000 + size + behind - len(data) + 1)
 
 
 def test_ring_pointer_wrap_a_ring_made_smaller_than_what_it_holds(bench):
@@ -176,7 +176,7 @@ def test_ring_pointer_wrap_a_ring_made_smaller_than_what_it_holds(bench):
         bench.deliver(OURS + bytes(1500))
     settle(bench, 20)
     for address, data in bench.slot.dma.writes:
-        assert 0x20000 <= address and address + len(data) <= 0x22000
+        assert address in range(0x20000, 0x22000 - len(data) + 1)
 
 
 def test_ring_pointer_wrap_a_ring_at_the_end_of_the_address_space(bench):
@@ -245,7 +245,7 @@ def test_integer_overflow_received_frames_of_any_length(bench, plus, size):
     for damaged in (False, True):
         plus.deliver(OURS + bytes(size), FrameFacts(damaged=damaged))
     settle(plus, 10)
-    for address, data in plus.slot.dma.writes:
+    for _, data in plus.slot.dma.writes:
         assert len(data) <= 0x1FFF
     for index in range(64):
         assert plus.memory[0x41003 + 16 * index] & 0x40 == (0x40 if index == 63 else 0), "EOR is not overrun"
