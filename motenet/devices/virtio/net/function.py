@@ -154,8 +154,8 @@ class NetFunction(Component):
         if index == sheet.control_queue(pairs) and self.features & _CTRL_VQ:
             self.control.serve(queue)
         elif index >= 2 * self.steering.pairs:
-            if queue.available():
-                unknown = index >= 2 * pairs
+            unknown = index >= 2 * pairs
+            if (unknown or index & 1) and queue.available():  # receive queues are filled before (5.1.6.3.1)
                 what = "no such queue" if unknown else "queue pair not in use"
                 self._device.drop(what, f"queue {index} ({'5.1.2' if unknown else '5.1.6.5.6.1'})")
         elif index & 1:
