@@ -15,6 +15,7 @@ from motenet.devices.virtio.chain import (
     INDIRECT_NESTED,
     INDIRECT_UNKNOWN,
     LOOP,
+    MOST_BYTES,
     TABLE_LENGTH,
     TABLE_TOO_LONG,
     Gathering,
@@ -136,10 +137,24 @@ class SplitRing:
                     fetched.append((head, 1, ((address, length),), (), length, 0))
                 elif flags == _WRITE and length:
                     fetched.append((head, 1, (), ((address, length),), 0, length))
-                else:
+                elif not self._gather_pair(head, (address, length, flags, following), raw, low):
                     work += self._walk(head, (address, length, flags, following), raw, low)
             work += end - begin
             begin = end
+
+    def _gather_pair(self, head: int, first: tuple[int, ...], raw: bytes, low: int) -> bool:
+        """The usual chain, header and data side by side. False: it is not of that kind, and nothing is done."""
+        address, length, flags, following = first
+        offset = (following - low) * _SIZE
+        if not flags & _NEXT or not 0 <= offset < len(raw):
+            return False
+        second, rest, last_flags, _ = _DESCRIPTOR.unpack_from(raw, offset)
+        if flags != last_flags | _NEXT or last_flags & ~_WRITE or not length or not rest or length + rest > MOST_BYTES:
+            return False
+        buffers, total = ((address, length), (second, rest)), length + rest
+        writable = (head, 1, (), buffers, 0, total)
+        self._queue.fetched.append(writable if last_flags else (head, 1, buffers, (), total, 0))
+        return True
 
     def _neighbours(self, heads: tuple[int, ...], begin: int) -> int:
         """The end of those heads from `begin` on that follow each other closely."""

@@ -295,20 +295,48 @@ def test_a_frame_to_itself_comes_back_in_an_event_of_its_own(new_bench):
     assert bench.interrupts == [1, 0]
 
 
-@pytest.mark.parametrize("after", range(1, 9))
+@pytest.mark.parametrize("after", range(1, 14))
 def test_a_reset_within_a_burst_ends_it(new_bench, layout, after):
-    bench = new_bench(f"MRG_RXBUF {layout}")
+    bench = new_bench(f"MRG_RXBUF {layout}", size=64)
     for _ in range(10):
-        bench.rx.add(100)
+        bench.rx.add(6, 50, 44)
     left = [after]
 
     def access():
         left[0] -= 1
         if left[0] == 0:
             bench.device.write_status(0)
+        assert left[0] >= 0, "accesses go on after the reset"
 
     bench.slot.dma.on_access = access
     bench.deliver(FRAME, FRAME)
     bench.slot.dma.on_access = None
-    assert bench.rx.used() == []
+    assert not bench.device.status
     assert bench.interrupts == []
+
+
+@pytest.mark.parametrize("after", range(1, 14))
+def test_a_bus_that_is_lost_within_a_burst_loses_frames_but_no_buffer(new_bench, layout, after):
+    bench = new_bench(f"MRG_RXBUF {layout}", size=64)
+    for _ in range(8):
+        bench.rx.add(6, 50, 44)
+    left = [after]
+
+    def access():
+        left[0] -= 1
+        if left[0] == 0:
+            bench.bus_master(False)
+
+    bench.slot.dma.on_access = access
+    bench.deliver(FRAME, FRAME)
+    bench.slot.dma.on_access = None
+    bench.bus_master(True)
+    bench.run()
+    bench.deliver(*[FRAME] * 4)
+    used = bench.rx.used()
+    assert [length for _, length in used] == [100, 100, len(FRAME) + 12 - 200] * (len(used) // 3)
+    assert len(used) == 6
+    bench.rx.add(300)
+    bench.rx.add(300)
+    bench.deliver(FRAME)
+    assert [length for _, length in bench.rx.used()] == [100, 100, len(FRAME) + 12 - 200]

@@ -93,9 +93,11 @@ class ControlUnit(Component):
         if chain.readable_length > LONGEST:
             problem, data = f"{chain.readable_length} bytes", b""
         else:
-            data = b"".join([self._read(address, length) for address, length in chain.readable])
-            if queue.generation != generation:
-                return 0
+            data = b""
+            for address, length in chain.readable:
+                data += self._read(address, length)
+                if queue.generation != generation:
+                    return 0
             problem = self._obey(data)
         if problem:
             self._device.drop("control command refused", f"{data[:2].hex()}: {problem} (5.1.6.5)")

@@ -5,7 +5,7 @@ from typing import ClassVar
 from motenet.core.state import Component
 from motenet.datasheets.virtio.features import FEATURES
 from motenet.devices.parts.offload import complete
-from motenet.devices.virtio.chain import Chain
+from motenet.devices.virtio.chain import Plain
 from motenet.devices.virtio.device import VirtioDevice
 from motenet.devices.virtio.net.filters import ReceiveFilter
 from motenet.devices.virtio.net.header import PLAIN, WITH_BUFFERS, header_for
@@ -58,24 +58,36 @@ class ReceiveUnit(Component):
             self._device.drop("bad FCS", frame=frame)
         elif not facts.checksum_offset:
             self.burst_arrived([frame])
-        elif self._takes(frame):
+        elif not self._device.ready or len(frame) < ETHERNET or not self._port.carrier:
+            self._lose(frame)
+        else:
             fields = header_for(facts, self.offloads)
             if fields is None or (not facts.segment_size and self._too_long(frame)):
                 self.burst_arrived(complete(frame, facts))
             else:
-                queue = self._queue_for(frame)
-                if self._store(queue, fields, (fields + _ONE)[: self._header], frame) and queue.publish():
-                    self._device.queue_interrupt(queue)
+                self._pass_on(fields, frame)
+
+    def _pass_on(self, fields: bytes, frame: bytes) -> None:
+        """A frame whose checksum, or more, is the driver's to make."""
+        refusal = self._filter.refuses(frame)
+        if refusal:
+            self._device.drop(refusal, frame=frame)
+            return
+        queue = self._queue_for(frame)
+        if self._store(queue, fields, (fields + _ONE)[: self._header], frame) and queue.publish():
+            self._device.queue_interrupt(queue)
 
     def burst_arrived(self, frames: list[bytes]) -> None:
         """Whole frames of one instant: what they use is published together."""
         touched: dict[int, int] = {}
-        plain, longest = self._plain, self._longest
+        plain, longest, refuses = self._plain, self._longest, self._filter.refuses
         for frame in frames:
-            if not self._takes(frame):
+            if not self._device.ready or len(frame) < ETHERNET or not self._port.carrier:
+                self._lose(frame)
                 continue
-            if len(frame) > longest and self._too_long(frame):
-                self._device.drop("frame too long", f"{len(frame)} bytes (5.1.4.1)", frame)
+            refusal = refuses(frame)
+            if refusal or (len(frame) > longest and self._too_long(frame)):
+                self._device.drop(refusal or "frame too long", f"{len(frame)} bytes (5.1.4.1, 5.1.6.5)", frame)
                 continue
             queue = self._queue_for(frame)
             if self._store(queue, _FIELDS, plain, frame):
@@ -85,17 +97,13 @@ class ReceiveUnit(Component):
             if queue.publish():
                 self._device.queue_interrupt(queue)
 
-    def _takes(self, frame: bytes) -> bool:
-        if not self._device.ready or not self._port.carrier:
-            self._device.drop("device not ready" if self._port.carrier else "no link", frame=frame)
-            return False
-        if len(frame) < ETHERNET:
+    def _lose(self, frame: bytes) -> None:
+        if not self._port.carrier:
+            self._device.drop("no link", frame=frame)
+        elif not self._device.ready:
+            self._device.drop("device not ready", frame=frame)
+        else:
             self._device.drop("not a frame", f"{len(frame)} bytes", frame)
-            return False
-        refusal = self._filter.refuses(frame)
-        if refusal:
-            self._device.drop(refusal, frame=frame)
-        return not refusal
 
     def _too_long(self, frame: bytes) -> bool:
         """5.1.4.1: with MTU negotiated, what exceeds it is not passed on."""
@@ -112,68 +120,64 @@ class ReceiveUnit(Component):
 
         `fields` is its header less num_buffers, `single` the whole header if one buffer takes it.
         """
-        chain = queue.pop()
+        if not queue.silenced and not queue.event_index:
+            queue.want_notifications(False)  # new buffers need no notice: they are looked for when a frame is there
+        generation = queue.generation
+        chain = queue.take()
         if chain is None:
             self._device.drop("no receive buffer", f"queue {queue.index}", frame)
             return False
-        if not queue.silenced and not queue.event_index:
-            queue.want_notifications(False)  # new buffers need no notice: they are looked for when a frame is there
-        needed, generation = len(single) + len(frame), queue.generation
-        if chain.writable_length >= needed:
-            if len(chain.writable) == 1:
-                self._write(chain.writable[0][0], single + frame)
-            else:
-                self._scatter(chain, single, memoryview(frame))
-            chains = [chain]
-        else:
-            chains = self._merge(queue, chain, needed, frame)
-            if not chains:
+        writable, room = chain[3], chain[5]
+        needed = len(single) + len(frame)
+        if room >= needed and len(writable) == 1:  # the usual case
+            self._write(writable[0][0], single + frame)
+            if queue.generation != generation:
                 return False
-            self._scatter_all(chains, fields, frame)
-        if queue.generation != generation:
+            queue.push(chain, needed)
+            return True
+        chains = [chain] if room >= needed else self._merge(queue, chain, needed, frame)
+        header = single if len(chains) == 1 else fields + len(chains).to_bytes(2, "little")
+        if not chains or not self._scatter(queue, chains, header, frame):
             return False
         for chain in chains:
-            queue.push(chain, min(chain.writable_length, needed))
-            needed -= chain.writable_length
+            queue.push(chain, min(chain[5], needed))
+            needed -= chain[5]
         return True
 
-    def _merge(self, queue: VirtQueue, chain: Chain, needed: int, frame: bytes) -> list[Chain]:
+    def _merge(self, queue: VirtQueue, first: Plain, needed: int, frame: bytes) -> list[Plain]:
         """As many buffers as it takes (5.1.6.4.1); none, and all given back, if it cannot be."""
-        chains, room, lacking = [chain], chain.writable_length, ""
+        generation, chains, room, lacking = queue.generation, [first], first[5], ""
         if not self._mergeable:
             lacking = "receive buffer too small"
         elif room < self._header:
             lacking = "receive buffer smaller than a header"
         while room < needed and not lacking:
-            following = queue.pop()
+            following = queue.take()
             if following is None:
                 lacking = "no receive buffer"
             else:
                 chains.append(following)
-                room += following.writable_length
-        if lacking:
+                room += following[5]
+        if not lacking:
+            return chains
+        if queue.generation == generation:
             for one in reversed(chains):
                 queue.unpop(one)
-            self._device.drop(lacking, f"{room} bytes for {needed} in queue {queue.index} (5.1.6.3.1)", frame)
-            return []
-        return chains
+        self._device.drop(lacking, f"{room} bytes for {needed} in queue {queue.index} (5.1.6.3.1)", frame)
+        return []
 
-    def _scatter_all(self, chains: list[Chain], fields: bytes, frame: bytes) -> None:
-        """All buffers but the last are filled (5.1.6.4.1); only the first begins with a header."""
-        header, left = fields + len(chains).to_bytes(2, "little"), memoryview(frame)
+    def _scatter(self, queue: VirtQueue, chains: list[Plain], header: bytes, frame: bytes) -> bool:
+        """Header and frame; all buffers but the last are filled (5.1.6.4.1). False: the queue is gone."""
+        write, generation, left = self._write, queue.generation, memoryview(frame)
         for chain in chains:
-            left = self._scatter(chain, header, left)
-            header = b""
-
-    def _scatter(self, chain: Chain, header: bytes, left: memoryview) -> memoryview:
-        """Fill a chain with a header and as much of the frame as fits. Returns what is left."""
-        write = self._write
-        for address, room in chain.writable:
-            if header:
-                piece, header = header[:room], header[room:]
-                write(address, piece)
-                address, room = address + len(piece), room - len(piece)
-            if room and left:
-                write(address, left[:room])
-                left = left[room:]
-        return left
+            for address, room in chain[3]:
+                if header:
+                    piece, header = header[:room], header[room:]
+                    write(address, piece)
+                    address, room = address + len(piece), room - len(piece)
+                if room and left and queue.generation == generation:
+                    write(address, left[:room])
+                    left = left[room:]
+                if queue.generation != generation:
+                    return False
+        return True

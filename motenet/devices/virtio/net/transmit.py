@@ -83,10 +83,14 @@ class TransmitUnit(Component):
             elif length > header + LONGEST or length < header + ETHERNET or writable:
                 self._device.drop("bad transmit buffer", f"{length} bytes, {len(writable)} writable buffers (5.1.6.2)")
             else:
-                about, frame = self._gather(readable, header)
+                about, frame = self._gather(queue, readable, header)
                 if queue.generation != generation:
                     break
-                work += length + FRAME_WORK * len(readable) + self._send(queue, about, frame)
+                work += length + FRAME_WORK * len(readable)
+                if about == plain and shortest <= length <= longest:
+                    transmit(frame)
+                else:
+                    work += self._send(queue, about, frame)
         return work + FRAME_WORK * (len(chains) + 1)
 
     def _send(self, queue: VirtQueue, about: bytes, frame: bytes) -> int:
@@ -116,17 +120,19 @@ class TransmitUnit(Component):
             return FRAME_WORK * len(frames)
         return 0
 
-    def _gather(self, readable: Buffers, header: int) -> tuple[bytes, bytes]:
+    def _gather(self, queue: VirtQueue, readable: Buffers, header: int) -> tuple[bytes, bytes]:
         """Header and frame, with one read for each descriptor, two for the one that holds both."""
-        read, head, pieces = self._read, b"", []
+        read, generation, head, pieces = self._read, queue.generation, b"", []
         for address, length in readable:
             missing = header - len(head)
             if missing > 0:
                 part = min(missing, length)
                 head += read(address, part)
                 address, length = address + part, length - part
-            if length:
+            if length and queue.generation == generation:
                 pieces.append(read(address, length))
+            if queue.generation != generation:
+                break
         return head, pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
