@@ -96,9 +96,10 @@ class BackEnd(Watched):
 
     def set_features(self, features: int) -> None:
         """Those in force from now on. Refused when they cannot be, or when rings run with others."""
-        if features & ~self.offered:
-            raise Refused(f"features {FEATURES.describe(features & ~self.offered)} were not offered")
         device = self.device
+        unoffered = features & ~(self.offered if features & VERSION_1 else device.offered_legacy)
+        if unoffered:
+            raise Refused(f"features {FEATURES.describe(unoffered)} were not offered")
         if device.status and features == self._agreed and not device.status & NEEDS_RESET:
             return
         if any(ring.started for ring in self.rings):
@@ -116,6 +117,7 @@ class BackEnd(Watched):
             device.write_features(select, (features & ~ANY_LAYOUT) >> 32 * select & 0xFFFFFFFF)
         device.write_status(ACKNOWLEDGE | DRIVER | FEATURES_OK)
         if not device.status & FEATURES_OK:
+            device.reset()
             raise Refused(f"features {FEATURES.describe(self._agreed)} cannot be together")
 
     def set_mtu(self, mtu: int) -> None:
@@ -179,6 +181,7 @@ class BackEnd(Watched):
             raise Refused(f"queue {queue.index} cannot be as it is described")
         queue.set_base(ring.base)
         queue.enabled = ring.enabled
+        ring.served = True
 
     def stop(self, ring: Ring) -> int:
         """The ring is not used any more. Where it is to go on (vhost-user, GET_VRING_BASE)."""
@@ -187,9 +190,10 @@ class BackEnd(Watched):
         return ring.base
 
     def _take_back(self, ring: Ring) -> None:
-        if ring.started and (ring.enabled or not ring.receives):
+        if ring.served:
             ring.base = ring.queue.get_base()
             ring.queue.disable()
+            ring.served = False
 
     def stop_all(self) -> None:
         """No ring is used any more."""
@@ -200,22 +204,28 @@ class BackEnd(Watched):
         """SET_VRING_ENABLE. Refused when a ring that was started before cannot be."""
         if enabled == ring.enabled:
             return
-        if ring.started:
-            self._take_back(ring)
+        self._take_back(ring)
         ring.enabled = enabled
         if ring.started:
-            self._set_up(ring)
+            self._resume(ring)
             self._steer()
             self.kicked(ring.queue.index)
+
+    def _resume(self, ring: Ring) -> None:
+        """A ring that was started goes on, or else stops. Refused when it cannot."""
+        try:
+            self._set_up(ring)
+        except Refused:
+            ring.started = ring.polled = False
+            raise
 
     def memory_changed(self) -> None:
         """The rings that run go on in the new memory; one that is not in it stops."""
         for ring in self.rings:
+            self._take_back(ring)
             if ring.started:
-                self.stop(ring)
                 try:
-                    self._set_up(ring)
-                    ring.started = True
+                    self._resume(ring)
                 except Refused as refused:
                     self.drop("ring lost", str(refused))
 
@@ -232,10 +242,15 @@ class BackEnd(Watched):
     def _discard(self, ring: Ring) -> None:
         """A transmit ring that is disabled is emptied without effect (vhost-user, "Ring states")."""
         queue = ring.queue
-        while (chain := queue.pop()) is not None:
+        for _ in range(queue.size):
+            chain = queue.pop()
+            if chain is None:
+                break
             queue.push(chain, 0)
         if queue.publish():
             ring.signal_call()
+        if queue.want_notifications(True):
+            self.clock.post(self.kicked, queue.index)
 
     def _poll(self, index: int) -> None:
         if self.rings[index].polled:

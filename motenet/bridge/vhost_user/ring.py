@@ -22,6 +22,8 @@ class Ring:
     enabled: bool = False
     """By SET_VRING_ENABLE; a ring that is not has no effects on the outer world."""
     started: bool = False
+    served: bool = False
+    """The device has the queue: a receive queue only while the ring is enabled, too."""
     polled: bool = False
     """Looked at from time to time, for there is no kick."""
     kick: int | None = None
