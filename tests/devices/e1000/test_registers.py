@@ -93,6 +93,15 @@ def test_13_4_7_1_what_a_register_of_the_phy_keeps_of_all_ones(new_bench, name, 
     bench, number = new_bench(link=False), phy.PHY_REGISTERS[name].offset
     bench.mdio(number, 0xFFFF)
     assert [bench.mdio(number) & 0xFFFF for _ in range(2)] == [left, left]
+    bench.mdio(number, 0)
+    assert bench.mdio(number) & 0xFFFF == (0 if left == 0xFFFF else left)
+
+
+def test_13_4_3_eecd_keeps_what_software_writes_and_shows_grant_and_presence(bench):
+    """DO is high while the EEPROM has nothing to say."""
+    for written, read in ((0, 0x108), (0xFFFFFFFF, 0x1FF), (0, 0x108)):
+        bench.write(sheet.EECD, written)
+        assert [bench.read(sheet.EECD) for _ in range(2)] == [read, read]
 
 
 @pytest.mark.parametrize("name", [f"{kind}{end}" for kind in ("GORC", "GOTC", "TOR", "TOT") for end in "LH"])
@@ -114,7 +123,8 @@ def test_13_4_17_each_cause_is_set_by_ics_and_cleared_by_ones_or_by_reading(benc
     bench.write(sheet.ICS, cause)
     bench.write(sheet.ICR, ~cause & 0xFFFFFFFF)
     assert [bench.read(register) for register in (sheet.ICS, sheet.ICR, sheet.ICR)] == [cause, cause, 0]
-    bench.write(sheet.ICS, 0xFFFFFFFF)
+    for written in (0xFFFFFFFF, 0):
+        bench.write(sheet.ICS, written)
     bench.write(sheet.ICR, cause)
     assert bench.read(sheet.ICR) == 0x1FFFF & ~cause
 
