@@ -1,4 +1,4 @@
-"""A listening socket, one client of which is served at a time; the others are told that it is busy."""
+"""A Unix socket whose other end is served: one client at a time; or, turned round, whoever listens there."""
 
 import os
 import socket
@@ -24,6 +24,8 @@ LONGEST_REFUSED = 1 << 20
 RETRY = MS
 """How often a client that does not take its answers is offered them again."""
 RETRIES = 5_000
+RECONNECT = 100 * MS
+"""How often a server that is not there is looked for."""
 
 
 class Session(Protocol):
@@ -45,7 +47,10 @@ class SocketServer(Watched, ABC):
 
     STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "clients")
 
-    def __init__(self, clock: LocalClock, name: str, path: str | Path, pump: RealTime) -> None:
+    def __init__(
+        self, clock: LocalClock, name: str, path: str | Path, pump: RealTime, *, connect: bool = False
+    ) -> None:
+        """connect: do not listen, but connect to whoever listens there, and again whenever the connection ends."""
         super().__init__(clock, name)
         self.socket_path = Path(path)
         self.clients = 0
@@ -55,8 +60,12 @@ class SocketServer(Watched, ABC):
         self._world = clock.world
         self._refused: list[socket.socket] = []
         self._retries = 0
-        self._listener = _listen(self.socket_path)
-        pump.watch(self._listener.fileno(), self._accept)
+        self._closed = False
+        self._listener = None if connect else _listen(self.socket_path)
+        if self._listener is None:
+            self._connect()
+        else:
+            pump.watch(self._listener.fileno(), self._accept)
 
     @abstractmethod
     def begin(self, connection: socket.socket) -> Session:
@@ -77,18 +86,34 @@ class SocketServer(Watched, ABC):
 
     def close(self) -> None:
         """Hang up, and take the socket out of the file system; may be called twice."""
-        if self._listener.fileno() < 0:
+        if self._closed:
             return
+        self._closed = True
         self._end_session("the server closes")
         while self._refused:
             self._forget(self._refused[0])
-        self._pump.unwatch(self._listener.fileno())
-        self._listener.close()
-        self.socket_path.unlink(missing_ok=True)
+        if self._listener is not None:
+            self._pump.unwatch(self._listener.fileno())
+            self._listener.close()
+            self.socket_path.unlink(missing_ok=True)
 
     # --- clients come and go
 
+    def _connect(self, _: object = None) -> None:
+        if self._closed:
+            return
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            connection.connect(os.fsencode(self.socket_path))
+        except OSError:
+            connection.close()
+            self._world.after(RECONNECT, self._connect)
+        else:
+            self._take(connection)
+
     def _accept(self, when: int) -> None:
+        assert self._listener is not None
         try:
             connection, _ = self._listener.accept()
         except OSError:
@@ -101,6 +126,9 @@ class SocketServer(Watched, ABC):
             self._refused.append(connection)
             self._pump.watch(connection.fileno(), lambda _: self._refuse(connection))
             return
+        self._take(connection)
+
+    def _take(self, connection: socket.socket) -> None:
         self._session = self.begin(connection)
         self.clients += 1
         self._retries = 0
@@ -131,6 +159,8 @@ class SocketServer(Watched, ABC):
         session.channel.close()
         self.changed("client", f"gone: {reason}")  # before the card forgets what its driver did
         self.gone()
+        if self._listener is None:
+            self._world.after(RECONNECT, self._connect)
 
     # --- the client's messages
 

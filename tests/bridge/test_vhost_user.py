@@ -758,6 +758,26 @@ def test_the_next_front_end_finds_nothing_of_the_last(bench: Bench, client: Clie
     assert bench.cable.sent == [FRAME]
 
 
+def test_a_front_end_that_listens_is_looked_for(bench: Bench, tmp_path: Path) -> None:
+    """vhost-user: either side may be the one that connects."""
+    bench.server.close()
+    path = tmp_path / "theirs.sock"
+    bench.server = Server(bench.backend, path, bench.pump, connect=True)
+    bench.run(timeout=10 * MS)
+    assert not bench.server.connected
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        for number in (1, 2):
+            assert bench.run(lambda: bench.server.connected, SECOND)
+            client = Client(bench, listener.accept()[0])
+            bench.clients.append(client)
+            client.negotiate()
+            client.socket.close()
+            assert bench.run(lambda: not bench.server.connected, SECOND)
+            assert bench.server.clients == number
+
+
 def test_no_descriptor_stays_behind(bench: Bench) -> None:
     def opened() -> int:
         gc.collect()

@@ -284,3 +284,14 @@ def test_it_stops_and_starts_and_dies_and_another_comes(make: Make, port: str) -
     ping(room)
     second.quit(lambda: room.gone)
     assert changes == ["connected", "gone: it has hung up"] * 2
+
+
+@rings("it listens, and our side connects", "split-mergeable", "packed-mergeable")
+def test_it_listens_and_we_connect(make: Make, port: str) -> None:
+    """virtio_user's "server=1": the back-end connects, and connects again to the next."""
+    room = make(connect=True)
+    for _ in range(2):
+        testpmd = room.start(f"{port},server=1")
+        ping(room)
+        testpmd.quit(lambda: room.gone)
+    assert [server.clients for server in room.servers] == [2, 2]

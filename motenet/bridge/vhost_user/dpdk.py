@@ -144,12 +144,13 @@ class Testpmd:
 class Between:
     """Two emulated hosts, alice and bob, on the real clock, and testpmd between them, once it is started.
 
-    `net` are NetFunction's options for the card behind each of its ports, `host` World.host's for both hosts.
+    `net` are NetFunction's options for the card behind each of its ports, `host` World.host's for both hosts. With
+    `connect` it is testpmd that listens ("server=1").
     """
 
     ALICE, BOB = "10.0.0.1", "10.0.0.2"
 
-    def __init__(self, folder: Path, net: dict[str, Any] | None = None, **host: Any) -> None:
+    def __init__(self, folder: Path, net: dict[str, Any] | None = None, *, connect: bool = False, **host: Any) -> None:
         self.folder = folder
         self.world = World(seed=1)
         self.pump = RealTime(self.world.clock)
@@ -163,7 +164,7 @@ class Between:
             self.world.join(port)
             self.world.link(port, computer)
             self.ports.append(port)
-            self.servers.append(Server(port.slot, folder / f"vu{number}.sock", self.pump))
+            self.servers.append(Server(port.slot, folder / f"vu{number}.sock", self.pump, connect=connect))
 
     def start(self, port: str = "", *options: str) -> Testpmd:
         """Let testpmd forward between the two; see Testpmd for the arguments."""

@@ -1,4 +1,4 @@
-"""The listening socket: one front-end at a time has the back-end."""
+"""The back-end's socket: one front-end at a time."""
 
 import socket
 from pathlib import Path
@@ -15,12 +15,13 @@ class Server(SocketServer):
     """A vhost-user back-end on a Unix socket. A second front-end is hung up on: the protocol has no word for "busy".
 
     When a front-end goes, in whatever way, its memory and eventfds are let go, the device is reset, and the next may
-    come.
+    come. With `connect` it is the front-end that listens (DPDK's "server=1", QEMU's "server=on"), and that is looked
+    for again when it has gone.
     """
 
-    def __init__(self, backend: BackEnd, path: str | Path, pump: RealTime) -> None:
-        super().__init__(backend.clock, "vhost-user", path, pump)
+    def __init__(self, backend: BackEnd, path: str | Path, pump: RealTime, *, connect: bool = False) -> None:
         self.backend = backend
+        super().__init__(backend.clock, "vhost-user", path, pump, connect=connect)
 
     def begin(self, connection: socket.socket) -> Session:
         return Session(Channel(connection, protocol.message_size), self.backend, self._pump)
