@@ -230,18 +230,27 @@ class MixedBank(RegisterBank):
         return value
 
     def write(self, offset: int, value: int, width: int) -> None:
+        if self._bytes.get(offset) == width:
+            if offset not in self._guards or self._allowed(offset):
+                super().write(offset, value, width)
+            return
         pieces = _pieces(self.registers, offset, width)
         if not pieces:
             super().write(offset, value, width)
         for at, down, up, mask, whole in pieces:
-            guard = self._guards.get(at)
-            refused = guard() if guard is not None else ""
-            if refused:
-                self._drop("write refused", f"{self.registers.label(at)}: {refused}")
-            elif whole:
+            if not self._allowed(at):
+                continue
+            if whole:
                 super().write(at, value >> up & mask, width)
             else:
                 self._write_lanes(at, (value >> up & mask) << down, mask << down)
+
+    def _allowed(self, offset: int) -> bool:
+        guard = self._guards.get(offset)
+        refused = guard() if guard is not None else ""
+        if refused:
+            self._drop("write refused", f"{self.registers.label(offset)}: {refused}")
+        return not refused
 
     def _write_lanes(self, offset: int, value: int, lanes: int) -> None:
         """Write the bits of a register that `lanes` has."""
