@@ -32,7 +32,7 @@ _LENGTH_AT = 8
 _NO_ADDRESS = bytes(_LENGTH_AT)
 _USED_HALF = Struct("<IHH")  # len, id and flags, which lie behind addr (2.8.13)
 _LENGTH_AND_ID = Struct("<IH")
-_EVENT_FLAGS = sheet.PVIRTQ_EVENT_FLAGS.field("FLAGS")
+_EVENT_FLAGS = sheet.PVIRTQ_EVENT_FLAGS["FLAGS"]
 _EVENT_OFF, _EVENT_WRAP = sheet.PVIRTQ_EVENT_DESC["OFF"], sheet.PVIRTQ_EVENT_DESC["WRAP"]
 _ENABLE, _DISABLE, _DESC = (
     sheet.RING_EVENT_FLAGS_ENABLE, sheet.RING_EVENT_FLAGS_DISABLE, sheet.RING_EVENT_FLAGS_DESC,
@@ -162,12 +162,10 @@ class PackedRing:
     def publish(self) -> bool:
         """The first element's flags last: the driver looks there, and then finds all of them (2.8.9)."""
         queue, modulus, lengths = self._queue, 2 * self._size, self._queue.used_lengths
-        first = position = queue.last_used
-        elements: list[tuple[int, bytes]] = []
-        for number, written, step in zip(queue.used_ids, lengths, queue.used_steps, strict=True):
-            elements.append((position, _USED_HALF.pack(written, number, self._used_flags(position, written))))
-            position = (position + step) % modulus
-        self._store_all(elements[1:])
+        first = queue.last_used
+        position = (first + queue.used_steps[0]) % modulus
+        if len(lengths) > 1:
+            position = self._store_behind(position)
         address = self._ring + first % self._size * _SIZE
         if queue.generation == self._generation:
             self._store_length(address + _LENGTH_AT, lengths[0], queue.used_ids[0])
@@ -179,16 +177,25 @@ class PackedRing:
         self._store_flags(address + _FLAGS_AT, flags)
         return queue.generation == self._generation and self._wanted((position - first) % modulus, position)
 
-    def _store_all(self, elements: list[tuple[int, bytes]]) -> None:
-        """Used descriptors at their positions, neighbours in one write. What `addr` holds does not matter (2.8.4)."""
+    def _store_behind(self, position: int) -> int:
+        """All elements but the first, neighbours in one write. Returns where the next one will go.
+
+        What `addr` holds then does not matter (2.8.4).
+        """
+        queue, size = self._queue, self._size
+        places, halves = [], []
+        for number, written, step in zip(queue.used_ids[1:], queue.used_lengths[1:], queue.used_steps[1:], strict=True):
+            places.append(position % size)
+            halves.append(_USED_HALF.pack(written, number, self._used_flags(position, written)))
+            position = (position + step) % (2 * size)
         begin = 0
-        while begin < len(elements) and self._queue.generation == self._generation:
-            at, end = elements[begin][0] % self._size, begin + 1
-            while end < len(elements) and elements[end][0] % self._size == at + end - begin:
+        while begin < len(places) and queue.generation == self._generation:
+            at, end = places[begin], begin + 1
+            while end < len(places) and places[end] == at + end - begin:
                 end += 1
-            run = _NO_ADDRESS.join([half for _, half in elements[begin:end]])
-            self._write(self._ring + at * _SIZE + _LENGTH_AT, run, "pvirtq_desc")
+            self._write(self._ring + at * _SIZE + _LENGTH_AT, _NO_ADDRESS.join(halves[begin:end]), "pvirtq_desc")
             begin = end
+        return position
 
     def _used_flags(self, position: int, written: int) -> int:
         """2.8.1: AVAIL and USED are both the wrap counter; 2.8.3: WRITE tells that something was written."""
@@ -197,7 +204,7 @@ class PackedRing:
     def _wanted(self, steps: int, position: int) -> bool:
         """2.8.10: whether the driver wants to be told of the last `steps` descriptors before `position`."""
         desc, flags = self._load_event(self._driver)
-        kind = _EVENT_FLAGS.get(flags)
+        kind = flags & _EVENT_FLAGS
         if kind == _DISABLE:
             return False
         if kind != _DESC or not self._queue.event_index:

@@ -17,6 +17,8 @@ from motenet.doors import FrameFacts, PciSlot
 _MTU, _MRG_RXBUF = FEATURES["MTU"], FEATURES["MRG_RXBUF"]
 OFFLOADS = sum(FEATURES[name] for name in ("GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO"))
 """What CTRL_GUEST_OFFLOADS_SET may switch (5.1.6.5.8.1)."""
+ONE_WRITE = 4096
+"""Bytes up to which header and frame are written at once: putting them together costs less than a second write."""
 _FIELDS = PLAIN[:-2]
 _ONE = b"\1\0"  # num_buffers
 
@@ -129,7 +131,7 @@ class ReceiveUnit(Component):
             return False
         writable, room = chain[3], chain[5]
         needed = len(single) + len(frame)
-        if room >= needed and len(writable) == 1:  # the usual case
+        if room >= needed and len(writable) == 1 and needed <= ONE_WRITE:  # the usual case
             self._write(writable[0][0], single + frame)
             if queue.generation != generation:
                 return False
