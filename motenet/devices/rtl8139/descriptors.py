@@ -17,6 +17,7 @@ _CPRX, _DAC, _RXCHKSUM, _RXVLAN = (sheet.CPCR[name] for name in ("CPRX", "DAC", 
 _RXOVW = sheet.ISR["RXOVW"]
 _SIZE, _COMMAND_EOR, _COMMAND_OWN = (sheet.RX_COMMAND[name] for name in ("SIZE", "EOR", "OWN"))
 _FS, _LS, _EOR, _BOVF, _RES = (sheet.RX_RESULT[name] for name in ("FS", "LS", "EOR", "BOVF", "RES"))
+_LENGTH = sheet.RX_RESULT["LENGTH"]
 _TAVA = sheet.RX_VLAN["TAVA"]
 _TAGGED = b"\x81\x00"
 _WORD = Struct("<I")
@@ -134,7 +135,7 @@ class ReceiveDescriptors(Component):
             done += len(piece)
             status = command & _EOR | (_FS if number == 0 else 0)
             if number == len(found) - 1:
-                status |= _LS | bits | whole
+                status |= _LS | bits | whole & _LENGTH
             else:
                 status |= len(piece)
             if piece:

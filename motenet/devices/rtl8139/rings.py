@@ -49,7 +49,7 @@ Work = tuple[int, int, int, int]
 class TransmitRing(Component):
     """One ring: where the card is in it, and the packet that it gathers."""
 
-    STATE: ClassVar[tuple[str, ...]] = ("index", "budget", "pieces", "gathered", "refused")
+    STATE: ClassVar[tuple[str, ...]] = ("index", "budget", "begun", "pieces", "gathered", "refused")
 
     def __init__(self, number: int, path: str) -> None:
         self.path = path
@@ -58,6 +58,8 @@ class TransmitRing(Component):
         """The next descriptor."""
         self.budget = 0
         """How many descriptors TPPOLL still lets the card look at; a poll is for a ring's worth."""
+        self.begun = False
+        """A packet's first segment has been seen, and not its last."""
         self.pieces: list[bytes] = []
         self.gathered = 0
         self.refused = False
@@ -71,7 +73,7 @@ class TransmitRing(Component):
     def forget(self) -> None:
         """The packet is complete, or another one begins."""
         self.pieces.clear()
-        self.gathered, self.refused = 0, False
+        self.gathered, self.begun, self.refused = 0, False, False
 
 
 class TransmitRings(Component):
@@ -224,8 +226,12 @@ class TransmitRings(Component):
             ring.budget = 0
             self.causes |= _TDU
             return False
+        if bool(command & _FS) == ring.begun:
+            what = "FS within a packet, which is lost" if ring.begun else "no FS at the packet's begin"
+            self._drop("segments out of order", f"descriptor {ring.index}: {what} (RTL8139C+ 9)")
         if command & _FS:
             ring.forget()
+        ring.begun = True
         self._gather(ring, address if dac else address & 0xFFFFFFFF, command & _LENGTH)
         if self.generation != generation:
             return False

@@ -35,10 +35,11 @@ class TallyUnit(Component):
             self.counts[name] = 0
 
     def _command_written(self, value: int) -> None:
-        if value & _CMD and not self.dumping:
-            self.dumping = True
+        if value & _CMD:
             self._values[_LOW] |= _CMD
-            self._clock.after(0, self._dump)
+            if not self.dumping:
+                self.dumping = True
+                self._clock.after(0, self._dump)
 
     def _dump(self, _: object) -> None:
         """CMD reads 1 until the counters are in memory. They are as wide as they lie there, and wrap."""

@@ -259,9 +259,16 @@ def test_6_counters_wrap_at_their_width(plus):
     assert dump(plus) == (5, 0, 0, 0, 2, 0, 0, 0, 0, 0, 7, 0, 0)
 
 
-def test_a_reset_before_the_dump_prevents_it(plus):
+def test_a_reset_before_the_dump_prevents_it_but_not_the_next(plus):
     plus.cplus()
     plus.write(0x10, 0x70008, 4)
     plus.write(0x37, 0x10, 1)
     plus.run()
     assert plus.slot.dma.writes == []
+    plus.cplus()
+    plus.write(0x10, 0x70008, 4)
+    plus.write(0x37, 0x10, 1)
+    plus.cplus()
+    plus.write(0x10, 0x70048, 4)
+    plus.run()
+    assert [address for address, _ in plus.slot.dma.writes] == [0x70040]

@@ -56,6 +56,16 @@ def test_9_pieces_from_fs_to_ls_are_one_packet(plus):
     assert plus.poll() == [data]
 
 
+def test_9_segments_out_of_order_are_told_and_the_last_packet_that_begins_counts(plus):
+    plus.cplus()
+    plus.give(b"lost", OWN | FS)
+    plus.give(frame(80)[:40], OWN | FS)
+    plus.give(frame(80)[40:], OWN | LS)
+    plus.give(frame(70), OWN | LS)
+    assert plus.poll() == [frame(80), frame(70)]
+    assert plus.drops == {"segments out of order": 2}
+
+
 def test_9_eor_and_64_descriptors_end_the_ring(plus):
     plus.cplus()
     for number in range(3):

@@ -249,6 +249,9 @@ def test_integer_overflow_received_frames_of_any_length(bench, plus, size):
         assert len(data) <= 0x1FFF
     for index in range(64):
         assert plus.memory[0x41003 + 16 * index] & 0x40 == (0x40 if index == 63 else 0), "EOR is not overrun"
+        result = plus.result(index)[0]
+        if result & 0x90000000 == 0x10000000:
+            assert result & 0x0003E000 == 0, "the length does not run into the results"
 
 
 def test_integer_overflow_the_largest_size_of_a_slot(bench):
