@@ -1,6 +1,11 @@
 """Our driver and our stack on QEMU's virtio-net-pci: modern, transitional and legacy; split and packed queues."""
 
+import os
+import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from struct import pack_into
 
 import pytest
@@ -378,3 +383,132 @@ def test_ping_udp_and_tcp_with_another_qemu_whose_time_is_stepped(variant: str) 
         f"virtio-net-pci,{VARIANTS[variant]}", mac=MAC, clock=world.clock, program=program
     ) as machine:  # fmt: skip
         Pair(machine, world).exam(1 << 19)
+
+
+# --- the kernel of the real host behind a TAP: the only peer for which QEMU's card offers checksums and segmentation
+
+
+class Kernel:
+    """alice's card is QEMU's on a TAP; at the TAP's other end is Linux, in its own time."""
+
+    def __init__(self, properties: str, queues: int = 1, **options: object) -> None:
+        name, network = f"mote{os.getpid() % 10**6}", f"10.99.{os.getpid() % 250}"
+        tap = name if queues == 1 else f"{name},queues={queues}"
+        self.machine = QtestMachine(f"virtio-net-pci,{properties}", mac=MAC, tap=tap)
+        self.address = f"{network}.2"
+        for command in (f"addr add {self.address}/24 dev {name}", f"link set {name} up"):
+            subprocess.run(["ip", *command.split()], check=True)
+        self.driver = VirtioNetDriver(self.machine.function, **options)  # type: ignore[arg-type]
+        stack = NetworkStack(self.driver, address=f"{network}.1/24", name="alice/stack")
+        self.alice = QtestHost(self.machine, self.driver, stack)
+        self.alice.start()
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Until `ready()`, with a moment of real time for the kernel at each look."""
+
+        def look() -> bool:
+            if ready():
+                return True
+            time.sleep(0.0002)
+            return False
+
+        assert self.machine.clock.wait(look, self.machine.clock.now + 60 * SECOND)
+
+    def exam(self, data: bytes) -> tuple[bytes, bytes]:
+        """The data there, and back; what came at either end."""
+        with socket.create_server((self.address, 0)) as server:
+            server.setblocking(False)
+            client = self.alice.stack.tcp_connect(self.address, server.getsockname()[1])
+            peers: list[socket.socket] = []
+
+            def accepted() -> bool:
+                with suppress(BlockingIOError):
+                    peers.append(server.accept()[0])
+                return bool(peers)
+
+            self.wait(accepted)
+        with peers[0] as peer:
+            peer.setblocking(False)
+            return self._up(client, peer, data), self._down(client, peer, data)
+
+    def _up(self, client: TcpSocket, peer: socket.socket, data: bytes) -> bytes:
+        rest, got = [memoryview(data)], bytearray()
+
+        def arrived() -> bool:
+            if rest[0]:
+                rest[0] = rest[0][client.send(rest[0]) :]
+            with suppress(BlockingIOError):
+                while some := peer.recv(1 << 20):
+                    got.extend(some)
+            return len(got) >= len(data)
+
+        self.wait(arrived)
+        return bytes(got)
+
+    def _down(self, client: TcpSocket, peer: socket.socket, data: bytes) -> bytes:
+        rest, got = [memoryview(data)], bytearray()
+
+        def arrived() -> bool:
+            if rest[0]:
+                with suppress(BlockingIOError):
+                    rest[0] = rest[0][peer.send(rest[0]) :]
+            while client.can_recv:
+                got.extend(client.recv(1 << 20))
+            return len(got) >= len(data)
+
+        self.wait(arrived)
+        return bytes(got)
+
+
+@pytest.mark.needs("tap", "root", "ip")
+@pytest.mark.parametrize(
+    ("properties", "options", "large"),
+    [
+        (MODERN, {}, True),
+        (f"{MODERN},packed=on", {}, True),
+        (f"{MODERN},mrg_rxbuf=off", {}, True),
+        (f"{MODERN},packed=on,mrg_rxbuf=off", {}, True),
+        (LEGACY, {}, True),
+        (f"{LEGACY},any_layout=off,indirect_desc=off,mrg_rxbuf=off", {}, True),
+        (MODERN, {"large_receive": False}, False),
+        (MODERN, {"large_receive": False, "gro": False}, False),
+        (MODERN, {"checksum_offload": False, "segmentation_offload": False}, False),
+    ],
+)
+@pytest.mark.exercises(
+    driver="motenet virtio-net", card="QEMU virtio-net", what="checksums, segmentation, large receive: Linux as peer"
+)
+def test_5_1_6_offloads_with_linux_behind_qemus_card(properties: str, options: dict, large: bool) -> None:
+    """The kernel accepts what we leave to be finished, and we accept what it leaves: frames of up to 64 KiB."""
+    kernel = Kernel(properties, **options)
+    try:
+        data = bytes(number * 7 + (number >> 8) & 0xFF for number in range(1 << 21))
+        assert kernel.exam(data) == (data, data)
+        statistics = kernel.driver.statistics
+        segments = len(data) // 1448
+        offloads = options.get("segmentation_offload", True)
+        assert (statistics["tx_frames"] < segments // 4) is offloads
+        assert (statistics["rx_frames"] + statistics["gro_joined"] < segments // 4) is large
+        assert (statistics["gro_joined"] > 0) is ("gro" not in options and not large and offloads)
+        assert kernel.driver.drops == {}
+        assert set(kernel.alice.stack.drop_reasons) <= {"tcp-no-socket", "ethertype", "other-station", "protocol"}
+        kernel.alice.stop()
+    finally:
+        kernel.machine.close()
+
+
+@pytest.mark.needs("tap", "root", "ip")
+@pytest.mark.parametrize("packed", ["on", "off"])
+@pytest.mark.exercises(driver="motenet virtio-net", card="QEMU virtio-net", what="multiqueue")
+def test_5_1_6_5_6_several_queue_pairs(packed: str) -> None:
+    kernel = Kernel(f"{MODERN},mq=on,packed={packed}", queues=4, queue_pairs=3)
+    try:
+        data = bytes(range(256)) * 400
+        for _ in range(6):
+            assert kernel.exam(data) == (data, data)
+        assert kernel.driver.transmitter.active == 3
+        assert sum(queue.produced > 0 for queue in kernel.driver.transmitter.queues) >= 2
+        assert kernel.driver.drops == {}
+        kernel.alice.stop()
+    finally:
+        kernel.machine.close()

@@ -42,6 +42,7 @@ _STOP_PIT = b"outb 0x43 0x30"
 _RESET = b"outb 0xcf9 0x6"
 """82371SB (PIIX3) 2.5.10: a hard reset of the whole machine."""
 _LOOKS = 10_000
+_DATAGRAMS = "dgram,id=net,local.type=unix,local.path={folder}/qemu,remote.type=unix,remote.path={folder}/motenet"
 
 
 class QtestMachine(Outsider):
@@ -49,7 +50,8 @@ class QtestMachine(Outsider):
 
     `device` is QEMU's name of the card, `clock` that of the world in which the peers live: world.join() takes the
     machine in, so that it can be linked. `pin` puts QEMU and this process on one CPU for as long, which makes register
-    accesses three to five times faster. `capture` is a pcap file that QEMU writes. BridgeError when QEMU does not start
+    accesses three to five times faster. `capture` is a pcap file that QEMU writes. With `tap` the cable leads to a TAP of
+    that name instead of to `wire`: a card of the real host's, with its offloads. BridgeError when QEMU does not start
     or has gone.
     """
 
@@ -63,6 +65,7 @@ class QtestMachine(Outsider):
         program: str = "qemu-system-x86_64",
         pin: bool = True,
         capture: str | Path | None = None,
+        tap: str | None = None,
         name: str = "qemu",
     ) -> None:
         if any(mark in f"{device}{mac}{capture or ''}" for mark in "{}"):
@@ -73,7 +76,7 @@ class QtestMachine(Outsider):
         self._affinity = os.sched_getaffinity(0) if pin else None
         cpus = {sorted(self._affinity)[os.getpid() % len(self._affinity)]} if self._affinity else None
         try:
-            arguments = _arguments(device, mac, self.memory, stepped, capture)
+            arguments = _arguments(device, mac, self.memory, stepped, capture, tap)
             self._process = QemuProcess(program, arguments, [self.memory.file], cpus)
         except BaseException:
             self.memory.close()
@@ -178,8 +181,11 @@ class QtestMachine(Outsider):
         self.close()
 
 
-def _arguments(device: str, mac: str, memory: SharedMemory, stepped: bool, capture: str | Path | None) -> list[str]:
+def _arguments(
+    device: str, mac: str, memory: SharedMemory, stepped: bool, capture: str | Path | None, tap: str | None
+) -> list[str]:
     """QEMU's command line; {folder} stands for that of the sockets."""
+    cable = f"tap,id=net,ifname={tap},script=no,downscript=no" if tap else _DATAGRAMS
     accelerator = ["-accel", "qtest"] if stepped else ["-accel", "tcg", "-icount", "shift=0,sleep=off"]
     dump = [] if capture is None else ["-object", f"filter-dump,id=dump,netdev=net,file={capture}"]
     return [
@@ -190,7 +196,6 @@ def _arguments(device: str, mac: str, memory: SharedMemory, stepped: bool, captu
         *("-machine", "pc,memory-backend=ram"),
         *("-qtest", "unix:{folder}/qtest", "-qtest-log", "/dev/null"),
         *("-device", f"{device},netdev=net,mac={mac},addr={_SLOT:02x}.0,romfile="),
-        *("-netdev", "dgram,id=net,local.type=unix,local.path={folder}/qemu"
-          ",remote.type=unix,remote.path={folder}/motenet"),
+        *("-netdev", cable),
         *dump,
     ]  # fmt: skip
