@@ -88,10 +88,10 @@ class SplitRing:
         entry = self._available + _RING + 2 * at
         try:
             if fresh == 1:
-                self._gather_one(*self._fresh(self._available_entry(entry)))
+                self._gather_one(*self._current(self._available_entry(entry)))
             else:
                 count = min(fresh, BATCH, size - at)
-                raw = self._fresh(self._read(entry, 2 * count, "virtq_avail.ring"))
+                raw = self._current(self._read(entry, 2 * count, "virtq_avail.ring"))
                 self._gather(_numbers(count, "H").unpack(raw))
         except Violation as violation:
             if not queue.fetched:  # otherwise it is met again, when those before it are done
@@ -99,7 +99,7 @@ class SplitRing:
         except Stale:
             pass
 
-    def _fresh(self, read: _T) -> _T:
+    def _current(self, read: _T) -> _T:
         """What was just read, if the queue is still the one it was read for."""
         if self._queue.generation != self._generation:
             raise Stale
@@ -108,7 +108,7 @@ class SplitRing:
     def _gather_one(self, head: int) -> None:
         if head >= self._size:
             raise Violation(BAD_HEAD, f"head {head} in a table of {self._size}")
-        descriptor = self._fresh(self._descriptor(self._table + _SIZE * head))
+        descriptor = self._current(self._descriptor(self._table + _SIZE * head))
         address, length, flags, _ = descriptor
         if not flags and length:
             self._queue.fetched.append((head, 1, ((address, length),), (), length, 0))
@@ -126,7 +126,7 @@ class SplitRing:
             end = self._neighbours(heads, begin)
             high = heads[end - 1]
             span = _SIZE * (min(high + NEAR, size) - low)
-            raw = self._fresh(self._read(self._table + _SIZE * low, span, "virtq_desc"))
+            raw = self._current(self._read(self._table + _SIZE * low, span, "virtq_desc"))
             run = heads[begin:end]
             if high - low == end - begin - 1:  # one head behind the other
                 descriptors = _DESCRIPTOR.iter_unpack(raw)
@@ -184,7 +184,7 @@ class SplitRing:
             if 0 <= offset < len(raw):
                 address, length, flags, following = _DESCRIPTOR.unpack_from(raw, offset)
             else:
-                descriptor = self._fresh(self._descriptor(self._table + _SIZE * index))
+                descriptor = self._current(self._descriptor(self._table + _SIZE * index))
                 address, length, flags, following = descriptor
         else:
             if flags & _NEXT:
@@ -202,7 +202,7 @@ class SplitRing:
             raise Violation(TABLE_LENGTH, f"{chain.what} has a table of {length} bytes")
         if entries > self._size:
             raise Violation(TABLE_TOO_LONG, f"{chain.what} has a table of {entries} in a queue of {self._size}")
-        raw = self._fresh(self._read(table, length, "virtq_desc"))
+        raw = self._current(self._read(table, length, "virtq_desc"))
         index = count = 0
         while True:
             count += 1
