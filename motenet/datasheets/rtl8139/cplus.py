@@ -2,6 +2,11 @@
 
 from motenet.datasheets.registers import Field, Register
 
+TDOKLADDR = Register(
+    "TDOKLADDR", 0x82, "RTL8139C+ 6", (Field("ADDRESS", 0, 16, write="ignore"),), width=16,
+    doc="low 16 bits of the last transmit descriptor whose DMA is done",
+)  # fmt: skip
+
 TPPOLL = Register(
     "TPPOLL", 0xD9, "RTL8139C+ 6",
     (
@@ -37,7 +42,7 @@ ETTHR = Register(
     doc="early transmit threshold of C+ mode",
 )  # fmt: skip
 
-CPLUS = (TPPOLL, CPCR, RDSARL, RDSARH, ETTHR)
+CPLUS = (TDOKLADDR, TPPOLL, CPCR, RDSARL, RDSARH, ETTHR)
 
 DTCCRL = Register(
     "DTCCRL", 0x10, "RTL8139C+ 6",

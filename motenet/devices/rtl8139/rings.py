@@ -17,7 +17,7 @@ from motenet.doors import PciSlot
 
 _CR, _TCR, _CPCR, _TPPOLL = sheet.CR.offset, sheet.TCR.offset, sheet.CPCR.offset, sheet.TPPOLL.offset
 _TE, _CPTX, _DAC = sheet.CR["TE"], sheet.CPCR["CPTX"], sheet.CPCR["DAC"]
-_CRC = sheet.TCR["CRC"]
+_CRC, _TDOKLADDR = sheet.TCR["CRC"], sheet.TDOKLADDR.offset
 _NPQ, _HPQ, _FSWINT = (sheet.TPPOLL[name] for name in ("NPQ", "HPQ", "FSWINT"))
 _LENGTH, _LGSEN, _LS, _FS, _EOR, _OWN = (
     sheet.TX_COMMAND[name] for name in ("LENGTH", "LGSEN", "LS", "FS", "EOR", "OWN")
@@ -235,6 +235,7 @@ class TransmitRings(Component):
         self._gather(ring, address if dac else address & 0xFFFFFFFF, command & _LENGTH)
         if self.generation != generation:
             return False
+        self._values[_TDOKLADDR] = at & 0xFFFF
         ring.index = 0 if command & _EOR else (ring.index + 1) % sheet.RING_ENTRIES
         if command & _LS:
             self.work = (ring.number, at, command, vlan)

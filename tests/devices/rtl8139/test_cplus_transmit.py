@@ -28,6 +28,7 @@ def test_9_a_packet_of_one_descriptor(plus):
     assert plus.dword(at) == 0x30000064
     assert plus.isr() == 0x0084, "TOK, and TDU: the next descriptor is not the card's"
     assert plus.slot.dma.writes == [(at, pack("<I", 0x30000064))]
+    assert plus.read(0x82, 2) == at & 0xFFFF
 
 
 def filled(data):
@@ -83,6 +84,14 @@ def test_9_eor_and_64_descriptors_end_the_ring(plus):
     plus.tx_index[0] = 0
     plus.give(frame(60, 77))
     assert plus.poll() == [frame(60, 77)]
+
+
+def test_6_tdokladdr_names_the_descriptor_whose_dma_is_done(plus):
+    plus.cplus()
+    plus.give(frame())
+    plus.give(frame())
+    plus.poll()
+    assert plus.read(0x82, 2) == 0x0010
 
 
 def test_6_the_high_priority_ring_goes_first(plus):
