@@ -3,17 +3,19 @@
 The two sides of a ratio take turns in short slices, and the best slice of each counts.
 """
 
-import gc
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from time import perf_counter_ns
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import floor
+from burst import burst_calls
+from measure import Empty, Transfer, nanoseconds, ratio
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -26,79 +28,9 @@ MSS = 1460
 BULK = 64 * 1024
 
 
-class Empty:
-    """The calibration loop calls this."""
-
-    def method(self) -> None:
-        """Nothing."""
-
-
-def nanoseconds(work: Callable[[], int]) -> float:
-    """Nanoseconds per unit of work; `work` says how many units it did."""
-    gc.collect()
-    gc.disable()
-    try:
-        start = perf_counter_ns()
-        units = work()
-        return (perf_counter_ns() - start) / units
-    finally:
-        gc.enable()
-
-
-def ratio(ours: Callable[[], int], theirs: Callable[[], int], rounds: int, title: str) -> float:
-    """The best of ours over the best of theirs, both per unit, in many short slices that take turns.
-
-    Whatever else the machine does only ever adds time; the best of many slices is what the work itself takes.
-    """
-    ours(), theirs()  # warm
-    rows = track(range(rounds), description=title, console=Console(stderr=True), transient=True)
-    pairs = [(nanoseconds(ours), nanoseconds(theirs)) for _ in rows]
-    return min(our for our, _ in pairs) / min(their for _, their in pairs)
-
-
-class Transfer:
-    """Bulk TCP from alice to bob over an ideal link, in slices of a given number of bytes."""
-
-    def __init__(self, offload: bool) -> None:
-        self.world = motenet.World(seed=1)
-        options = {"checksum_offload": offload, "segmentation_offload": offload, "gro": offload}
-        self.alice = self.world.host("alice", address="10.0.0.1/24", driver_options=options)
-        self.bob = self.world.host("bob", address="10.0.0.2/24", driver_options=options)
-        self.world.link(self.alice, self.bob, delay="5us")
-        listener = self.bob.stack.tcp_listen(5001)
-        self.world.run("1s")  # the cards negotiate
-        self.sender = self.alice.stack.sockets.tcp_connect("10.0.0.2", 5001)
-        self.sender.timestamps = False  # so that a full segment carries 1460 bytes
-        self.receiver = self.bob.stack.tcp_accept(listener)
-        self.received = 0
-        self.wanted = 0
-        self.left = 0
-        self.data = memoryview(bytes(range(256)) * 1024)
-        self.sender.waker = self.fill
-        self.receiver.waker = self.drain
-
-    def fill(self) -> None:
-        while self.left:
-            sent = self.sender.send(self.data[: min(self.left, len(self.data))])
-            self.left -= sent
-            if not sent:
-                break
-
-    def drain(self) -> None:
-        while chunk := self.receiver.recv(1 << 20):
-            self.received += len(chunk)
-
-    def slice(self, amount: int) -> None:
-        """Move `amount` bytes, until the receiver's application has them."""
-        self.wanted = self.received + amount
-        self.left = amount
-        self.fill()
-        self.world.run("60s", until=lambda: self.received >= self.wanted)
-
-
-def segment_ratio(rounds: int) -> float:
+def segment_ratio(nic: str, rounds: int) -> float:
     """A 1460-byte TCP segment without offloads, against the floor's."""
-    transfer, plumbing = Transfer(offload=False), floor.Plumbing(offload=False)
+    transfer, plumbing = Transfer(offload=False, nic=nic), floor.Plumbing(offload=False)
     payload = transfer.data[:MSS]
     count = 200
 
@@ -112,12 +44,12 @@ def segment_ratio(rounds: int) -> float:
             plumbing.run()
         return count
 
-    return ratio(ours, theirs, rounds, "segment without offloads")
+    return ratio(ours, theirs, rounds, f"{nic}: segment without offloads")
 
 
-def bulk_ratio(rounds: int) -> float:
+def bulk_ratio(nic: str, rounds: int) -> float:
     """64 KiB with segmentation and checksum offload, against the offload floor's."""
-    transfer, plumbing = Transfer(offload=True), floor.Plumbing(offload=True)
+    transfer, plumbing = Transfer(offload=True, nic=nic), floor.Plumbing(offload=True)
     largest = (65535 - floor.PREFIX) // MSS * MSS
     count = 16
 
@@ -131,7 +63,21 @@ def bulk_ratio(rounds: int) -> float:
             plumbing.run()
         return count * largest
 
-    return ratio(ours, theirs, rounds, "64 KiB with offloads")
+    return ratio(ours, theirs, rounds, f"{nic}: 64 KiB with offloads")
+
+
+def virtio_gain(rounds: int) -> float:
+    """Goodput of virtio to virtio with all that it can do, in goodputs of an e1000 without offloads."""
+    slow, fast = Transfer(offload=False), Transfer(offload=True, nic="virtio-net")
+
+    def bytes_of(transfer: Transfer, amount: int) -> Callable[[], int]:
+        def move() -> int:
+            transfer.slice(amount)
+            return amount
+
+        return move
+
+    return ratio(bytes_of(slow, 200 * MSS), bytes_of(fast, 16 * BULK), rounds, "virtio's gain")
 
 
 def an_e1000() -> BarWindow:
@@ -238,31 +184,63 @@ def idle_gigabytes() -> float:
     return int(result.stdout) / 2**30
 
 
-FIGURES: dict[str, tuple[str, float, Callable[[int], float]]] = {
-    "segment": ("1460-byte TCP segment, no offloads / floor", 4.0, segment_ratio),
-    "bulk": ("64 KiB with TSO and checksum offload / offload floor", 1.6, bulk_ratio),
-    "register_read": ("register read through window and model / empty method call", 12.0, register_read_calls),
-    "watching": ("cost of watching while nobody watches / cost of a frame", 0.02, watching_share),
-    "idle_hosts_gib": ("resident memory of 1,000 idle hosts, GiB", 1.5, lambda _: idle_gigabytes()),
+@dataclass(frozen=True)
+class Figure:
+    """What is measured, given a number of rounds; the most or the least that it may be."""
+
+    title: str
+    measure: Callable[[int], float]
+    most: float | None = None
+    least: float | None = None
+
+    def keeps(self, value: float) -> bool:
+        return (self.most is None or value <= self.most) and (self.least is None or value >= self.least)
+
+    @property
+    def limit(self) -> str:
+        return (
+            "" if self.most is None and self.least is None else f"≤ {self.most:g}" if self.most else f"≥ {self.least:g}"
+        )
+
+
+SEGMENT, BULK_TITLE = (
+    "1460-byte TCP segment, no offloads / floor",
+    "64 KiB with TSO and checksum offload / offload floor",
+)
+FIGURES = {
+    "segment": Figure(f"e1000: {SEGMENT}", partial(segment_ratio, "e1000"), most=4.0),
+    "bulk": Figure(f"e1000: {BULK_TITLE}", partial(bulk_ratio, "e1000"), most=1.6),
+    "rtl8139_segment": Figure(f"RTL8139C: {SEGMENT}", partial(segment_ratio, "rtl8139")),
+    "rtl8139cp_segment": Figure(f"RTL8139C+: {SEGMENT}", partial(segment_ratio, "rtl8139cp")),
+    "rtl8139cp_bulk": Figure(f"RTL8139C+: {BULK_TITLE}", partial(bulk_ratio, "rtl8139cp")),
+    "virtio_segment": Figure(f"virtio-net: {SEGMENT}", partial(segment_ratio, "virtio-net")),
+    "virtio_bulk": Figure(f"virtio-net: {BULK_TITLE}", partial(bulk_ratio, "virtio-net")),
+    "virtio_gain": Figure("virtio's goodput with offloads / e1000's without", virtio_gain, least=10.0),
+    "virtio_burst": Figure(
+        "a frame in a burst of 256 through virtio's model / empty method call", burst_calls, most=60.0
+    ),
+    "register_read": Figure(
+        "register read through window and model / empty method call", register_read_calls, most=12.0
+    ),
+    "watching": Figure("cost of watching while nobody watches / cost of a frame", watching_share, most=0.02),
+    "idle_hosts_gib": Figure("resident memory of 1,000 idle hosts, GiB", lambda _: idle_gigabytes(), most=1.5),
 }
-"""For each figure: what it is, the most it may be, and how it is measured (given a number of rounds)."""
 
 
 def main(as_json: bool = False, rounds: int = 40, only: str | None = None) -> int:
     """Measure, print, and say by the exit code whether every figure keeps its limit."""
-    results = {}
-    for name, (_, limit, measure) in FIGURES.items():
-        if only in (None, name):
-            results[name] = {"value": round(measure(rounds), 4), "limit": limit}
+    wanted = {name: figure for name, figure in FIGURES.items() if only in (None, name)}
+    values = {name: round(figure.measure(rounds), 4) for name, figure in wanted.items()}
     if as_json:
-        print(json.dumps(results, indent=2))
+        limits = {name: {"most": figure.most, "least": figure.least} for name, figure in wanted.items()}
+        print(json.dumps({name: {"value": value, **limits[name]} for name, value in values.items()}, indent=2))
     else:
         table = Table("name", "figure", "value", "limit", title="motenet bench")
-        for name, row in results.items():
-            style = "green" if row["value"] <= row["limit"] else "red"
-            table.add_row(name, FIGURES[name][0], f"[{style}]{row['value']:.3f}[/]", f"{row['limit']:g}")
+        for name, value in values.items():
+            style = "green" if wanted[name].keeps(value) else "red"
+            table.add_row(name, wanted[name].title, f"[{style}]{value:.3f}[/]", wanted[name].limit)
         Console().print(table)
-    return 0 if all(row["value"] <= row["limit"] for row in results.values()) else 1
+    return 0 if all(wanted[name].keeps(value) for name, value in values.items()) else 1
 
 
 if __name__ == "__main__":

@@ -15,7 +15,10 @@ from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.inspector.demo import Demo
 from motenet.sim.host import CARDS
 
-FIGURES = ("segment", "bulk", "register_read", "watching", "idle_hosts_gib")
+FIGURES = (
+    "segment", "bulk", "rtl8139_segment", "rtl8139cp_segment", "rtl8139cp_bulk", "virtio_segment", "virtio_bulk",
+    "virtio_gain", "virtio_burst", "register_read", "watching", "idle_hosts_gib",
+)  # fmt: skip
 """Those of benchmarks/bench.py."""
 
 
