@@ -9,7 +9,7 @@ from motenet.core.clock import Clock, LocalClock
 from motenet.core.state import Component
 from motenet.core.trace import Watched
 from motenet.core.units import US
-from motenet.datasheets.virtio.features import DEVICE_STATUS, FEATURES
+from motenet.datasheets.virtio.features import DEVICE_STATUS, FEATURES, LEGACY_FEATURES
 from motenet.datasheets.virtio.queues import MAX_QUEUE_SIZE
 from motenet.devices.virtio.device import VirtioDevice
 from motenet.devices.virtio.net import NetFunction
@@ -97,7 +97,7 @@ class BackEnd(Watched):
     def set_features(self, features: int) -> None:
         """Those in force from now on. Refused when they cannot be, or when rings run with others."""
         device = self.device
-        unoffered = features & ~(self.offered if features & VERSION_1 else device.offered_legacy)
+        unoffered = features & ~(self.offered if features & VERSION_1 else self.offered & LEGACY_FEATURES)
         if unoffered:
             raise Refused(f"features {FEATURES.describe(unoffered)} were not offered")
         if device.status and features == self._agreed and not device.status & NEEDS_RESET:
@@ -158,9 +158,9 @@ class BackEnd(Watched):
         self._begin()
         self._steer()
         self.kicked(ring.queue.index)
-        if ring.kick is None and not ring.polled:
-            ring.polled = True
-            self.clock.after(POLL, self._poll, ring.queue.index)
+        self._end_polling(ring)
+        if ring.kick is None:
+            ring.polling = self.clock.after(POLL, self._poll, ring.queue.index)
 
     def _steer(self) -> None:
         """The driver's command for the number of pairs (virtio 5.1.6.5.5) went to the front-end: we see its effect."""
@@ -186,7 +186,8 @@ class BackEnd(Watched):
     def stop(self, ring: Ring) -> int:
         """The ring is not used any more. Where it is to go on (vhost-user, GET_VRING_BASE)."""
         self._take_back(ring)
-        ring.started = ring.polled = False
+        self._end_polling(ring)
+        ring.started = False
         return ring.base
 
     def _take_back(self, ring: Ring) -> None:
@@ -216,7 +217,7 @@ class BackEnd(Watched):
         try:
             self._set_up(ring)
         except Refused:
-            ring.started = ring.polled = False
+            self.stop(ring)
             raise
 
     def memory_changed(self) -> None:
@@ -253,9 +254,13 @@ class BackEnd(Watched):
             self.clock.post(self.kicked, queue.index)
 
     def _poll(self, index: int) -> None:
-        if self.rings[index].polled:
-            self.kicked(index)
-            self.clock.after(POLL, self._poll, index)
+        self.kicked(index)
+        self.rings[index].polling = self.clock.after(POLL, self._poll, index)
+
+    def _end_polling(self, ring: Ring) -> None:
+        if ring.polling is not None:
+            self.clock.cancel(ring.polling)
+            ring.polling = None
 
     # --- the end
 

@@ -24,8 +24,8 @@ class Ring:
     started: bool = False
     served: bool = False
     """The device has the queue: a receive queue only while the ring is enabled, too."""
-    polled: bool = False
-    """Looked at from time to time, for there is no kick."""
+    polling: int | None = None
+    """The timer that has it looked at, when there is no kick."""
     kick: int | None = None
     call: int | None = None
     error: int | None = None

@@ -152,10 +152,10 @@ class Session:
             self.backend.enable(ring, False)
 
     def _reset_device(self, payload: bytes, files: list[int]) -> None:
+        self.backend.set_status(0)
         for ring in self.backend.rings:
             self._forget_kick(ring)
             self.backend.enable(ring, self._always_enabled)
-        self.backend.set_status(0)
 
     def _set_status(self, payload: bytes, files: list[int]) -> None:
         status = _number(payload)
@@ -242,7 +242,6 @@ class Session:
         self._forget_kick(ring)
         ring.kick = file
         if file is not None:
-            ring.polled = False
             self._pump.watch(file, lambda when: self._kicked(when, file, ring.queue.index))
         self.backend.start(ring)
 
