@@ -59,6 +59,7 @@ class QemuSide:
         self._machine.run(1 * units.US)
 
     def inject(self, frame: bytes) -> None:
+        self.function.config.read(COMMAND.offset, 2)  # PCI 3.2.5: posted writes go before it
         self._machine.wire.send(frame)
 
     def sent(self) -> tuple[bytes, ...]:
@@ -67,6 +68,7 @@ class QemuSide:
         return frames
 
     def line(self) -> bool:
+        self._machine.take()  # what came with the last answer
         return any(self._machine.interrupts.sources.values())
 
 
