@@ -198,23 +198,21 @@ class Figure:
 
     @property
     def limit(self) -> str:
-        return (
-            "" if self.most is None and self.least is None else f"≤ {self.most:g}" if self.most else f"≥ {self.least:g}"
-        )
+        if self.most is not None:
+            return f"≤ {self.most:g}"
+        return "" if self.least is None else f"≥ {self.least:g}"
 
 
-SEGMENT, BULK_TITLE = (
-    "1460-byte TCP segment, no offloads / floor",
-    "64 KiB with TSO and checksum offload / offload floor",
-)
+ONE = "1460-byte TCP segment, no offloads / floor"
+MANY = "64 KiB with TSO and checksum offload / offload floor"
 FIGURES = {
-    "segment": Figure(f"e1000: {SEGMENT}", partial(segment_ratio, "e1000"), most=4.0),
-    "bulk": Figure(f"e1000: {BULK_TITLE}", partial(bulk_ratio, "e1000"), most=1.6),
-    "rtl8139_segment": Figure(f"RTL8139C: {SEGMENT}", partial(segment_ratio, "rtl8139")),
-    "rtl8139cp_segment": Figure(f"RTL8139C+: {SEGMENT}", partial(segment_ratio, "rtl8139cp")),
-    "rtl8139cp_bulk": Figure(f"RTL8139C+: {BULK_TITLE}", partial(bulk_ratio, "rtl8139cp")),
-    "virtio_segment": Figure(f"virtio-net: {SEGMENT}", partial(segment_ratio, "virtio-net")),
-    "virtio_bulk": Figure(f"virtio-net: {BULK_TITLE}", partial(bulk_ratio, "virtio-net")),
+    "segment": Figure(f"e1000: {ONE}", partial(segment_ratio, "e1000"), most=4.0),
+    "bulk": Figure(f"e1000: {MANY}", partial(bulk_ratio, "e1000"), most=1.6),
+    "rtl8139_segment": Figure(f"RTL8139C: {ONE}", partial(segment_ratio, "rtl8139")),
+    "rtl8139cp_segment": Figure(f"RTL8139C+: {ONE}", partial(segment_ratio, "rtl8139cp")),
+    "rtl8139cp_bulk": Figure(f"RTL8139C+: {MANY}", partial(bulk_ratio, "rtl8139cp")),
+    "virtio_segment": Figure(f"virtio-net: {ONE}", partial(segment_ratio, "virtio-net")),
+    "virtio_bulk": Figure(f"virtio-net: {MANY}", partial(bulk_ratio, "virtio-net")),
     "virtio_gain": Figure("virtio's goodput with offloads / e1000's without", virtio_gain, least=10.0),
     "virtio_burst": Figure(
         "a frame in a burst of 256 through virtio's model / empty method call", burst_calls, most=60.0

@@ -15,6 +15,7 @@ import pytest
 from motenet.bridge import parts
 from motenet.bridge.parts import PARTS
 from motenet.cli import look
+from motenet.sim.host import CARDS
 
 Motenet = Callable[..., Any]
 
@@ -94,8 +95,17 @@ def test_the_version_is_the_packages(motenet: Motenet) -> None:
 def test_registers_alone_lists_the_cards(motenet: Motenet) -> None:
     done = motenet("registers")
     assert done.code == 0
-    assert re.fullmatch(r"e1000: 82540EM, \d+ registers\n", done.out)
-    assert [row["card"] for row in json.loads(motenet("registers", "--json").out)] == ["e1000"]
+    assert re.match(r"e1000: 82540EM, \d+ registers\nrtl8139: RTL8139C, \d+ registers\n", done.out)
+    assert {row["card"] for row in json.loads(motenet("registers", "--json").out)} == set(CARDS)
+
+
+def test_every_card_shows_its_registers(motenet: Motenet) -> None:
+    """RTL8139C 5.6: ISR at 3Eh, 16 bits; virtio 4.1.4.3: queue_desc, 64 bits; 4.2.2: MMIO's MagicValue."""
+    for card in CARDS:
+        assert motenet("registers", card).code == 0
+    assert "offset 0x0003e, 16 bits" in motenet("registers", "rtl8139", "isr").out
+    assert "offset 0x00020, 64 bits" in motenet("registers", "virtio-net", "queue_desc").out
+    assert "reset 0x74726976" in motenet("registers", "virtio-net-mmio", "MagicValue").out
 
 
 def test_an_output_that_is_full_is_one_line() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from motenet.cli import virtual
 from motenet.inspector.demo import Demo
+from motenet.sim.host import CARDS
 
 Motenet = Callable[..., Any]
 
@@ -89,7 +90,17 @@ def test_a_check_that_fails_makes_the_demo_fail(motenet: Motenet, monkeypatch: p
 @pytest.mark.parametrize("option", ["--nic", "--peer-nic"])
 def test_an_unknown_card_gets_one_line_and_exit_code_2(motenet: Motenet, option: str) -> None:
     done = motenet("demo", option, "ne2000")
-    assert (done.code, done.out, done.err) == (2, "", "motenet: unknown NIC 'ne2000'; there is e1000\n")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"motenet: unknown NIC 'ne2000'; there is {', '.join(sorted(CARDS))}\n"
+
+
+def test_the_demo_with_two_other_cards(motenet: Motenet) -> None:
+    """A card without configuration space and one that sends what is still to be cut, to one that takes it whole."""
+    done = motenet("demo", "--nic", "virtio-net-mmio", "--peer-nic", "virtio-net")
+    assert done.code == 0
+    assert "alice: virtio-net-mmio (on the memory bus)" in done.out
+    assert "bob: virtio-net (1af4:1041)" in done.out
+    assert "queue 1, the card's" in done.out
 
 
 def test_a_capture_that_cannot_be_written_is_one_line(motenet: Motenet, tmp_path: Path) -> None:
@@ -201,7 +212,7 @@ def test_the_demos_checks_can_be_read_in_ascii() -> None:
 def test_an_unknown_figure_gets_the_names_of_all(motenet: Motenet) -> None:
     """They are those of benchmarks/bench.py."""
     source = (Path(virtual.__file__).parents[2] / "benchmarks" / "bench.py").read_text()
-    names = re.findall(r'^    "(\w+)": \("', source, re.MULTILINE)
+    names = re.findall(r'^    "(\w+)": Figure\(', source, re.MULTILINE)
     assert tuple(names) == virtual.FIGURES
     done = motenet("bench", "nope")
     expected = f"motenet: there is no figure 'nope'; there is {', '.join(names)}, guest\n"
