@@ -58,22 +58,19 @@ class _Unplugged:
 
 
 class _Window:
-    """Either BAR: C+ mode puts other registers before those of C mode's transmitter."""
+    """Either BAR of a C+: C+ mode puts other registers before those of C mode's transmitter."""
 
-    def __init__(self, card: "Rtl8139") -> None:
-        self._bank = card.bank
-        self._overlay = card.overlay
-        self._values = card.bank.values
-        self.read = card.bank.read if not card.has_cplus else self._read
-        self.write = card.bank.write if not card.has_cplus else self._write
+    def __init__(self, bank: MixedBank, overlay: MixedBank) -> None:
+        self._bank = bank
+        self._overlay = overlay
 
     def _space(self, offset: int) -> MixedBank:
-        return self._overlay if offset in _OVERLAID and self._values[_CPCR] & _CPTX else self._bank
+        return self._overlay if offset in _OVERLAID and self._bank.values[_CPCR] & _CPTX else self._bank
 
-    def _read(self, offset: int, width: int) -> int:
+    def read(self, offset: int, width: int) -> int:
         return self._space(offset).read(offset, width)
 
-    def _write(self, offset: int, value: int, width: int) -> None:
+    def write(self, offset: int, value: int, width: int) -> None:
         self._space(offset).write(offset, value, width)
 
 
@@ -124,15 +121,13 @@ class Rtl8139(Watched):
         self.interrupts = InterruptUnit(self.bank)
         self.timer = TimerUnit(self.bank, self.interrupts)
         self.tally = TallyUnit(self.overlay)
-        self.configuration = ConfigurationUnit(self.bank, self.mac, self.profile, self.kick)
-        self.configuration.loaded = self._eeprom_loaded
+        self.configuration = ConfigurationUnit(self.bank, self.mac, self.profile, self.kick, self._eeprom_loaded)
         self.link = LinkUnit(self.bank, self.profile, self.interrupts, self._unlocked, self._link_changed, self.drop)
         self.slots = TransmitSlots(self.bank, self.interrupts, self.tally, self.drop)
         self.receiver = ReceiveUnit(self.bank, self.interrupts, self.tally, self.drop)
         self.ring = ReceiveRing(self.bank, self.interrupts)
         self.rings = TransmitRings(self.bank, self.overlay, self.interrupts, self.tally, self.drop)
         self.descriptors = ReceiveDescriptors(self.bank, self.interrupts)
-        self._units = (self.interrupts, self.tally, self.slots, self.ring, self.rings, self.descriptors)
         self.receiver.ready = self.rings.ready = self._may_master
         self.slots.ready = self._may_master_in_c_mode
         self.slots.send = self.rings.send = self._send
@@ -156,14 +151,16 @@ class Rtl8139(Watched):
         self.clock = slot.clock
         self._timers = slot.clock
         self._port = slot.port
-        for unit in (*self._units, self.receiver, self.timer):
+        for unit in (
+            self.interrupts, self.timer, self.tally, self.slots, self.receiver, self.ring, self.rings, self.descriptors,
+        ):  # fmt: skip
             unit.plug(slot)
         self.configuration.plug(slot.clock)
         self.link.plug(slot.clock)
         slot.port.attach(self, self.burst_arrived)
 
     def register_space(self, bar: int) -> RegisterSpace:
-        return _Window(self)
+        return _Window(self.bank, self.overlay) if self.has_cplus else self.bank
 
     # --- reset
 
@@ -178,7 +175,6 @@ class Rtl8139(Watched):
         self.tally.reset()
         self.link.show()
         self._reset_units()
-        self.bank.values[_CR] &= ~_RST
         self.changed("reset", "RST#")
 
     def _software_reset(self) -> None:
@@ -224,12 +220,12 @@ class Rtl8139(Watched):
             self._software_reset()
             return
         before, self.command = self.command, value & (_TE | _RE)
-        rising, falling = self.command & ~before, before & ~self.command
-        if (rising | falling) & _RE:
+        changed = before ^ self.command
+        if changed & _RE:
             self.receiver.reset()
             self.ring.reset()
             self.descriptors.reset()
-        if (rising | falling) & _TE:
+        if changed & _TE:
             self.slots.halt()
             self.rings.reset()
         self.slots.kick()

@@ -23,18 +23,26 @@ LOAD = 2 * MS
 
 
 class ConfigurationUnit(Component):
-    """Between 9346CR and the EEPROM. `loaded` is called when software's autoload is done."""
+    """Between 9346CR and the EEPROM."""
 
     STATE: ClassVar[tuple[str, ...]] = ("loading",)
 
-    def __init__(self, bank: MixedBank, mac: bytes, timing: Timing, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        bank: MixedBank,
+        mac: bytes,
+        timing: Timing,
+        changed: Callable[[], None],
+        loaded: Callable[[], None],
+    ) -> None:
+        """`changed` is called after each command, `loaded` when software's autoload is done."""
         self.path = "configuration"
         self.memory = Eeprom93C46(layout.image(mac))
         self.loading = 0
         """The timer of an autoload under way; 0: none."""
-        self.loaded: Callable[[], None] = changed
         self._timing = timing
         self._changed = changed
+        self._loaded = loaded
         self._values = bank.values
         bank.on_read(sheet.CR9346, self._command_read)
         bank.on_write(sheet.CR9346, self._command_written)
@@ -118,4 +126,4 @@ class ConfigurationUnit(Component):
         """5.9: back to normal mode by itself, and all other registers to their reset values."""
         self.loading = 0
         self._values[_9346CR] = 0
-        self.loaded()
+        self._loaded()
