@@ -109,8 +109,11 @@ class VirtioNetDriver(Watched):
             several_pairs=queue_pairs > 1,
             vlan_filter=vlan_filter,
         )
-        self.features = negotiate(self.transport, self._wanted, function.delay)
-        """What driver and device have agreed on."""
+        try:
+            self.features = negotiate(self.transport, self._wanted, function.delay)
+        except DriverError:
+            give_up(self.transport)  # 3.1.1: FAILED
+            raise
         if packed and not self.has("RING_PACKED"):
             raise DriverError(f"{function.name} offers no packed virtqueues; packed=None takes what there is")
         configuration = read_configuration(self.transport, self.features)
@@ -125,6 +128,8 @@ class VirtioNetDriver(Watched):
         self.receivers, self.transmitter = self.layout.receivers, self.layout.transmitter
         self.control = self.layout.control
         self.filters.control, self.filters.features = self.control, self.features
+        if mac is not None and self.has("MAC"):
+            self._check_mac_can_be_set()
         self._capabilities = Capabilities(
             mtu=self.mtu,
             checksum_tx=self.has("CSUM"),
@@ -132,7 +137,8 @@ class VirtioNetDriver(Watched):
             polled=not interrupts,
             max_segmented=LONGEST_SEGMENTED if self.has("HOST_TSO4") else 0,
         )
-        self._numbers = [queue.number for queue in self.layout.queues]
+        self._queues = self.layout.queues
+        self._numbers = [queue.number for queue in self._queues]
         self._vectors = Vectors(
             function, self.transport, interrupt_kinds,
             self._line_interrupt, self._config_interrupt, self._queue_interrupt, self._any_interrupt,
@@ -190,13 +196,12 @@ class VirtioNetDriver(Watched):
     @property
     def statistics(self) -> dict[str, int]:
         """Counters by name."""
-        queues = [*(receiver.queue for receiver in self.receivers), *self.transmitter.queues]
         return {
             "tx_frames": self.transmitter.frames,
             "rx_frames": sum(receiver.frames for receiver in self.receivers),
             "rx_copied": sum(receiver.copied for receiver in self.receivers),
             "gro_joined": sum(receiver.joined for receiver in self.receivers),
-            "notifications": sum(queue.notifications for queue in queues),
+            "notifications": sum(queue.notifications for queue in self._queues),
             "commands": self.control.commands if self.control is not None else 0,
             "interrupts": self.interrupts_seen,
             "recoveries": self.recoveries,
@@ -267,6 +272,7 @@ class VirtioNetDriver(Watched):
         try:
             self._bring_up()
         except DriverError:
+            give_up(self.transport)  # 3.1.1: FAILED
             self._function.interrupts.free()
             raise
         self.running = True
@@ -277,12 +283,11 @@ class VirtioNetDriver(Watched):
         transport = self.transport
         features = negotiate(transport, self._wanted, self._function.delay)  # steps 1 to 6
         if features != self.features:
-            give_up(transport)
             offer = f"{FEATURES.describe(features)} instead of {FEATURES.describe(self.features)}"
             raise DriverError(f"{self.path}: the device offers {offer}; make a new driver for it")
         if not self._polling:
             self._vectors.connect(self._numbers)
-        if transport.legacy and self.asked_mac and not self.has("CTRL_MAC_ADDR"):
+        if transport.legacy and self.asked_mac and not self.filters.sets_mac:
             write_mac(transport, self.asked_mac)
         self.layout.open(transport)  # step 7
         go_live(transport)  # step 8
@@ -418,11 +423,12 @@ class VirtioNetDriver(Watched):
         self.filters.acknowledge_announcement()
 
     def _look_for_trouble(self) -> None:
-        trouble = self.layout.trouble()
         transmitter = self.transmitter
-        if trouble:
-            self._recover_from(trouble)
-        elif self.link_up and not transmitter.idle:
+        for queue in self._queues:
+            if queue.broken:
+                self._recover_from(queue.broken)
+                return
+        if transmitter.ends and self.link_up:
             now, progress = self.clock.now, transmitter.progress_at
             if transmitter.nudged_at < progress:
                 if now - progress > _NUDGE:
@@ -483,14 +489,17 @@ class VirtioNetDriver(Watched):
         """Give the station another address (5.1.6.5.2, 5.1.4.3)."""
         if len(mac) != 6 or mac[0] & 1:
             raise ConfigurationError(f"{mac.hex(':')} is no station's address")
-        if not self.has("CTRL_MAC_ADDR") and not self.transport.legacy:
-            raise DriverError(f"{self.path}: the device does not let its address be set (virtio 5.1.3)")
+        self._check_mac_can_be_set()
         self.asked_mac = self.mac = bytes(mac)
         if self.running:
-            if self.has("CTRL_MAC_ADDR"):
+            if self.filters.sets_mac:
                 self.filters.apply_mac(mac)
             else:
                 write_mac(self.transport, mac)
+
+    def _check_mac_can_be_set(self) -> None:
+        if not self.filters.sets_mac and not self.transport.legacy:
+            raise DriverError(f"{self.path}: the device does not let its address be set (virtio 5.1.6.5.2.2)")
 
 
 def _choose_mtu(mtu: int | None, offered: int) -> int:

@@ -80,6 +80,11 @@ class Filters(Component):
         """Whether there is a control queue, and the feature."""
         return self.control is not None and bool(self.features & FEATURES[feature])
 
+    @property
+    def sets_mac(self) -> bool:
+        """5.1.6.5.2.2: without CTRL_RX no command of that class is allowed, CTRL_MAC_ADDR or not."""
+        return self.has("CTRL_MAC_ADDR") and self.has("CTRL_RX")
+
     # --- what is wanted
 
     def ask_addresses(self, addresses: Sequence[bytes], group: bool) -> None:
@@ -126,7 +131,7 @@ class Filters(Component):
         """After a reset, with DRIVER_OK set: everything. `mac`: an address to set, or empty."""
         self.told = {}
         self.told_vlans = []
-        if mac and self.has("CTRL_MAC_ADDR"):
+        if mac and self.sets_mac:
             self.apply_mac(mac)
         self.apply_addresses()
         self.apply_vlans()

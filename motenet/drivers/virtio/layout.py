@@ -80,10 +80,6 @@ class Layout:
         for queue in self.queues:
             queue.notify = None
 
-    def trouble(self) -> str:
-        """What a device has done to a queue that it cannot do; empty if nothing."""
-        return next((queue.broken for queue in self.queues if queue.broken), "")
-
 
 class _Builder:
     """Makes queues as the features say."""

@@ -153,22 +153,24 @@ class ReceiveQueue(Component):
         if not 1 <= buffers <= count:
             self._drop("num_buffers", f"{buffers} buffers of {count} (virtio 5.1.6.3.2)")
             return None
-        parts, total = [(slot * size, length)], length
+        take, returned = self.queue.take, self.returned
+        first = slot * size
+        parts, total, in_a_row, possible = [(first, length)], length, True, self._header + _SHORTEST <= length <= size
         for place in range(1, buffers):
-            used = self._peek()
+            used = take()
             if used is None:
                 self._drop("num_buffers", f"{buffers} buffers, {place} of them used (virtio 5.1.6.4.1)")
                 return None
-            self._advance(used[0])
-            self.returned.append(used[0])
-            parts.append((used[0] * size, used[1]))
-            total += used[1]
-        if any(not 0 < part <= size for _, part in parts) or not self._header + _SHORTEST <= min(length, total):
+            slot, length = used
+            returned.append(slot)
+            possible = possible and 0 < length <= size
+            in_a_row = in_a_row and slot * size == first + total
+            parts.append((slot * size, length))
+            total += length
+        if not possible:
             self._drop("rx length", f"{[part for _, part in parts]} bytes in buffers of {size}")
             return None
-        first = parts[0][0]
-        filled = total - parts[-1][1] == (buffers - 1) * size
-        if filled and all(at == first + place * size for place, (at, _) in enumerate(parts)):
+        if in_a_row:
             return self._lend(first + self._header, total - self._header)
         self.copied += 1
         return memoryview(bytearray().join(self._lend(at, part) for at, part in parts))[self._header :]

@@ -47,6 +47,7 @@ _ALIGN = 63
 _NONE = -1
 _FLOW = Struct(">12xHB8xB2xIIHH")
 """Of an IPv4 frame without options: type, version and header length, protocol, addresses, ports."""
+_IPV4, _VLAN, _TAG = 0x0800, 0x8100, 4
 _TCP_OR_UDP = (6, 17)
 _LARGEST_TRANSPORT = 60
 """RFC 9293 3.1: a TCP header with all its options; hdr_len shall not be less than the headers (5.1.6.2.1)."""
@@ -86,7 +87,7 @@ class Transmitter(Component):
             )
         self.memory = function.dma.allocate(memory, 64)
         self._clock = function.clock
-        self._region, self._plain = memory, longest
+        self._region, self._plain, self._untagged = memory, longest, longest - _TAG
         self._counts = [min(queue.count, most) for queue in self.queues]
         self._base = self.memory.address
         self._lend = self.memory.lend
@@ -207,8 +208,8 @@ class Transmitter(Component):
             raise DriverError("nothing is reserved: reserve() before commit()")
         offset = start % self._region
         if facts is None:
-            if length > self._plain:
-                self._refuse_length(length)
+            if length > self._untagged:
+                self._check_length(offset, length)
             self._store(offset, 0, GSO_NONE, 0, 0, 0, 0, *self._tail)
         else:
             self._describe(facts, offset, length)
@@ -227,8 +228,13 @@ class Transmitter(Component):
         self.start = _NONE
         self.frames += 1
 
-    def _refuse_length(self, length: int) -> None:
-        raise DriverError(f"{length} bytes exceed the mtu and are not to be segmented: send at most {self._plain}")
+    def _check_length(self, offset: int, length: int) -> None:
+        """5.1.4.2: a frame that is not cut keeps to the MTU; an 802.1Q tag is not part of that."""
+        tagged = self._load_flow(offset + self._header)[0] == _VLAN
+        if length > (self._plain if tagged else self._untagged):
+            raise DriverError(
+                f"{length} bytes exceed the mtu and are not to be segmented: send {self._untagged} at most"
+            )
 
     def _describe(self, facts: FrameFacts, offset: int, length: int) -> None:
         """5.1.6.2.1: the header of a frame whose checksum, and segments maybe, the device is to make."""
@@ -243,8 +249,8 @@ class Transmitter(Component):
                 raise DriverError(f"{facts} do not fit a frame of {length} bytes and an mtu below {self._plain}")
             if facts.ecn:
                 kind |= _ECN
-        elif length > self._plain:
-            self._refuse_length(length)
+        elif length > self._untagged:
+            self._check_length(offset, length)
         if place:
             if not features & _CSUM or not 14 <= start < start + place <= length - 2:
                 raise DriverError(
@@ -258,7 +264,7 @@ class Transmitter(Component):
     def _flow(self, offset: int) -> int:
         """The queue for a frame: each flow has its own, to which the device then steers its answers (5.1.6.5.6)."""
         kind, version, protocol, source, destination, sport, dport = self._load_flow(offset + self._header)
-        if kind != 0x0800:
+        if kind != _IPV4:
             return 0
         mixed: int = source ^ destination
         if version == 0x45 and protocol in _TCP_OR_UDP:

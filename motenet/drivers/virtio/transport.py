@@ -117,14 +117,12 @@ def negotiate(transport: Transport, wanted: int, delay: Callable[[int], None]) -
     transport.write_status(ACKNOWLEDGE | DRIVER)  # 3
     accepted = choose(transport.offered(), wanted)  # 4
     if not transport.legacy and not accepted & FEATURES["VERSION_1"]:
-        give_up(transport)
         raise DriverError(f"{transport.name}: a device that does not offer VERSION_1 here is none (virtio 6.2)")
     transport.accept(accepted)
     if transport.legacy:
         return accepted  # 3.1.2: without steps 5 and 6
     transport.write_status(ACKNOWLEDGE | DRIVER | FEATURES_OK)  # 5
     if not transport.read_status() & FEATURES_OK:  # 6
-        give_up(transport)
         raise DriverError(f"{transport.name}: the device refuses the features {FEATURES.describe(accepted)}")
     return accepted
 

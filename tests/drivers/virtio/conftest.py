@@ -124,6 +124,7 @@ class FakeDevice:
         """How often the status is read after a reset until it is 0."""
         self.log: list[tuple[str, str, int]] = []
         self.isr = 0
+        self.strict = True
         self.reset()
 
     def reset(self) -> None:
@@ -160,7 +161,7 @@ class FakeDevice:
         return int.from_bytes(self.settings[offset : offset + width], "little")
 
     def notify(self, number: int) -> None:
-        assert self.status & 4, "3.1.1: no notification before DRIVER_OK"
+        assert self.status & 4 or not self.strict, "3.1.1: no notification before DRIVER_OK"
         self.notified.append(number)
 
     def writes(self, *names: str) -> list[tuple[str, int]]:

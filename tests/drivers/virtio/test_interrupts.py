@@ -247,8 +247,8 @@ def test_5_1_6_5_8_receive_offloads_are_switched(make_fake):
 
 
 def test_5_1_6_5_1_2_commands_without_their_feature_are_not_issued(make_fake):
-    for names in (("MAC", "VERSION_1"), ("MAC", "VERSION_1", "CTRL_VQ")):
-        fake = make_fake(*names)
+    for names in ((), ("CTRL_VQ",), ("CTRL_VQ", "CTRL_MAC_ADDR")):
+        fake = make_fake("MAC", "VERSION_1", *names)
         driver = fake.start()
         driver.set_multicast([b"\x33\x33\0\0\0\1"])
         driver.set_promiscuous(True)
@@ -256,8 +256,10 @@ def test_5_1_6_5_1_2_commands_without_their_feature_are_not_issued(make_fake):
         driver.set_vlan_filter([5])
         driver.set_receive_offloads(False, False)
         assert driver.statistics["commands"] == 0
-        with pytest.raises(DriverError, match=r"5\.1\.3"):
+        with pytest.raises(DriverError, match=r"5\.1\.6\.5\.2\.2"):
             driver.set_mac_address(b"\x02\0\0\0\0\7")
+        with pytest.raises(DriverError, match=r"5\.1\.6\.5\.2\.2"):
+            VirtioNetDriver(fake, mac=b"\x02\0\0\0\0\7")
 
 
 def test_more_addresses_than_fit_mean_promiscuous(make_fake):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from motenet.core.errors import DriverError
 from motenet.core.units import MS
@@ -105,6 +105,8 @@ def test_5_1_6_2_1_frames_to_be_cut(make_fake, kind, gso, start, place, header, 
         (("CSUM", "HOST_TSO4"), FrameFacts(34, 16, 1500, 54), 5000),
         (("CSUM", "HOST_TSO4"), FrameFacts(34, 16, 1000, 30), 5000),
         (("CSUM", "HOST_TSO4"), FrameFacts(34, 16), 5000),
+        (("CSUM", "HOST_TSO4"), None, 1515),
+        (("CSUM",), FrameFacts(34, 16), 1515),
         (("CSUM", "HOST_TSO4"), None, 1519),
         (("CSUM",), FrameFacts(34, 16), 51),
         (("CSUM",), FrameFacts(3, 16), 100),
@@ -119,6 +121,13 @@ def test_5_1_6_2_1_what_was_not_agreed_on_is_refused(make_fake, features, facts,
     driver.flush()
     assert Card(fake).sent() == []
     assert driver.send(bytes(60)), "the driver goes on"
+
+
+def test_5_1_4_2_a_tag_is_no_part_of_the_mtu(fake):
+    driver = fake.start()
+    tagged = bytes(Ether() / Dot1Q(vlan=5) / bytes(1500))
+    assert driver.send(tagged)
+    assert Card(fake).sent()[0][1] == tagged
 
 
 def test_wrong_order_and_length_are_told(fake):
