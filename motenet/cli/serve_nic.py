@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -13,10 +14,13 @@ from rich.console import Console
 from rich.live import Live
 
 from motenet.apps.http import HttpServer, Pages
+from motenet.bridge import vfio_user, vhost_user
 from motenet.bridge.realtime import RealTime
+from motenet.bridge.server import SocketServer
 from motenet.bridge.tap import Tap
-from motenet.bridge.vfio_user import Guest, Server
+from motenet.bridge.vfio_user import Guest
 from motenet.bridge.vfio_user.qemu import PREPARE, command_line, find_qemu
+from motenet.bridge.vhost_user import FrontEnd
 from motenet.cli.look import Json
 from motenet.cli.real import end_line
 from motenet.core import units
@@ -25,12 +29,13 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Changed, Dropped, Event, Watch
 from motenet.core.units import MS, SECOND
+from motenet.devices.virtio.net import NetFunction
 from motenet.doors import PciCard
-from motenet.inspector.cards import sheet_of
+from motenet.inspector.cards import Sheet, sheet_of
 from motenet.inspector.events import frame_in_words
 from motenet.inspector.live import DriverView, EventLog
-from motenet.inspector.rings import rings
-from motenet.sim.host import CARDS, make_card
+from motenet.inspector.rings import RingState, queues, rings
+from motenet.sim.host import CARDS, Outsider, make_card
 from motenet.sim.link import Link
 from motenet.sim.world import World
 
@@ -51,6 +56,40 @@ def add_to(serve: typer.Typer) -> None:
             serve.command(nic, help=HELP.format(nic=nic))(serve_card)
 
 
+@dataclass(frozen=True)
+class Seat:
+    """Where the card is put: whose driver it gets, how to look at it, and how that driver is started."""
+
+    outsider: Outsider
+    path: Path
+    sheet: Sheet
+    rings: Callable[[], list[RingState]]
+    listen: Callable[[RealTime], SocketServer]
+    advice: str
+    command: str
+
+
+def in_a_slot(clock: Clock, nic: str, mac: str, timing: str, path: Path) -> Seat:
+    """In the PCI slot of a guest in QEMU."""
+    card = make_card(nic, mac, timing=timing)
+    assert isinstance(card, PciCard)
+    guest = Guest(clock, "guest", card)
+    command = f"{command_line(path)} \\\n  -kernel YOUR-KERNEL"
+    advice = "Start your guest, with its kernel or disk:"
+    listen = partial(vfio_user.Server, guest.slot, path)
+    return Seat(guest, path, sheet_of(card), partial(rings, card), listen, advice, command)
+
+
+def behind_queues(clock: Clock, mac: str, path: Path) -> Seat:
+    """virtio-net without registers: DPDK's drivers, or QEMU's for a guest, share the queues' memory with it."""
+    net = NetFunction(mac)
+    front_end = FrontEnd(clock, "guest", net)
+    command = f"dpdk-testpmd --no-huge -m 128 --no-pci --vdev=net_virtio_user0,path={path.absolute()} -- -i"
+    advice = "Start your driver; DPDK's, for instance:"
+    listen = partial(vhost_user.Server, front_end.slot, path)
+    return Seat(front_end, path, Sheet(()), partial(queues, net.queues), listen, advice, command)
+
+
 class Refresher(Component):
     """Shows the view again and again, from events of the world."""
 
@@ -67,7 +106,13 @@ class Refresher(Component):
 
 def serve_card(
     context: typer.Context,
-    vfio_user: Annotated[Path, typer.Option("--vfio-user", metavar="SOCKET", help="Where QEMU finds the card.")],
+    slot: Annotated[
+        Path | None, typer.Option("--vfio-user", metavar="SOCKET", help="Where QEMU finds the card.")
+    ] = None,
+    shared: Annotated[
+        Path | None,
+        typer.Option("--vhost-user", metavar="SOCKET", help="Where DPDK or QEMU finds virtio-net."),
+    ] = None,
     mac: Annotated[str, typer.Option(help="The address in the card's EEPROM.")] = ANY_MAC,
     timing: Annotated[str, typer.Option(help="The card's own delays: datasheet or instant.")] = "datasheet",
     peer: Annotated[
@@ -90,13 +135,16 @@ def serve_card(
     if tap is not None and (loss or bandwidth is not None or units.duration(delay)):
         raise ConfigurationError("--loss, --delay and --bandwidth are the emulated cable's: leave them out with --tap")
     world = World(seed=1)
-    card = make_card(nic, mac, timing=timing)
-    assert isinstance(card, PciCard)
-    look = sheet_of(card)
-    guest = Guest(world.clock, "guest", card)
+    if slot is not None and shared is None:
+        seat = in_a_slot(world.clock, nic, mac, timing, slot)
+    elif shared is not None and slot is None and nic == "virtio-net":
+        seat = behind_queues(world.clock, mac, shared)
+    else:
+        raise ConfigurationError("where is the card to be? --vfio-user SOCKET, or for virtio-net --vhost-user SOCKET")
+    guest = seat.outsider
     world.join(guest)
     pump = RealTime(world.clock)
-    view = DriverView(f"{nic} {mac} on {vfio_user}", look, partial(rings, card))
+    view = DriverView(f"{nic} {mac} on {seat.path}", seat.sheet, seat.rings)
     cable: Link | None = None
     with ExitStack() as stack:
         if tap is not None:
@@ -107,12 +155,12 @@ def serve_card(
             host.applications.append(HttpServer(host.stack, Pages(PAGES)))
         if pcap is not None:
             stack.callback(world.capture(pcap, at=guest).close)
-        server = Server(guest.slot, vfio_user, pump)
+        server = seat.listen(pump)
         stack.callback(server.close)
         listeners: list[Watch] = [view]
         if events is not None:
-            listeners.append(EventLog(stack.enter_context(_text(events)), look))
-        _announce(nic, vfio_user, peer if tap is None else f"TAP {tap}", as_json)
+            listeners.append(EventLog(stack.enter_context(_text(events)), seat.sheet))
+        _announce(nic, seat, peer if tap is None else f"TAP {tap}", as_json)
         if live and not as_json and sys.stderr.isatty():
             screen = stack.enter_context(Live(console=Console(stderr=True), auto_refresh=False))
             refresher = Refresher(world.clock, screen, view)
@@ -135,20 +183,20 @@ def serve_card(
         print(json.dumps({"clients": server.clients, **view.summary()}))
 
 
-def _announce(nic: str, path: Path, peer: str, as_json: bool) -> None:
-    """How to start a guest; on standard output, to be pasted or read."""
-    command = command_line(path)
+def _announce(nic: str, seat: Seat, peer: str, as_json: bool) -> None:
+    """How to start a driver; on standard output, to be pasted or read."""
     if as_json:
-        print(json.dumps({"socket": str(path), "peer": peer, "qemu": find_qemu(), "command": command}), flush=True)
+        about = {"socket": str(seat.path), "peer": peer, "qemu": find_qemu(), "command": seat.command}
+        print(json.dumps(about), flush=True)
         return
     if find_qemu() is None:
         print(
             f"There is no QEMU with vfio-user-pci here (10.1 or later): install one, or run {PREPARE}.", file=sys.stderr
         )
     print(
-        f"A card ({nic}) waits at {path}; the cable's other end is {peer}. Start your guest, with its kernel or disk:\n"
+        f"The {nic} waits at {seat.path}; the cable's other end is {peer}. {seat.advice}\n\n{seat.command}\n",
+        flush=True,
     )
-    print(f"{command} \\\n  -kernel YOUR-KERNEL\n", flush=True)
 
 
 def _tell(listeners: list[Watch], event: Event) -> None:

@@ -1,11 +1,12 @@
 """A card's rings and queues as they are now, whatever the card."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from motenet.datasheets import e1000, rtl8139
 from motenet.devices import E1000, Rtl8139
 from motenet.devices.virtio.card import VirtioMmio, VirtioPci
+from motenet.devices.virtio.queue import VirtQueue
 from motenet.doors import Card
 
 DESCRIPTOR = 16
@@ -70,8 +71,11 @@ def _rtl8139(card: Rtl8139) -> list[RingState]:
 
 
 def _virtio(card: VirtioPci | VirtioMmio) -> list[RingState]:
+    return queues(card.device.kind.queues)
+
+
+def queues(found: Sequence[VirtQueue]) -> list[RingState]:
     """What the device has taken and not given back yet; the driver's further buffers are in memory alone."""
-    queues = card.device.kind.queues
     return [
         RingState(
             f"queue {queue.index}",
@@ -80,7 +84,7 @@ def _virtio(card: VirtioPci | VirtioMmio) -> list[RingState]:
             queue.last_used % queue.size,
             queue.descriptors,
         )
-        for queue in queues
+        for queue in found
     ]
 
 

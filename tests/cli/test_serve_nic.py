@@ -114,3 +114,32 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, options: tuple[str, 
     assert len(err.splitlines()) == 1
     assert err.startswith("motenet: ")
     assert not (tmp_path / "nic.sock").exists()
+
+
+def test_virtio_is_served_to_vhost_user_front_ends(tmp_path: Path) -> None:
+    """GET_FEATURES (1) is answered with VERSION_1 (bit 32) and PROTOCOL_FEATURES (bit 30) among the features."""
+    path = tmp_path / "vu.sock"
+    command = [sys.executable, "-m", "motenet", "serve", "virtio-net", "--vhost-user", str(path), "--json"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    client = connect(path)
+    client.send(struct.pack("<III", 1, 1, 0))
+    request, flags, size, features = struct.unpack("<IIIQ", client.recv(100))
+    assert (request, flags, size) == (1, 0x5, 8)
+    assert features & (1 << 32 | 1 << 30) == 1 << 32 | 1 << 30
+    client.close()
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 0, err
+    first, last = map(json.loads, out.splitlines())
+    assert f"path={path}" in first["command"]
+    assert last["clients"] == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("rtl8139",), ("rtl8139", "--vhost-user", "x"), ("virtio-net", "--vfio-user", "x", "--vhost-user", "x")]
+)
+def test_a_card_has_one_place(words: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-m", "motenet", "serve", *words], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "motenet: where is the card to be? --vfio-user SOCKET, or for virtio-net --vhost-user SOCKET\n"
+    )
