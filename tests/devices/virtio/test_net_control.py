@@ -270,6 +270,7 @@ def queue_of(bench, frame):
 
 
 MULTI = f"{CONTROL} MQ"
+V4, PIECE, V6 = "450000460000000040110000", "450000460000200040110000", "600000000000" + "06" + "40"
 
 
 def pairs(number):
@@ -314,7 +315,28 @@ def test_5_1_6_5_6_unknown_flows_are_spread_and_stay_where_they_are(new_bench):
     where = [queue_of(bench, ip_frame(1, 2, sport=port)) for port in range(40)]
     assert set(where) == {0, 1, 2}
     assert where == [queue_of(bench, ip_frame(1, 2, sport=port)) for port in range(40)]
-    assert queue_of(bench, frame_to(BROADCAST)) in range(3)
+    assert queue_of(bench, BROADCAST + bytes(6) + b"\x08\x06" + bytes(46)) == 0  # no IP, no flow
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "known"),
+    [
+        ("0800" + V4 + "0a0000010a000002" + "03e80050", "0800" + V4 + "0a0000020a000001" + "005003e8", True),
+        (
+            "81000005" + "0800" + V4 + "0a0000010a000002" + "03e80050",
+            "0800" + V4 + "0a0000020a000001" + "005003e8",
+            True,
+        ),
+        ("86dd" + V6 + "11" * 16 + "22" * 16 + "03e80050", "86dd" + V6 + "22" * 16 + "11" * 16 + "005003e8", True),
+        ("0800" + V4 + "0a0000010a000002" + "03e80050", "0800" + V4 + "0a0000020a000001" + "005003e9", False),
+        ("0800" + PIECE + "0a0000010a000002" + "03e80050", "0800" + PIECE + "0a0000020a000001" + "99999999", True),
+        ("0806" + "00" * 40, "0806" + "00" * 40, False),
+    ],
+)
+def test_what_a_flow_is(there, back, known):
+    """Protocol, addresses and ports; of a fragment there are no ports, and what is not IP belongs to no flow."""
+    source, destination = (flow(bytes(12) + bytes.fromhex(frame) + bytes(20)) for frame in (there, back))
+    assert (source == destination[::-1] and any(source)) is known
 
 
 @pytest.mark.parametrize("number", [0, 5, 0x8001, 0xFFFF])
@@ -332,6 +354,12 @@ def test_5_1_6_5_6_2_back_to_one_pair(new_bench):
     assert queue_of(bench, ip_frame(2, 1, sport=80, dport=1000)) == 3
     assert bench.command(MQ, 0, pairs(1)) == OK
     assert {queue_of(bench, ip_frame(1, 2, sport=port)) for port in range(20)} == {0}
+
+
+def test_with_one_pair_no_flows_are_learnt(new_bench):
+    bench = new_bench(MULTI, pairs=2)
+    bench.send(bytes(12) + ip_frame(1, 2))
+    assert bench.net.steering.flows == {}
 
 
 def test_flows_are_forgotten_before_there_are_too_many(new_bench):
@@ -357,6 +385,12 @@ def test_5_1_4_the_configuration(new_bench):
     content = bytes(bench.device.read_config(at, 1) for at in range(17))
     assert content == MAC + bytes((1, 0, 4, 0)) + (9000).to_bytes(2, "little") + (25_000).to_bytes(4, "little") + b"\1"
     assert bench.device.read_config(12, 4) == 25_000
+
+
+def test_5_1_4_a_field_that_no_feature_offers_reads_0():
+    function = NetFunction(MAC, without=("STATUS", "MTU"))
+    function.config.link_up = True
+    assert function.read_config(6, 6) == 0
 
 
 def test_5_1_4_the_link(new_bench):

@@ -148,18 +148,20 @@ def test_a_reset_within_dma_ends_the_work_and_nothing_more_is_stored(new_bench, 
     bench = new_bench(layout)
     for frame in frames(3):
         bench.tx.add(PLAIN + frame)
-    left = [after]
+    left, sent = [after], []
 
     def access():
         left[0] -= 1
         if left[0] == 0:
             bench.device.write_status(0)
+            sent[:] = bench.sent
         assert left[0] >= 0, "accesses go on after the reset"
 
     bench.slot.dma.on_access = access
     bench.tx.kick()
     bench.slot.dma.on_access = None
     assert not bench.net.queues[1].enabled
+    assert bench.sent == sent
     assert bench.interrupts == []
 
 
@@ -247,7 +249,8 @@ def test_2_7_1_and_2_8_11_misaligned_rings_are_refused(new_bench, layout, area, 
 
 
 @pytest.mark.parametrize(
-    ("size", "split", "packed"), [(0, False, False), (17, False, False), (12, False, True), (1, True, True)]
+    ("size", "split", "packed"),
+    [(0, False, False), (17, False, False), (32, False, False), (12, False, True), (1, True, True)],
 )
 def test_2_7_and_2_8_10_1_sizes(new_bench, layout, size, split, packed):
     bench = new_bench(layout)
