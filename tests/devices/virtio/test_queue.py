@@ -219,14 +219,16 @@ def test_giving_back_a_chain_makes_it_the_next_one_again(new_bench, layout):
     assert [queue.pop().id, queue.pop().id] == [first, second]
 
 
-@pytest.mark.parametrize(("features", "size", "base"), [("", 16, 3), ("PACKED", 16, 0x8003 | 0x8003 << 16)])
-def test_vhost_user_bases_tell_and_set_where_a_queue_goes_on(new_bench, features, size, base):
+@pytest.mark.parametrize(
+    ("features", "count", "base"),
+    [("", 3, 3), ("PACKED", 3, 0x8003_8003), ("PACKED", 19, 0x0003_0003), ("PACKED", 35, 0x8003_8003)],
+)
+def test_vhost_user_bases_tell_and_set_where_a_queue_goes_on(new_bench, features, count, base):
     """vhost-user: split: the next available index; packed: positions, and wrap counters in bits 15 and 31."""
-    bench = new_bench(features, size=size)
-    for frame in frames(3):
-        bench.tx.add(PLAIN + frame)
-    bench.tx.kick()
-    bench.tx.used()
+    bench = new_bench(features, size=16)
+    for frame in frames(count):
+        bench.send(PLAIN + frame)
+        bench.tx.used()
     queue = bench.net.queues[1]
     assert queue.get_base() == base
     queue.disable()
