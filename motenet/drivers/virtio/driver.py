@@ -4,7 +4,6 @@ Interrupts are handled in NAPI's style: the handler asks for no more of them and
 the first `receive` that finds nothing, or `poll` that says so, asks for them again and looks once more.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
@@ -13,27 +12,17 @@ from motenet.core.errors import ConfigurationError, DriverError
 from motenet.core.state import Component
 from motenet.core.trace import Watched
 from motenet.core.units import MS, US
-from motenet.datasheets.virtio.features import FEATURES
-from motenet.datasheets.virtio.net import CTRL_MQ, MAX_MTU, MIN_MTU, MIN_PAIRS
-from motenet.doors import Capabilities, Clock, Function, PciFunction, Received
-from motenet.drivers import pci
+from motenet.datasheets.virtio.net import CTRL_MQ, MIN_PAIRS
+from motenet.doors import Capabilities, Clock, Function, Received
+from motenet.drivers.virtio.device import Device
 from motenet.drivers.virtio.filters import Filters
 from motenet.drivers.virtio.layout import build
-from motenet.drivers.virtio.probe import decode, find_transport
-from motenet.drivers.virtio.settings import mask, read_configuration, wanted, write_mac
+from motenet.drivers.virtio.settings import choose_mtu, made_up_mac, reverse_arp, wanted, write_mac
 from motenet.drivers.virtio.transmit import LONGEST_SEGMENTED
-from motenet.drivers.virtio.transport import (
-    CONFIG_CAUSE,
-    NEEDS_RESET,
-    give_up,
-    go_live,
-    negotiate,
-    reset,
-)
+from motenet.drivers.virtio.transport import CONFIG_CAUSE
 from motenet.drivers.virtio.vectors import Vectors
 
 _DRAIN_STEP, _DRAIN_LIMIT = 100 * US, 50 * MS
-_DEFAULT_MTU = 1500
 _NUDGE = 10 * MS
 """How long a device may take no frame before it is notified whatever it has said: a notification may have been lost."""
 
@@ -97,37 +86,28 @@ class VirtioNetDriver(Watched):
         self._function = function
         self._polling = not interrupts
         self._hang_timeout = units.duration(hang_timeout)
-        self.transport = find_transport(function, mode)
-        self._wanted = wanted(
-            checksums=checksum_offload,
-            segments=segmentation_offload,
-            large_receive=large_receive and checksum_offload,
-            mergeable=mergeable,
-            packed=packed is not False,
-            event_idx=event_idx,
-            indirect=indirect,
-            several_pairs=queue_pairs > 1,
-            vlan_filter=vlan_filter,
-        )
-        try:
-            self.features = negotiate(self.transport, self._wanted, function.delay)
-        except DriverError:
-            give_up(self.transport)  # 3.1.1: FAILED
-            raise
+        self.device = Device(
+            function, mode, wanted(
+                checksums=checksum_offload, segments=segmentation_offload,
+                large_receive=large_receive and checksum_offload, mergeable=mergeable, packed=packed is not False,
+                event_idx=event_idx, indirect=indirect, several_pairs=queue_pairs > 1, vlan_filter=vlan_filter,
+            ),
+        )  # fmt: skip
+        self.transport, self.has = self.device.transport, self.device.has
         if packed and not self.has("RING_PACKED"):
             raise DriverError(f"{function.name} offers no packed virtqueues; packed=None takes what there is")
-        configuration = read_configuration(self.transport, self.features)
-        self.mtu = _choose_mtu(mtu, configuration.mtu)
+        configuration = self.device.configuration()
+        self.mtu = choose_mtu(mtu, configuration.mtu)
         self.filters = Filters()
         self.layout = build(
-            function, self.transport, self.features, configuration, self.drop, self._answered,
+            function, self.transport, self.device.features, configuration, self.drop, self._answered,
             mtu=self.mtu, pairs=queue_pairs, rx_ring=rx_ring, tx_ring=tx_ring, rx_buffer=rx_buffer,
             tx_memory=units.size(tx_memory), gro=gro,
         )  # fmt: skip
-        reset(self.transport, function.delay)
+        self.device.reset()
         self.receivers, self.transmitter = self.layout.receivers, self.layout.transmitter
         self.control = self.layout.control
-        self.filters.control, self.filters.features = self.control, self.features
+        self.filters.control, self.filters.features = self.control, self.device.features
         if mac is not None and self.has("MAC"):
             self._check_mac_can_be_set()
         self._capabilities = Capabilities(
@@ -155,7 +135,7 @@ class VirtioNetDriver(Watched):
         """The configuration has changed since `poll` has looked."""
         self.asked_mac = bytes(mac or b"")
         """The address that the device is to be given; empty: it keeps its own."""
-        self.mac = bytes(mac or b"") or configuration.mac or _made_up_mac(function.name)
+        self.mac = bytes(mac or b"") or configuration.mac or made_up_mac(function.name)
         self.link_up = False
         self.speed = 0
         """Mbit/s; 0: unknown."""
@@ -172,11 +152,6 @@ class VirtioNetDriver(Watched):
     def parts(self) -> Iterable[Component]:
         control = () if self.control is None else (self.control,)
         return (self.filters, *self.receivers, self.transmitter, *control)
-
-    def has(self, *features: str) -> bool:
-        """Whether all of these features have been agreed on."""
-        wanted = mask(*features)
-        return self.features & wanted == wanted
 
     # --- what the stack asks
 
@@ -263,38 +238,28 @@ class VirtioNetDriver(Watched):
         """Bring the device up (3.1.1, 5.1.5)."""
         if self.running:
             raise DriverError(f"{self.path} runs already; stop() it first")
-        if isinstance(self._function, PciFunction):
-            pci.power_up(self._function)
-            decode(self._function)
-            pci.enable(self._function, "MASTER", *(("INTX_DISABLE",) if self._polling else ()))
+        self.device.open_bus(self._polling)
         if not self._polling:
             self._vectors.allocate(self._numbers)
         try:
             self._bring_up()
         except DriverError:
-            give_up(self.transport)  # 3.1.1: FAILED
             self._function.interrupts.free()
             raise
         self.running = True
         self._unmask()
 
     def _bring_up(self) -> None:
-        """3.1.1, and what is asked of the device by commands."""
-        transport = self.transport
-        features = negotiate(transport, self._wanted, self._function.delay)  # steps 1 to 6
-        if features != self.features:
-            offer = f"{FEATURES.describe(features)} instead of {FEATURES.describe(self.features)}"
-            raise DriverError(f"{self.path}: the device offers {offer}; make a new driver for it")
-        if not self._polling:
-            self._vectors.connect(self._numbers)
-        if transport.legacy and self.asked_mac and not self.filters.sets_mac:
-            write_mac(transport, self.asked_mac)
-        self.layout.open(transport)  # step 7
-        go_live(transport)  # step 8
-        self.layout.go_live(transport)
+        self.device.bring_up(self.layout, self._prepare)
         self.filters.apply(self.asked_mac, len(self.receivers))
         self.enabled = self.config_changed = False
         self._take_configuration()
+
+    def _prepare(self) -> None:
+        if not self._polling:
+            self._vectors.connect(self._numbers)
+        if self.transport.legacy and self.asked_mac and not self.filters.sets_mac:
+            write_mac(self.transport, self.asked_mac)
 
     def stop(self) -> None:
         """See NetworkDriver.stop: frames that the device has not sent within 50 ms are lost, and counted."""
@@ -308,11 +273,10 @@ class VirtioNetDriver(Watched):
             self._function.delay(_DRAIN_STEP)
         self._take_down("stopped")
         self.running = self.link_up = False
-        reset(self.transport, self._function.delay)  # 3.3.1: before any buffer is taken back
+        self.device.reset()
         if not self._polling:
             self._function.interrupts.free()
-        if isinstance(self._function, PciFunction):
-            pci.disable(self._function, "MASTER", *(("INTX_DISABLE",) if self._polling else ()))
+        self.device.close_bus(self._polling)
         self.changed("driver", "stopped")
 
     def _take_down(self, why: str) -> None:
@@ -396,7 +360,7 @@ class VirtioNetDriver(Watched):
 
     def _look_at_configuration(self) -> None:
         """3.2.1: the device says that something has changed, its own state maybe."""
-        if self.transport.read_status() & NEEDS_RESET:
+        if self.device.needs_reset():
             self._recover_from("DEVICE_NEEDS_RESET (virtio 2.1.1)")
         else:
             try:
@@ -405,7 +369,7 @@ class VirtioNetDriver(Watched):
                 self.drop("configuration", str(error))
 
     def _take_configuration(self) -> None:
-        configuration = read_configuration(self.transport, self.features)
+        configuration = self.device.configuration()
         self.speed, self.full_duplex = configuration.speed, configuration.full_duplex
         if configuration.link_up != self.link_up:
             self.link_up = configuration.link_up
@@ -419,7 +383,7 @@ class VirtioNetDriver(Watched):
         A driver knows no protocol addresses: it sends a reverse ARP request, as QEMU does on its guests' behalf.
         """
         self.announcements += 1
-        self.send(_reverse_arp(self.mac))
+        self.send(reverse_arp(self.mac))
         self.filters.acknowledge_announcement()
 
     def _look_for_trouble(self) -> None:
@@ -500,23 +464,3 @@ class VirtioNetDriver(Watched):
     def _check_mac_can_be_set(self) -> None:
         if not self.filters.sets_mac and not self.transport.legacy:
             raise DriverError(f"{self.path}: the device does not let its address be set (virtio 5.1.6.5.2.2)")
-
-
-def _choose_mtu(mtu: int | None, offered: int) -> int:
-    """5.1.4.2: the device's is the limit."""
-    if mtu is None:
-        return offered or _DEFAULT_MTU
-    if not MIN_MTU <= mtu <= (offered or MAX_MTU):
-        raise ConfigurationError(f"mtu={mtu}: this device takes {MIN_MTU} to {offered or MAX_MTU} bytes (virtio 5.1.4)")
-    return mtu
-
-
-def _made_up_mac(name: str) -> bytes:
-    """5.1.4.2: without MAC, a locally administered address; here the same for the same function every time."""
-    return b"\x02" + hashlib.sha256(name.encode()).digest()[:5]
-
-
-def _reverse_arp(mac: bytes) -> bytes:
-    """RFC 903: who has my address? Answered by nobody, seen by every switch."""
-    header = b"\xff" * 6 + mac + bytes.fromhex("8035 0001 0800 06 04 0003")
-    return (header + mac + bytes(4) + mac + bytes(4)).ljust(60, b"\0")

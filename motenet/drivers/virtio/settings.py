@@ -1,14 +1,18 @@
 """What is asked of the device, and what it offers: feature bits (virtio 5.1.3) and configuration (5.1.4)."""
 
+import hashlib
 from dataclasses import dataclass
 
+from motenet.core.errors import ConfigurationError
 from motenet.datasheets.virtio.features import FEATURES
 from motenet.datasheets.virtio.net import (
     CONFIG,
     DUPLEX_FULL,
     DUPLEX_HALF,
     MAC,
+    MAX_MTU,
     MAX_SPEED,
+    MIN_MTU,
     STATUS,
 )
 from motenet.drivers.virtio.transport import Transport, consistently
@@ -19,6 +23,7 @@ _ALWAYS = (
 )  # fmt: skip
 _CHECKSUMS = ("CSUM", "GUEST_CSUM", "CTRL_GUEST_OFFLOADS")
 _SEGMENTS = ("HOST_TSO4", "HOST_TSO6", "HOST_ECN", "HOST_UFO", "HOST_USO", "GUEST_HDRLEN")
+_DEFAULT_MTU = 1500
 RECEIVED_SEGMENTS = ("GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO")
 
 
@@ -101,3 +106,23 @@ def write_mac(transport: Transport, mac: bytes) -> None:
     """5.1.6.5.2.3: without CTRL_MAC_ADDR, on the legacy interface: into the configuration, first byte to last."""
     for index, byte in enumerate(mac):
         transport.config.write(MAC, byte, index)
+
+
+def choose_mtu(mtu: int | None, offered: int) -> int:
+    """5.1.4.2: the device's is the limit."""
+    if mtu is None:
+        return offered or _DEFAULT_MTU
+    if not MIN_MTU <= mtu <= (offered or MAX_MTU):
+        raise ConfigurationError(f"mtu={mtu}: this device takes {MIN_MTU} to {offered or MAX_MTU} bytes (virtio 5.1.4)")
+    return mtu
+
+
+def made_up_mac(name: str) -> bytes:
+    """5.1.4.2: without MAC, a locally administered address; here the same for the same function every time."""
+    return b"\x02" + hashlib.sha256(name.encode()).digest()[:5]
+
+
+def reverse_arp(mac: bytes) -> bytes:
+    """RFC 903: who has my address? Answered by nobody, seen by every switch."""
+    header = b"\xff" * 6 + mac + bytes.fromhex("8035 0001 0800 06 04 0003")
+    return (header + mac + bytes(4) + mac + bytes(4)).ljust(60, b"\0")
