@@ -117,7 +117,8 @@ class Bench:
         self._registers = registers
         function = side.function
         command = COMMAND["IO"] | COMMAND["MEMORY"] | COMMAND["MASTER"]
-        function.config.write(COMMAND.offset, command, 2)
+        self.config = function.config
+        self.config.write(COMMAND.offset, command, 2)
         self.window = window = function.bar(bar)
         self._readers = {8: window.read8, 16: window.read16, 32: window.read32}
         self._writers = {8: window.write8, 16: window.write16, 32: window.write32}
