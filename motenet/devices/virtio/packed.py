@@ -70,18 +70,20 @@ class PackedRing:
 
     def fetch(self) -> None:
         queue, position = self._queue, self._queue.last_available
+        if not self.waiting() or queue.generation != self._generation:
+            return
         at = position % self._size
-        count = min(BATCH, self._size - at)
         try:
             # flags are stored last: only bytes that are read after the flags were seen belong to them (2.8.21.1)
-            seen = self._read(at, count, "pvirtq_desc.flags")
+            raw = self._read(at, min(BATCH, self._size - at), "pvirtq_desc")
             available = 0
-            for (flags,) in _EACH_FLAGS.iter_unpack(seen):
+            for (flags,) in _EACH_FLAGS.iter_unpack(raw):
                 if not self._available(position, flags):
                     break
                 available += 1
-            if available:
-                self._gather(position, self._read(at, available, "pvirtq_desc"))
+            if available > 1:
+                raw = self._read(at, available, "pvirtq_desc")
+            self._gather(position, raw[: available * _SIZE])
         except Violation as violation:
             if not queue.fetched:  # otherwise it is met again, when those before it are done
                 queue.violated(violation)

@@ -96,12 +96,22 @@ def test_2_7_10_2_and_2_8_10_notifications_are_off_while_the_device_works(new_be
     assert bench.tx.wants_notifications()
 
 
-def test_receive_buffers_need_no_notification(new_bench, layout):
-    bench = new_bench(layout)
+@pytest.mark.parametrize("features", ["", "PACKED", "PACKED EVENT_IDX"])
+def test_receive_buffers_need_no_notification(new_bench, features):
+    bench = new_bench(features)
     bench.rx.add(2000)
     assert bench.rx.wants_notifications()
     bench.deliver(FRAME)
     assert not bench.rx.wants_notifications()
+
+
+def test_receive_buffers_need_no_notification_with_avail_event_that_stays(new_bench):
+    bench = new_bench("EVENT_IDX")
+    for _ in range(5):
+        bench.rx.add(2000)
+        bench.deliver(FRAME)
+    assert bench.rx.wants_notifications()  # 2.7.10.2: flags are 0
+    assert unpack_from("<H", bench.memory, bench.rx.device_area + 4 + 8 * 16) == (0,)
 
 
 def test_what_is_added_while_the_device_works_is_not_missed(new_bench, layout):

@@ -48,7 +48,8 @@ class TransmitUnit(Component):
     def serve(self, queue: VirtQueue) -> None:
         """Send what is available, up to WORK; the used elements are published together."""
         device, generation = self._device, queue.generation
-        queue.want_notifications(False)
+        if not queue.event_index:  # with it, the driver notifies once, until the device asks again
+            queue.want_notifications(False)
         work = WORK
         while work > 0:
             chains = queue.pop_all()
