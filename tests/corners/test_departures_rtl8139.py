@@ -496,7 +496,7 @@ DEPARTURES = [
               [(frame(60),)], [(frame(60) + frame_check_sequence(frame(60)),)]),
     Departure("rtl8139-promiscuous", _receiving([TO_US], RCR["AAP"]), [0x00404001], [0x00400001]),
     Departure("rtl8139-promiscuous-multicast", _receiving([frame(60, MULTICAST, PEER)], RCR["AAP"]), [0], [0x00400001]),
-    Departure("rtl8139-runts", _receiving([frame(40, MAC, PEER)], OPEN), [0], [0x00404001]),
+    Departure("rtl8139-runts", _receiving([frame(40, MAC, PEER)], OPEN, CR), [0x0D], [0x0C]),
     Departure("rtl8139-long", _receiving([frame(4200, MAC, PEER)], OPEN), [0], [0x106C4001]),
     Departure("rtl8139-overflow", _receiving(FULL, OPEN, ISR, MPC), [ISR["ROK"] | ISR["RXOVW"], 0],
               [ISR["ROK"] | ISR["RXOVW"], 1]),
