@@ -294,7 +294,10 @@ class Transmitter(Component):
         if found:
             if not self.ends and self.start < 0:
                 self.written = self.freed = 0  # all is sent: begin anew, in memory that is in use already
-            self.blocked = False
+            if self.blocked:
+                self.blocked = False
+                for queue in self.queues:
+                    queue.disable()
             self.progress_at = self._clock.now
         return found
 

@@ -181,6 +181,7 @@ def test_a_full_queue_says_so_asks_for_an_interrupt_and_goes_on(fake):
     assert fake.interrupts.handlers[7]()
     assert woken
     driver.poll()
+    assert not card.hands.wants_interrupt(), "5.1.6.2.3: there is room again"
     assert driver.send(bytes(60))
 
 
