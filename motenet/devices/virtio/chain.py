@@ -7,6 +7,8 @@ from typing import NamedTuple, TypeAlias
 
 BATCH = 64
 """Descriptors of a ring that are looked at together."""
+WORK = 4096
+"""Descriptors, with those of tables, after which they are passed on first."""
 MOST_BYTES = 1 << 32
 """virtio 2.7.5.2: of a chain in total."""
 

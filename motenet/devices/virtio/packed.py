@@ -13,6 +13,7 @@ from motenet.devices.virtio.chain import (
     TABLE_LENGTH,
     TABLE_TOO_LONG,
     UNKNOWN_FLAGS,
+    WORK,
     Gathering,
     Stale,
     Violation,
@@ -101,8 +102,8 @@ class PackedRing:
 
     def _gather(self, position: int, raw: bytes) -> None:
         """The chains that begin in `raw`, which has the ring's descriptors from `position` on."""
-        fetched, at, end = self._queue.fetched, 0, len(raw)
-        while at < end:
+        fetched, at, end, work = self._queue.fetched, 0, len(raw), 0
+        while at < end and work < WORK:
             address, length, number, flags = _DESCRIPTOR.unpack_from(raw, at)
             kind = flags & ~(_AVAIL | _USED)
             if not kind and length:
@@ -113,6 +114,7 @@ class PackedRing:
                 at += _SIZE
             else:
                 at += self._walk(position + at // _SIZE, raw[at:]) * _SIZE
+                work += len(fetched[-1][2]) + len(fetched[-1][3])
 
     def _walk(self, position: int, raw: bytes) -> int:
         """Fetch the list from `position` on; `raw` has its first descriptors. Returns their number."""

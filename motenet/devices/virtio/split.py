@@ -18,6 +18,7 @@ from motenet.devices.virtio.chain import (
     MOST_BYTES,
     TABLE_LENGTH,
     TABLE_TOO_LONG,
+    WORK,
     Gathering,
     Stale,
     Violation,
@@ -37,8 +38,6 @@ _SIZE = sheet.DESC_SIZE
 
 NEAR = 4
 """Heads that lie no further apart are read together, with what is between: their chains go on there."""
-WORK = 4096
-"""Descriptors after which a batch ends."""
 
 
 @cache
@@ -139,7 +138,8 @@ class SplitRing:
                     fetched.append((head, 1, (), ((address, length),), 0, length))
                 elif not self._gather_pair(head, (address, length, flags, following), raw, low):
                     work += self._walk(head, (address, length, flags, following), raw, low)
-            work += end - begin
+                    if work >= WORK:
+                        return
             begin = end
 
     def _gather_pair(self, head: int, first: tuple[int, ...], raw: bytes, low: int) -> bool:

@@ -345,6 +345,21 @@ def test_cve_a_single_length_of_4_gib_is_no_frame_and_is_not_read(new_bench, lay
     assert sum(read for kind, _, read, _ in bench.log if kind == "read") < 3000
 
 
+def test_many_large_tables_are_not_gathered_at_once(new_bench, layout):
+    """Every buffer of the ring is a table as large as the queue: that would be a million descriptors."""
+    bench = new_bench(f"INDIRECT {layout}", size=1024)
+    address, length = bench.tx.indirect((b"x",) * 1024, chained=not layout)
+    for number in range(1024):
+        if layout:
+            bench.tx.descriptor(address, length, number, 4 | bench.tx.flags())
+        else:
+            bench.tx.descriptor(number, address, length, 4)
+            bench.tx.offer(number)
+    queue = bench.net.queues[1]
+    assert len(queue.pop_all()) == 4
+    assert bench.drops == {}
+
+
 def test_a_queue_with_rings_outside_memory_stops(new_bench, layout):
     bench = new_bench(layout)
     queue = bench.net.queues[1]
