@@ -169,6 +169,11 @@ class VirtioNetDriver(Watched):
         return self._capabilities
 
     @property
+    def features(self) -> int:
+        """What driver and device have agreed on: datasheets.virtio.features.FEATURES."""
+        return self.device.features
+
+    @property
     def statistics(self) -> dict[str, int]:
         """Counters by name."""
         return {
