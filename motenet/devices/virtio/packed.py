@@ -219,11 +219,11 @@ class PackedRing:
     def suppress(self, on: bool) -> None:
         """2.8.10 and 2.8.14."""
         queue = self._queue
-        if on and queue.event_index:
+        silenced = int(not on)
+        if queue.event_index and on:
             position = queue.last_available
-            queue.silenced = False
             wrap = _EVENT_WRAP if position < self._size else 0
             self._store_event(self._device, position % self._size | wrap, _DESC)
-        elif queue.silenced == on:
-            queue.silenced = not on
-            self._store_event(self._device, 0, _ENABLE if on else _DISABLE)
+        elif queue.silenced != silenced:
+            self._store_event(self._device, 0, _DISABLE if silenced else _ENABLE)
+        queue.silenced = silenced

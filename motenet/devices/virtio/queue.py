@@ -18,6 +18,9 @@ from motenet.devices.virtio.packed import PackedRing
 from motenet.devices.virtio.split import SplitRing
 from motenet.doors import BusMaster
 
+UNKNOWN = -1
+"""VirtQueue.silenced: what the rings say is what the last user has left there."""
+
 
 class Ring(Protocol):
     """One of the two layouts, bound to a queue's addresses until it is reset or disabled."""
@@ -87,8 +90,8 @@ class VirtQueue(Component):
         """Where the next chain to be popped is in the ring, or will be."""
         self.last_used = 0
         """Where the next used element to be published goes."""
-        self.silenced = False
-        """The driver has been told that notifications are not needed."""
+        self.silenced = UNKNOWN
+        """1: the driver has been told that notifications are not needed; 0: that they are."""
         self._forget()
 
     def _forget(self) -> None:
@@ -126,6 +129,7 @@ class VirtQueue(Component):
             if address % align:
                 return self._refuse(Violation(MISALIGNED, f"{area} area at {address:#x}, no multiple of {align}"))
         self._forget()
+        self.silenced = UNKNOWN
         self.enabled = True
         self._bind()
         return True

@@ -260,13 +260,11 @@ class SplitRing:
     def suppress(self, on: bool) -> None:
         """2.7.10.2. With avail_event there is no off: not moving it on is enough."""
         queue = self._queue
-        if queue.event_index and not on:
-            queue.silenced = True
-        elif queue.event_index:
-            if queue.silenced:  # with flags perhaps, before the feature was negotiated, as the legacy interface allows
-                queue.silenced = False
+        silenced = int(not on)
+        if queue.event_index and on:
+            if queue.silenced:
                 self._store_flags(self._used + _FLAGS, 0)
             self._store_event(self._used + _RING + 8 * self._size, queue.last_available)
-        elif queue.silenced == on:
-            queue.silenced = not on
-            self._store_flags(self._used + _FLAGS, 0 if on else _NO_NOTIFY)
+        elif queue.silenced != silenced and not queue.event_index:
+            self._store_flags(self._used + _FLAGS, _NO_NOTIFY if silenced else 0)
+        queue.silenced = silenced

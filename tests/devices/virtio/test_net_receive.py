@@ -74,15 +74,6 @@ def test_a_burst_is_published_together_with_one_interrupt(new_bench, layout):
     assert len(index) == 1
 
 
-@pytest.mark.parametrize("features", ["", "PACKED", "PACKED EVENT_IDX"])
-def test_2_7_10_and_2_8_10_new_buffers_need_no_notice_once_frames_arrive(new_bench, features):
-    bench = new_bench(features)
-    bench.rx.add(1526)
-    assert bench.rx.wants_notifications()
-    bench.deliver(FRAME)
-    assert not bench.rx.wants_notifications()
-
-
 def test_without_buffers_frames_are_lost_and_counted(new_bench, layout):
     bench = new_bench(layout)
     bench.rx.add(1526)

@@ -97,7 +97,7 @@ def test_2_7_10_2_and_2_8_10_notifications_are_off_while_the_device_works(new_be
 
 
 @pytest.mark.parametrize("features", ["", "PACKED", "PACKED EVENT_IDX"])
-def test_receive_buffers_need_no_notification(new_bench, features):
+def test_2_7_10_and_2_8_10_receive_buffers_need_no_notification_once_frames_arrive(new_bench, features):
     bench = new_bench(features)
     bench.rx.add(2000)
     assert bench.rx.wants_notifications()

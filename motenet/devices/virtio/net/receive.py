@@ -122,7 +122,7 @@ class ReceiveUnit(Component):
 
         `fields` is its header less num_buffers, `single` the whole header if one buffer takes it.
         """
-        if not queue.silenced and (queue.packed or not queue.event_index):
+        if queue.silenced != 1:
             queue.want_notifications(False)  # new buffers need no notice: they are looked for when a frame is there
         generation = queue.generation
         chain = queue.take()
