@@ -47,19 +47,19 @@ def ratio(ours: Callable[[], int], theirs: Callable[[], int], rounds: int, title
 class Transfer:
     """Bulk TCP from alice to bob over an ideal link, in slices of a given number of bytes.
 
-    `nic` is both hosts' card; without `offload` it is left nothing to do but to carry frames.
+    `nic` is both hosts' card; without `offload` it is left nothing to do but to carry frames. `buffer` is the sockets'.
     """
 
-    def __init__(self, offload: bool, nic: str = "e1000") -> None:
+    def __init__(self, offload: bool, nic: str = "e1000", buffer: str = "256KiB") -> None:
         self.world = motenet.World(seed=1)
         options = {} if nic == "rtl8139" else dict.fromkeys(OFFLOADS, offload)
         cards = [make_card(nic, f"52:54:00:00:00:0{number}", timing="instant") for number in (1, 2)]
         self.alice = self.world.host("alice", nic=cards[0], address="10.0.0.1/24", driver_options=options)
         self.bob = self.world.host("bob", nic=cards[1], address="10.0.0.2/24", driver_options=options)
         self.world.link(self.alice, self.bob, delay="5us")
-        listener = self.bob.stack.tcp_listen(5001)
+        listener = self.bob.stack.tcp_listen(5001, buffer=buffer)
         self.world.run("1s")  # the cards negotiate
-        self.sender = self.alice.stack.sockets.tcp_connect("10.0.0.2", 5001)
+        self.sender = self.alice.stack.sockets.tcp_connect("10.0.0.2", 5001, buffer=buffer)
         self.sender.timestamps = False  # so that a full segment carries 1460 bytes
         self.receiver = self.bob.stack.tcp_accept(listener)
         self.received = 0

@@ -14,6 +14,7 @@ from motenet.stack.interface import Interface
 from motenet.stack.phy import DeviceWrapper, MulticastFilter
 from motenet.stack.routes import DEFAULT
 from motenet.stack.sockets.set import SocketSet
+from motenet.stack.sockets.tcp.connection import CAPACITY
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.sockets.tcp.state import State
@@ -188,10 +189,15 @@ class NetworkStack(Watched):
             socket.close()
         return times
 
-    def tcp_connect(self, address: str | bytes, port: int, timeout: Duration = "10s") -> TcpSocket:
-        """A connection that is established. ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut."""
+    def tcp_connect(
+        self, address: str | bytes, port: int, timeout: Duration = "10s", *, buffer: str | int = CAPACITY
+    ) -> TcpSocket:
+        """A connection that is established. ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut.
+
+        `buffer` ("1MiB"): what each direction holds, and with it the largest window.
+        """
         self._check_top_level()
-        socket = self.sockets.tcp_connect(address, port)
+        socket = self.sockets.tcp_connect(address, port, buffer=buffer)
         what = f"{format_address(socket.remote[0])} port {port}"
         self._wait(lambda: socket.state not in _OPENING or socket.soft_failure != "", self._deadline(timeout))
         if socket.error is not None:
@@ -209,9 +215,11 @@ class NetworkStack(Watched):
             raise TimedOut(f"{what} has not answered within {format_duration(duration(timeout))}")
         return socket
 
-    def tcp_listen(self, port: int, address: str | bytes = b"", backlog: int = BACKLOG) -> TcpListener:
-        """A listener. AddressInUse if there is one already."""
-        return self.sockets.tcp_listen(port, address, backlog)
+    def tcp_listen(
+        self, port: int, address: str | bytes = b"", backlog: int = BACKLOG, *, buffer: str | int = CAPACITY
+    ) -> TcpListener:
+        """A listener; its connections have such buffers. AddressInUse if there is one already."""
+        return self.sockets.tcp_listen(port, address, backlog, buffer)
 
     def tcp_accept(self, listener: TcpListener, timeout: Duration = "10s") -> TcpSocket:
         """The next connection to a listener. TimedOut if none comes."""

@@ -15,6 +15,7 @@ from motenet.stack.errors import AddressInUse, AddressNotAvailable, NetworkUnrea
 from motenet.stack.sockets.icmp import IcmpSocket
 from motenet.stack.sockets.raw import RawSocket
 from motenet.stack.sockets.rows import row
+from motenet.stack.sockets.tcp.connection import CAPACITY, check_buffer
 from motenet.stack.sockets.tcp.handshake import reset_reply
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
 from motenet.stack.sockets.tcp.socket import TcpSocket
@@ -90,23 +91,34 @@ class SocketSet(Watched):
 
     # --- opening sockets
 
-    def tcp_connect(self, address: str | bytes, port: int, source: str | bytes = b"", local_port: int = 0) -> TcpSocket:
+    def tcp_connect(
+        self,
+        address: str | bytes,
+        port: int,
+        source: str | bytes = b"",
+        local_port: int = 0,
+        buffer: str | int = CAPACITY,
+    ) -> TcpSocket:
         """A connection that is being opened. AddressInUse, AddressNotAvailable, NetworkUnreachable.
 
-        Ports are 1 to 65535 (`local_port` 0: a free one); ConfigurationError for others.
+        Ports are 1 to 65535 (`local_port` 0: a free one); ConfigurationError for others. `buffer` ("1MiB") is what
+        each direction holds, and with it the largest window.
         """
         remote = (parse_address(address), check_port(port))
         local = parse_address(source) if source else self.source_for(remote[0])
         if not local_port:
             local_port = self._free(lambda port: (local, port, *remote) in self.tcp or self.listener(local, port))
-        socket = self._tcp_socket()
+        socket = self._tcp_socket(check_buffer(buffer))
         socket.connect(remote, (local, local_port))
         self.add(socket)
         return socket
 
-    def tcp_listen(self, port: int, address: str | bytes = b"", backlog: int = BACKLOG) -> TcpListener:
-        """A listener at a port of one address, or of all. AddressInUse."""
+    def tcp_listen(
+        self, port: int, address: str | bytes = b"", backlog: int = BACKLOG, buffer: str | int = CAPACITY
+    ) -> TcpListener:
+        """A listener at a port of one address, or of all; its connections have such buffers. AddressInUse."""
         listener = TcpListener(self.clock)
+        listener.buffer = check_buffer(buffer)
         listener.listen(port, parse_address(address) if address else EVERY, backlog)
         self.add(listener)
         return listener
@@ -191,8 +203,8 @@ class SocketSet(Watched):
             if table.get(key) is self._sockets[handle]:
                 del table[key]
 
-    def _tcp_socket(self) -> TcpSocket:
-        return TcpSocket(self.clock, self.stream)
+    def _tcp_socket(self, buffer: int = CAPACITY) -> TcpSocket:
+        return TcpSocket(self.clock, self.stream, receive_capacity=buffer, send_capacity=buffer)
 
     def _attach(self, handle: int, socket: AnySocket, key: Any) -> None:
         """All wiring of a socket is made here."""

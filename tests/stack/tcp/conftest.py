@@ -337,7 +337,7 @@ class Set:
         self.sockets[socket.path] = socket
         socket.find = self.sockets.get
         if isinstance(socket, TcpListener):
-            socket.spawn = lambda: TcpSocket(self.clock, self.stream)
+            socket.spawn = lambda buffer: TcpSocket(self.clock, self.stream, "", buffer, buffer)
             socket.adopt = self.add
 
 

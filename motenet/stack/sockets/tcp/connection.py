@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import ClassVar
 
+from motenet.core import units
 from motenet.core.clock import FOREVER
+from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.state import Plain
 from motenet.core.trace import HasNow
@@ -27,6 +29,8 @@ from motenet.stack.wire.tcp import MASK, Segment, unwrap
 
 CAPACITY = 256 * 1024
 """Bytes that each direction buffers by default."""
+LARGEST = 1 << 30
+"""RFC 7323, 2.3: the largest window is 2^16 - 1 scaled by 14."""
 
 Process = Callable[[int, bytes, bytes, Segment], Segment | None]
 """Takes the time, source and destination address, and a segment; gives the reply to it, if there is one."""
@@ -44,6 +48,14 @@ def _nobody(path: str) -> Socket | None:
 def _refuse(now: int, source: bytes, destination: bytes, segment: Segment) -> Segment | None:
     """A socket outside a set knows no listener."""
     return reset_reply(segment)
+
+
+def check_buffer(buffer: str | int) -> int:
+    """A connection's buffers in bytes; ConfigurationError for none, or for more than a window can tell."""
+    size = units.size(buffer)
+    if not 1 <= size <= LARGEST:
+        raise ConfigurationError(f"buffer={buffer!r}: a connection buffers 1 to {LARGEST} bytes in each direction")
+    return size
 
 
 class Connection(Socket):

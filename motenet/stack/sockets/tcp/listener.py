@@ -7,6 +7,7 @@ from motenet.core.trace import HasNow
 from motenet.stack.address import check_port
 from motenet.stack.errors import NotConnected, StackError
 from motenet.stack.sockets.socket import Socket
+from motenet.stack.sockets.tcp.connection import CAPACITY
 from motenet.stack.sockets.tcp.handshake import Endpoint, reset_reply
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.sockets.tcp.state import State
@@ -16,7 +17,7 @@ BACKLOG = 128
 """Connections that may wait, half open or not yet accepted, by default."""
 
 
-def _spawn() -> TcpSocket:
+def _spawn(buffer: int) -> TcpSocket:
     raise NotConnected("add the listener to a set of sockets first: it brings the connections into being")
 
 
@@ -32,12 +33,12 @@ class TcpListener(Socket):
     """Waits at an address (empty: any) and a port. Its connections are sockets of the set, which it knows by path."""
 
     kind: ClassVar[str] = "tcp-listener"
-    STATE: ClassVar[tuple[str, ...]] = (*Socket.STATE, "local", "backlog", "pending", "closed")
+    STATE: ClassVar[tuple[str, ...]] = (*Socket.STATE, "local", "backlog", "pending", "closed", "buffer")
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
-        self.spawn: Callable[[], TcpSocket] = _spawn
-        """Wiring, set by the set: makes a socket for a new connection."""
+        self.spawn: Callable[[int], TcpSocket] = _spawn
+        """Wiring, set by the set: makes a socket, with buffers of so many bytes, for a new connection."""
         self.adopt: Callable[[TcpSocket], None] = _adopt
         """Wiring, set by the set: takes such a socket in, and gives it its path."""
         self.find: Callable[[str], Socket | None] = _find
@@ -47,6 +48,8 @@ class TcpListener(Socket):
         self.pending: list[str] = []
         """Paths of the connections that are not accepted yet, in the order of their SYNs."""
         self.closed = False
+        self.buffer = CAPACITY
+        """Bytes that each direction of a connection buffers."""
 
     # --- for the application ---
 
@@ -127,7 +130,7 @@ class TcpListener(Socket):
         if len(self.pending) >= self.backlog and not self._make_room():
             self.drop("tcp-backlog-full")  # the peer's SYN comes again
             return None
-        socket = self.spawn()
+        socket = self.spawn(self.buffer)
         socket.open_passively(now, (destination, self.local[1]), (source, segment.source_port), segment)
         self.adopt(socket)
         socket.listener = self.path
