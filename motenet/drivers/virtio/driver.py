@@ -123,6 +123,9 @@ class VirtioNetDriver(Watched):
             function, self.transport, interrupt_kinds,
             self._line_interrupt, self._config_interrupt, self._queue_interrupt, self._any_interrupt,
         )  # fmt: skip
+        several = len(self.receivers) > 1
+        self._receive = self._receive_any if several else self.receivers[0].receive
+        self._waiting = self._any_waiting if several else self.receivers[0].waiting
         self.transmitter.on_full = self._want_room
         self.reserve = self.transmitter.reserve
         self.commit = self.transmitter.commit
@@ -200,15 +203,13 @@ class VirtioNetDriver(Watched):
 
     def receive(self) -> Received | None:
         """See NetworkDriver.receive. Several queues take turns."""
-        received = self._receive_any()
+        received = self._receive()
         if received is None and self._unmask():
-            received = self._receive_any()
+            received = self._receive()
         return received
 
     def _receive_any(self) -> Received | None:
         receivers = self.receivers
-        if len(receivers) == 1:
-            return receivers[0].receive()
         for turn in range(len(receivers)):
             index = (self.next_queue + turn) % len(receivers)
             received = receivers[index].receive()
@@ -234,7 +235,7 @@ class VirtioNetDriver(Watched):
             receiver.tidy()
         return self._waiting() or (self._unmask() and self._waiting())
 
-    def _waiting(self) -> bool:
+    def _any_waiting(self) -> bool:
         return any(receiver.waiting() for receiver in self.receivers)
 
     # --- up and down

@@ -224,10 +224,21 @@ class PackedQueue(Virtqueue):
 
     def take(self) -> tuple[int, int] | None:
         """`peek` and `advance` in one."""
-        used = self.peek()
-        if used is not None:
-            self.advance(used[0])
-        return used
+        if self.consumed == self.published or self.broken:
+            return None
+        at = self.used_at
+        _, length, slot, flags = self._load(at * DESC_SIZE)
+        if flags & _BOTH != (_BOTH if self.used_wrap else 0):
+            return None
+        if slot >= self.count or not self.posted[slot]:
+            return self.peek()  # which finds out what is wrong
+        self.posted[slot] = 0
+        self.consumed += 1
+        at += self.spans[slot]
+        if at >= self.size:
+            at, self.used_wrap = at - self.size, self.used_wrap ^ 1
+        self.used_at = at
+        return slot, length
 
     def enable(self, after: int = 0) -> bool:
         """Ask for an interrupt once `after` more buffers than the next have come back (2.8.10).

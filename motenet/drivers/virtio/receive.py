@@ -71,7 +71,9 @@ class ReceiveQueue(Component):
         self._header = header
         self._load = self.buffers.unpacker(NET_HDR_CODEC)  # the first ten bytes are the same
         self._lend = self.buffers.lend
-        self._peek, self._advance = queue.peek, queue.advance
+        self.waiting = queue.waiting
+        """Whether something has been received."""
+        self._take, self._peek, self._advance = queue.take, queue.peek, queue.advance
         self._drop, self._mergeable, self._checksum, self._gro = drop, mergeable, checksum, gro
         self._batch = max(1, min(_BATCH, self.count // 4))
 
@@ -113,16 +115,11 @@ class ReceiveQueue(Component):
         if len(self.returned) >= self._batch:
             self.give_back()
 
-    def waiting(self) -> bool:
-        """Whether something has been received."""
-        return self.queue.waiting()
-
     def _next(self) -> Received | None:
         """The next good frame. Everything that the device has written is checked before it is used."""
-        size, header = self.size, self._header
-        while (used := self._peek()) is not None:
+        size, header, take = self.size, self._header, self._take
+        while (used := take()) is not None:
             slot, length = used
-            self._advance(slot)
             self.returned.append(slot)
             flags, _, _, _, start, offset, buffers = self._load(slot * size)
             if buffers == 1 or not self._mergeable:
@@ -153,7 +150,7 @@ class ReceiveQueue(Component):
         if not 1 <= buffers <= count:
             self._drop("num_buffers", f"{buffers} buffers of {count} (virtio 5.1.6.3.2)")
             return None
-        take, returned = self.queue.take, self.returned
+        take, returned = self._take, self.returned
         first = slot * size
         parts, total, in_a_row, possible = [(first, length)], length, True, self._header + _SHORTEST <= length <= size
         for place in range(1, buffers):

@@ -167,7 +167,12 @@ class Transmitter(Component):
         if offset + size > region:
             start += region - offset
             offset = 0
-        if start + size - self.freed > region or not self._room() or not 14 <= length <= self.longest:
+        if (
+            start + size - self.freed > region
+            or not self.running
+            or not self._room()
+            or not 14 <= length <= self.longest
+        ):
             return self._reserve_again(length)
         self.start = start
         self.length = length
@@ -178,8 +183,6 @@ class Transmitter(Component):
 
     def _room(self) -> bool:
         """Whether each queue in use has a slot: only `commit` knows which it will be."""
-        if not self.running:
-            return False
         queues, counts = self.queues, self._counts
         for index in range(self.active):
             queue = queues[index]
