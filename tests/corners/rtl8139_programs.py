@@ -53,7 +53,7 @@ MASKS: dict[str, Mask] = {
 
 @contextmanager
 def side_by_side(program: str = "qemu-system-x86_64") -> Iterator[dict[str, Twins]]:
-    """QEMU's card, which is a C+, beside ours of either revision."""
+    """QEMU's card, which is a C+, beside ours of either revision; "I/O": the C+ through its other window."""
 
     def ours(revision: str) -> Machine:
         machine = Machine(memory="4MiB")
@@ -64,6 +64,7 @@ def side_by_side(program: str = "qemu-system-x86_64") -> Iterator[dict[str, Twin
         yield {
             "C": Twins(qemu, lambda: ours("C"), REGISTERS_CPLUS, MASKS, pci.MEMORY_BAR),
             "C+": Twins(qemu, lambda: ours("C+"), REGISTERS_CPLUS, MASKS, pci.MEMORY_BAR),
+            "I/O": Twins(qemu, lambda: ours("C+"), REGISTERS_CPLUS, MASKS, pci.IO_BAR),
         }
 
 
@@ -241,7 +242,8 @@ def note_sent(bench: Bench, count: int) -> None:
     for index in range(count):
         command, vlan, address = DESCRIPTOR_CODEC.unpack(bench.load(TX_RING + index * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE))
         bench.note("TX.STATUS", command)
-        bench.note("descriptor", (vlan.to_bytes(4, "little"), (address - bench.base).to_bytes(8, "little")))
+        bench.note("TX.VLAN", vlan)
+        bench.note("address", address and address - bench.base)
 
 
 def give_buffers(bench: Bench, sizes: Sequence[int], owned: int = 64) -> None:

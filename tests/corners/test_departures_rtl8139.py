@@ -247,6 +247,15 @@ def _outside_memory(bench: Bench) -> None:
     bench.frames()
 
 
+def _heard_in_loopback(bench: Bench) -> None:
+    bring_up(bench)
+    Ring(bench, OPEN).open()
+    bench.write(TCR, TCR["LBK"])
+    bench.inject(TO_US)
+    bench.settle()
+    bench.read(CR)
+
+
 def _receiving(frames: Sequence[bytes], control: int, *registers: Register, mask: int = 0xFFFF) -> Program:
     """Frames into C mode's ring; the first header, and registers."""
 
@@ -539,6 +548,7 @@ DEPARTURES = [
               [0x20000080, 0x120000CC], [0x80000080, 0x80000080]),
     Departure("rtl8139-short-untagged", _descriptors([tagged(60, 5)], [1600] * 2, _results(0), CPCR["RXVLAN"]),
               [0x3200003C], [0x32000040]),
+    Departure("rtl8139-loopback-cable", _heard_in_loopback, [0x0D], [0x0C]),
     Departure("rtl8139-loopback-tag", _looped_tag, [b"\x6c\0"], [b"\x68\0"]),
 ]  # fmt: skip
 

@@ -5,9 +5,11 @@ explains. What differs beyond is a mistake.
 # ruff: noqa: F403, F405 - the datasheet's names; helpers beside this file
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,9 +51,9 @@ def punctual() -> Iterator[Twins]:
         yield pairs["C+"]
 
 
-@pytest.fixture(params=["C", "C+"])
+@pytest.fixture(params=["C", "I/O"])
 def twins(pairs: dict[str, Twins], request: pytest.FixtureRequest) -> Twins:
-    """For C mode, which both revisions have."""
+    """For C mode, which both revisions have: each of them through one of the windows."""
     return pairs[request.param]
 
 
@@ -454,6 +456,28 @@ def test_any_frames_lie_alike_in_the_ring(
     agree(twins, program)
 
 
+@pytest.mark.exercises(driver="programs", card=ON_BOTH, what="C mode: receive ring")
+def test_a_full_ring_says_so_alike(twins: Twins) -> None:
+    """5.6: RXOVW. The frame that has found no room lies in the ring as soon as there is some."""
+
+    def program(bench: Bench) -> None:
+        bring_up(bench)
+        ring = Ring(bench, OPEN)
+        ring.open()
+        for turn in range(4):
+            for number in range(6):
+                bench.inject(frame(1500 - 10 * turn - number, MAC, PEER))
+                bench.settle()
+            ring.look()
+            ring.take(2 + turn)
+            bench.settle()
+            ring.look()
+            ring.take()
+        ring.note()
+
+    agree(twins, program)
+
+
 # --- filters
 
 
@@ -730,5 +754,181 @@ def test_what_is_looped_back_fills_descriptors_alike(cplus: Twins) -> None:
         send(bench, [packet(bench, 8 * BUFFER, 60 + 40 * n, (20,)) for n in range(4)])
         note_received(bench, 8)
         note_tally(bench, "tx_ok", "rx_ok", "rx_ok_phy")
+
+    agree(cplus, program)
+
+
+# --- sessions: everything in any order
+
+CONTENT = DATA + 0x80000
+"""Where a session's frames lie that are to be sent."""
+ROOM = 5
+"""Frames that fit into the smallest ring."""
+MULTICAST = "01:00:5e:00:00:01"
+
+ORDERS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.integers(60, 1514)),
+        st.tuples(st.just("receive"), st.integers(60, 1514)),
+        st.tuples(st.just("receive multicast"), st.integers(60, 300)),
+        st.tuples(st.just("take"), st.integers(0, 4)),
+        st.tuples(st.just("mask"), st.integers(0, 0xFFFF)),
+        st.tuples(st.just("clear"), st.integers(0, 0xFFFF)),
+        st.tuples(st.just("hash"), st.integers(0, 0xFFFFFFFF)),
+        st.tuples(st.just("loopback"), st.integers(0, 1)),
+        st.tuples(st.just("transmitter"), st.integers(0, 1)),
+        st.tuples(st.just("reset"), st.integers(0, 3)),
+    ),
+    max_size=25,
+)
+
+
+class Session(ABC):
+    """A driver that does as it is told, and looks after each step. `size` is the receive ring's, 0 to 3."""
+
+    stoppable: ClassVar[bool]
+    """Whether CR can be written in between."""
+
+    def __init__(self, bench: Bench, size: int) -> None:
+        self.bench = bench
+        self.begin(size)
+
+    def begin(self, size: int) -> None:
+        """After a reset."""
+        self.transmitting, self.looping = True, False
+        self.sent = self.held = 0
+        """Frames since the reset, and how many there may be in the receive ring."""
+        self.open(size)
+
+    @abstractmethod
+    def open(self, size: int) -> None:
+        """Set the card up."""
+
+    @abstractmethod
+    def hand_over(self, size: int) -> None:
+        """Let the card send a frame of so many bytes."""
+
+    @abstractmethod
+    def fetch(self, most: int) -> int:
+        """Take frames from the ring. Returns how many."""
+
+    def step(self, name: str, value: int) -> None:
+        bench = self.bench
+        match name:
+            case "send" if self.transmitting:
+                bench.store(CONTENT, frame(value, MAC))
+                self.hand_over(value)
+                self.sent += 1
+                self.held += self.looping
+            case "receive" | "receive multicast" if not self.looping:  # rtl8139-loopback-cable
+                bench.inject(frame(value, MAC if name == "receive" else MULTICAST, PEER))
+                self.held += 1
+            case "take":
+                self.held -= self.fetch(value)
+            case "mask":
+                bench.write(IMR, value & ~IMR["TDU"] | IMR["RXOVW"])  # rtl8139-tdu, rtl8139-backpressure
+            case "clear":
+                bench.write(ISR, value)
+            case "hash":
+                bench.write(MAR, value)
+            case "loopback" if self.transmitting:
+                self.looping = bool(value)
+                bench.write(TCR, TCR["LBK"] if value else 0)
+            case "transmitter" if self.stoppable:
+                self.transmitting = bool(value)
+                bench.write(CR, CR["RE"] | (CR["TE"] if value else 0))
+            case "reset":
+                bench.write(CR, CR["RST"])
+                bench.settle()
+                bench.write(ISR, 0xFFFF)
+                self.begin(value)
+        bench.settle()
+        bench.note("C+ ISR", bench.look(ISR))
+        bench.line()
+        bench.frames()
+        if self.held == ROOM:
+            self.fetch(ROOM)
+            self.held = 0
+
+
+class RingSession(Session):
+    """C mode."""
+
+    stoppable = True
+
+    def open(self, size: int) -> None:
+        self.ring = Ring(self.bench, OPEN | RCR.field("RBLEN").put(size))
+        self.ring.open(IMR["RXOVW"])
+
+    def hand_over(self, size: int) -> None:
+        slot = self.sent % TSD.count
+        self.bench.write(TSAD.offset + 4 * slot, self.bench.base + CONTENT)
+        self.bench.write(TSD.offset + 4 * slot, size)
+
+    def fetch(self, most: int) -> int:
+        self.ring.look()
+        return self.ring.take(most)
+
+
+class DescriptorSession(Session):
+    """C+ mode."""
+
+    stoppable = False  # rtl8139-enabled-again
+
+    def open(self, size: int) -> None:
+        self.count = 6 + size
+        self.transmit = self.receive = 0
+        give_buffers(self.bench, [1600] * self.count)
+        enter_cplus(self.bench)
+
+    def hand_over(self, size: int) -> None:
+        for descriptor in packet(self.bench, CONTENT - DATA, size, (size // 2,) if size % 2 else ()):
+            put_descriptor(self.bench, TX_RING, self.transmit, descriptor, last=self.transmit == 8)
+            self.transmit = (self.transmit + 1) % 9
+        self.bench.write(TPPOLL, TPPOLL["NPQ"])
+
+    def fetch(self, most: int) -> int:
+        bench, taken = self.bench, 0
+        while taken < most:
+            at = RX_DESCRIPTORS + self.receive * DESCRIPTOR_SIZE
+            result, _, address = DESCRIPTOR_CODEC.unpack(bench.load(at, DESCRIPTOR_SIZE))
+            if result & RX_RESULT["OWN"]:
+                break
+            bench.note("RX.RESULT", result)
+            bench.note("buffer", bench.load(address - bench.base, 1600))
+            descriptor = DESCRIPTOR_CODEC.pack(RX_COMMAND["OWN"] | 1600, 0, address)
+            put_descriptor(bench, RX_DESCRIPTORS, self.receive, descriptor, last=self.receive == self.count - 1)
+            self.receive = (self.receive + 1) % self.count
+            taken += 1
+        return taken
+
+
+def run_session(session: Session, steps: list[tuple[str, int]]) -> None:
+    for name, value in steps:
+        session.step(name, value)
+    session.fetch(ROOM)
+
+
+@MANY
+@given(size=st.integers(0, 3), steps=ORDERS)
+@pytest.mark.exercises(driver="programs", card=ON_BOTH, what="C mode: sessions")
+def test_any_session_in_c_mode_goes_alike(twins: Twins, size: int, steps: list[tuple[str, int]]) -> None:
+    def program(bench: Bench) -> None:
+        bring_up(bench)
+        session = RingSession(bench, size)
+        run_session(session, steps)
+        session.ring.note()
+
+    agree(twins, program)
+
+
+@MANY
+@given(size=st.integers(0, 3), steps=ORDERS)
+@pytest.mark.exercises(driver="programs", card=ON_CPLUS, what="C+ mode: sessions")
+def test_any_session_in_cplus_mode_goes_alike(cplus: Twins, size: int, steps: list[tuple[str, int]]) -> None:
+    def program(bench: Bench) -> None:
+        bring_up(bench)
+        run_session(DescriptorSession(bench, size), steps)
+        note_sent(bench, 9)
 
     agree(cplus, program)
