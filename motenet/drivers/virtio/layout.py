@@ -71,6 +71,7 @@ class Layout:
         """After step 8: notifications may be sent; the first one is of the receive buffers of the first pair."""
         for queue in self.queues:
             queue.notify = transport.notifier(queue.number)
+            queue.live = True
         self.receivers[0].queue.kick()
         if self.control is not None:
             self.control.go_live()
@@ -78,7 +79,7 @@ class Layout:
     def fall_silent(self) -> None:
         """3.1.1: nobody is notified without DRIVER_OK."""
         for queue in self.queues:
-            queue.notify = None
+            queue.live = False
 
 
 class _Builder:

@@ -166,7 +166,7 @@ class PackedQueue(Virtqueue):
         self.first_at = -1
         fresh, self.fresh = self.fresh, 0
         self.published = self.produced
-        if self.notify is None:
+        if not self.live:
             return
         self._barrier()  # 2.8.21.3.1
         if self._wanted(fresh):

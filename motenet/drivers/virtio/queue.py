@@ -17,6 +17,10 @@ Piece: TypeAlias = tuple[int, int, bool]
 """Address, bytes, and whether the device writes there."""
 
 
+def _nobody() -> None:
+    """There is no device yet."""
+
+
 class Virtqueue(Component):
     """Common to SplitQueue and PackedQueue.
 
@@ -24,7 +28,9 @@ class Virtqueue(Component):
     descriptors, and take one of the queue's (2.7.5.3, 2.8.7).
     """
 
-    STATE: ClassVar[tuple[str, ...]] = ("produced", "published", "consumed", "posted", "broken", "notifications")
+    STATE: ClassVar[tuple[str, ...]] = (
+        "live", "produced", "published", "consumed", "posted", "broken", "notifications",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,9 +57,11 @@ class Virtqueue(Component):
         self._barrier = dma.barrier
         self._pieces = pieces
         self._tables = dma.allocate(self.count * pieces * DESC_SIZE, DESC_SIZE) if indirect and pieces > 1 else None
-        self.notify: Callable[[], None] | None = None
-        """Wiring: tells the device; None until it is live."""
+        self.notify: Callable[[], None] = _nobody
+        """Wiring: tells the device."""
 
+        self.live = False
+        """The device has DRIVER_OK, and may be notified."""
         self.produced = 0
         """Buffers put since the queue was opened, running free."""
         self.published = 0
@@ -78,7 +86,7 @@ class Virtqueue(Component):
 
     def kick(self) -> None:
         """Notify the device, whatever it has said about that (2.9)."""
-        if self.notify is not None:
+        if self.live:
             self.notifications += 1
             self.notify()
 

@@ -150,7 +150,7 @@ class SplitQueue(Virtqueue):
         self._barrier()  # 2.7.13.3.1: descriptors and entries before idx
         self._store_word(self._avail + VIRTQ_IDX_OFFSET, after & 0xFFFF)
         self.published = after
-        if self.notify is None:
+        if not self.live:
             return
         self._barrier()  # 2.7.13.4.1: idx before the question
         if self._event_idx:

@@ -509,7 +509,7 @@ class Bench:
         self.queue = (PackedQueue if packed else SplitQueue)(dma, 1, size, **options)
         self.notifications = 0
         self.queue.open()
-        self.queue.notify = self.notified
+        self.queue.notify, self.queue.live = self.notified, True
         self.hands = (PackedHands if packed else SplitHands)(self.memory.view, size, *self.queue.areas)
 
     def notified(self) -> None:

@@ -128,6 +128,24 @@ def test_a_world_that_goes_back_does_the_same_again(transport, packed):
     assert pair.drops() == {}
 
 
+def test_a_world_in_which_the_card_was_stopped_goes_back_to_when_it_ran():
+    pair = Pair(delay="100us")
+    client, server = pair.connect()
+    client.send(bytes(range(256)) * 100)
+    pair.world.run("300us")
+    snapshot = pair.world.snapshot()
+    pair.alice.stop()
+    pair.world.run("1ms")
+    pair.world.restore(snapshot)
+    pair.world.run("20ms")
+    got = bytearray()
+    while server.can_recv:
+        got += server.recv(1 << 20)
+    assert bytes(got) == bytes(range(256)) * 100
+    assert pair.transfer(server, client, bytes(200_000)) == bytes(200_000)
+    assert pair.drops() == {}
+
+
 def test_5_1_4_the_link_follows_the_cable():
     pair = Pair()
     pair.world.run("1ms")
