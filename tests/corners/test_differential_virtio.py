@@ -5,7 +5,7 @@ explains. What differs beyond is a mistake.
 # ruff: noqa: F403, F405 - helpers beside this file
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,6 +144,46 @@ def forget(bench: Bench) -> None:
         bench.write(common.DRIVER_FEATURE, 0)
     bench.write(common.DEVICE_FEATURE_SELECT, 0)
     bench.write(common.QUEUE_SELECT, 0)
+
+
+@pytest.mark.exercises(driver="programs", card=CARDS, what="legacy interface")
+def test_4_1_4_10_msi_x_moves_the_configuration(legacy_only: Twins) -> None:
+    """Two vector registers come in between."""
+    msix_control = 0x40 + 2
+
+    def program(bench: Bench) -> None:
+        bench.config.write(msix_control, 0x8000, 2)
+        bench.write(legacy.CONFIG_MSIX_VECTOR, 1)
+        bench.read(legacy.CONFIG_MSIX_VECTOR)
+        for queue, vector in enumerate((0, 3, 4)):
+            bench.write(legacy.QUEUE_SELECT, queue)
+            bench.write(legacy.QUEUE_MSIX_VECTOR, vector)
+            bench.read(legacy.QUEUE_MSIX_VECTOR)
+        for at in range(8):
+            bench.note("configuration", bench.look(legacy.CONFIG_WITH_MSIX + at, 8))
+        bench.config.write(msix_control, 0, 2)
+        for at in range(8):
+            bench.note("configuration", bench.look(legacy.CONFIG_WITHOUT_MSIX + at, 8))
+
+    agree(legacy_only, program)
+
+
+@pytest.mark.exercises(driver="programs", card=CARDS, what="legacy interface")
+def test_2_2_3_a_transitional_card_works_through_its_legacy_interface() -> None:
+    def program(bench: Bench) -> None:
+        bench.read(legacy.DEVICE_FEATURES)
+        card = Card(bench, RINGS["legacy, indirect, event index, mergeable"])
+        card.tx.offer(Chain([bytes(12), frame(60)]))
+        card.kick(card.tx)
+        for _ in range(3):
+            card.rx.offer(Chain(writable=[100]))
+        card.kick(card.rx)
+        card.receive(frame(200))
+        card.note(card.rx)
+        card.command(net.CTRL_RX, net.CTRL_RX_PROMISC, b"\0")
+
+    with side_by_side(BOTH) as twins:
+        agree(twins, program)
 
 
 # --- what registers keep
@@ -407,8 +447,8 @@ def test_5_1_6_4_frames_fill_any_buffers_alike(
         card.rx.suppress(flags, 0)
         for room, indirect in rooms:
             indirect = indirect and bool(features & INDIRECT)
-            if features & PACKED and not indirect:
-                room = [sum(room)]  # virtio-packed-flush, virtio-packed-rewind
+            if features & PACKED and not features & MRG_RXBUF and not indirect:
+                room = [sum(room)]  # virtio-packed-rewind
             card.rx.offer(Chain(writable=room, table=0 if indirect else -1))
         for _ in sizes:
             card.rx.offer(Chain(writable=[2000]))
@@ -563,25 +603,47 @@ SPLIT_ERRORS = {
 """2.7: each must make the device ask for a reset."""
 
 
-@pytest.mark.parametrize("queue", ["tx", "control"])
-@pytest.mark.parametrize("error", SPLIT_ERRORS)
+PACKED_ERRORS = {
+    "an empty buffer": lambda q: q.raw((20, 1), (0, 0)),
+    "writable before readable": lambda q: q.raw((20, 3), (20, 0)),
+    "an indirect table of 24 bytes": lambda q: q.raw((24, 4)),
+    "a list longer than the queue": lambda q: q.raw(*[(20, 1)] * q.size),
+    "a list that is not closed": lambda q: q.raw((20, 1)),
+    "a list that ends in an indirect table": lambda q: q.raw((16, 5), (16, 0)),
+}
+"""2.8; an indirect table of no bytes ends QEMU (virtio-packed-empty-table)."""
+ERRORS = [
+    *(("split", "tx", name, error) for name, error in SPLIT_ERRORS.items()),
+    *(("split", "control", name, error) for name, error in SPLIT_ERRORS.items()),
+    *(("packed", "tx", name, error) for name, error in PACKED_ERRORS.items()),
+    *(("packed", "control", name, error) for name, error in PACKED_ERRORS.items()),
+    *(("legacy", "tx", name, error) for name, error in SPLIT_ERRORS.items()),  # virtio-legacy-error
+]
+
+
 @pytest.mark.parametrize("behind", [0, 2], ids=["at once", "behind two that are right"])
+@pytest.mark.parametrize(("rings", "queue", "name", "error"), ERRORS, ids=["-".join(one[:3]) for one in ERRORS])
 @pytest.mark.exercises(driver="programs", card=CARDS, what="errors: DEVICE_NEEDS_RESET")
-def test_2_1_2_what_is_wrong_with_a_ring_asks_for_a_reset(both: Both, error: str, queue: str, behind: int) -> None:
-    """Status, used ring and line; nothing goes on until the reset, and everything after it."""
+def test_2_1_2_what_is_wrong_with_a_ring_asks_for_a_reset(
+    both: Both, rings: str, queue: str, name: str, error: Callable[[Ring], object], behind: int
+) -> None:
+    """Status, used ring and line; nothing goes on until the reset, and everything after it.
+
+    The legacy interface has no DEVICE_NEEDS_RESET.
+    """
+    features = RINGS[f"{rings}, indirect, event index, mergeable"]
 
     def program(bench: Bench) -> None:
-        features = RINGS["split, indirect, event index, mergeable"]
         card = Card(bench, features, 8)
         ring = getattr(card, queue)
-        assert isinstance(ring, Split)
         for _ in range(behind):
-            ring._next = 4
+            if isinstance(ring, Split):
+                ring.skip_to(4)
             if queue == "tx":
-                card.tx.offer(Chain([bytes(12) + frame(60)]))
+                ring.offer(Chain([bytes(12) + frame(60)]))
             else:
-                card.control.offer(Chain([b"\0\0\1"], [1]))
-        SPLIT_ERRORS[error](ring)
+                ring.offer(Chain([b"\0\0\1"], [1]))
+        error(ring)
         card.fail(ring)
         card.tx.offer(Chain([bytes(12) + frame(60)]))
         card.fail(card.tx)
@@ -589,4 +651,15 @@ def test_2_1_2_what_is_wrong_with_a_ring_asks_for_a_reset(both: Both, error: str
         again.tx.offer(Chain([bytes(12) + frame(62)]))
         again.kick(again.tx)
 
-    both.agree(VERSION_1, program)
+    both.agree(features, program)
+
+
+@pytest.mark.parametrize("features", [RINGS["split"], RINGS["packed"]])
+@pytest.mark.exercises(driver="programs", card=CARDS, what="queue setup, reset")
+def test_3_1_1_what_waits_at_driver_ok_is_sent_without_a_notification(modern: Twins, features: int) -> None:
+    def program(bench: Bench) -> None:
+        Card(bench, features, waiting=[Chain([bytes(12) + frame(60)]), Chain([bytes(12) + frame(70)])])
+        bench.settle()
+        bench.frames()
+
+    agree(modern, program)

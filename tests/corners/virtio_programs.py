@@ -54,8 +54,8 @@ MASKS: dict[str, Mask] = {
 
 @contextmanager
 def side_by_side(properties: str) -> Iterator[Twins]:
-    """QEMU's card with these properties and ours."""
-    bar, registers = (0, legacy.REGISTERS) if properties == LEGACY else (4, common.REGISTERS)
+    """QEMU's card with these properties and ours. Programs reach the legacy interface, or else the modern one."""
+    bar, registers = (4, common.REGISTERS) if properties == MODERN else (0, legacy.REGISTERS)
 
     def ours() -> Machine:
         machine = Machine(memory="4MiB")
@@ -178,6 +178,10 @@ class Split(_Base):
             self.idx = self.idx + 1 & 0xFFFF
         self.bench.store(self.driver_area + 2, pack("<H", self.idx))
 
+    def skip_to(self, number: int) -> None:
+        """The next chain begins at this descriptor."""
+        self._next = number
+
     def offer_table(self, entries: Sequence[tuple[int, int, int, int]]) -> None:
         """Make descriptor 0 available, with an indirect table as it is given: address, length, flags and next."""
         raw = b"".join(queues.VIRTQ_DESC_CODEC.pack(*one) for one in entries)
@@ -228,6 +232,12 @@ class PackedQueue(_Base):
             more = _NEXT if index + 1 < len(pieces) else 0
             self.descriptor(start + index, address, length, start % self.size, flags | more)
         self.position = (start + len(pieces)) % (2 * self.size)
+
+    def raw(self, *descriptors: tuple[int, int]) -> None:
+        """Make descriptors available as they are given, length and flags, all with the same buffer."""
+        for length, flags in descriptors:
+            self.descriptor(self.position, self.address(4 * AREA), length, self.position % self.size, flags)
+            self.position = (self.position + 1) % (2 * self.size)
 
     def ahead(self, steps: int) -> int:
         """So many descriptors from here on, as an event: offset and wrap counter (2.8.14)."""
@@ -280,6 +290,9 @@ class Modern:
     def set_status(self, value: int) -> int:
         """Write device_status; as it reads then."""
         self.bench.write(common.DEVICE_STATUS, value)
+        return self.note_status()
+
+    def note_status(self) -> int:
         return self.bench.read(common.DEVICE_STATUS)
 
     def accept(self, features: int) -> None:
@@ -306,10 +319,13 @@ class Modern:
     def notify(self, index: int) -> None:
         self.bench.write(NOTIFY + 4 * index, index, 16)
 
+    def isr(self) -> int:
+        return self.bench.look(ISR, 8)
+
     def note_interrupt(self) -> None:
         """The line, ISR status, and the line again."""
         self.bench.line()
-        self.bench.note("ISR", self.bench.look(ISR, 8))
+        self.bench.note("ISR", self.isr())
         self.bench.line()
 
 
@@ -321,6 +337,9 @@ class Legacy:
 
     def set_status(self, value: int) -> int:
         self.bench.write(legacy.DEVICE_STATUS, value)
+        return self.note_status()
+
+    def note_status(self) -> int:
         return self.bench.read(legacy.DEVICE_STATUS)
 
     def accept(self, features: int) -> None:
@@ -338,16 +357,20 @@ class Legacy:
     def notify(self, index: int) -> None:
         self.bench.write(legacy.QUEUE_NOTIFY, index)
 
+    def isr(self) -> int:
+        return self.bench.look(legacy.ISR)
+
     def note_interrupt(self) -> None:
         self.bench.line()
-        self.bench.read(legacy.ISR)
+        self.bench.note("ISR", self.isr())
         self.bench.line()
 
 
 class Card:
     """A card that has been brought up. With VERSION_1 among the features, by its modern interface."""
 
-    def __init__(self, bench: Bench, features: int, size: int = 16) -> None:
+    def __init__(self, bench: Bench, features: int, size: int = 16, waiting: Sequence[Chain] = ()) -> None:
+        """`waiting`: what is available in the transmit queue before DRIVER_OK."""
         self.bench = bench
         self.features = features
         is_modern = bool(features & VERSION_1)
@@ -366,6 +389,8 @@ class Card:
             self.registers.set_status(steps)
         for queue in (self.rx, self.tx, self.control):
             self.registers.place(queue)
+        for chain in waiting:
+            self.tx.offer(chain)
         self.registers.set_status(steps | DRIVER_OK)
 
     def kick(self, queue: Ring) -> None:
@@ -378,7 +403,7 @@ class Card:
         queue.note()
         self.bench.frames()
         self.registers.note_interrupt()
-        self.registers.set_status(self.status())
+        self.registers.note_status()
 
     def fail(self, queue: Ring) -> None:
         """Notify, and note what came of it, where a mistake of the driver's is the cause."""
@@ -387,13 +412,9 @@ class Card:
         queue.note_used()
         self.bench.frames()
         self.bench.line()
-        self.bench.note("ISR after an error", self.bench.look(ISR, 8))
+        self.bench.note("ISR after an error", self.registers.isr())
         self.bench.line()
-        self.bench.read(common.DEVICE_STATUS)
-
-    def status(self) -> int:
-        """What a driver would write to keep it."""
-        return READY if self.features & VERSION_1 else READY & ~FEATURES_OK
+        self.registers.note_status()
 
     def command(self, group: int, command: int, data: bytes = b"", cuts: Sequence[int] = (), table: int = -1) -> None:
         """5.1.6.5; `cuts` is where the driver's part is cut into buffers."""
