@@ -112,8 +112,13 @@ def fresh(bench: Bench) -> None:
 
 
 def bring_up(bench: Bench) -> None:
-    """A link, and no cause pending. QEMU's link is up from the start, ours after negotiation (rtl8139-negotiation)."""
+    """A link, and no cause pending. QEMU's link is up from the start, ours after negotiation (rtl8139-negotiation).
+
+    The reset makes QEMU forget that it has counted frames of an earlier program (rtl8139-tally-reset).
+    """
     fresh(bench)
+    bench.settle()
+    bench.write(CR, CR["RST"])
     bench.settle()
     bench.look(BMSR)
     bench.write(ISR, 0xFFFF)

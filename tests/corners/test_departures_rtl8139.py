@@ -14,6 +14,7 @@ from scapy.packet import Raw
 
 from motenet.bridge.qtest.twins import Bench, Program, Twins, Value
 from motenet.core.checksum import frame_check_sequence
+from motenet.datasheets import pci as bus
 from motenet.datasheets.registers import Register
 from motenet.datasheets.rtl8139 import *
 from motenet.datasheets.rtl8139 import eeprom
@@ -131,6 +132,12 @@ def _stopped_clock(bench: Bench) -> None:
     bench.read(CR)
 
 
+def _config_space(bench: Bench) -> None:
+    """Subsystem, the first capability, Min_Gnt and Max_Lat."""
+    for offset, width in ((0x2C, 4), (0x34, 1), (0x3E, 2)):
+        bench.note(f"{offset:#04x}", bench.config.read(offset, width))
+
+
 # --- EEPROM
 
 
@@ -245,6 +252,16 @@ def _outside_memory(bench: Bench) -> None:
     bench.write(TSD, 60)
     bench.settle()
     bench.frames()
+
+
+def _without_mastery(bench: Bench) -> None:
+    bring_up(bench)
+    bench.write(CR, CR["TE"])
+    bench.store(DATA, frame(60))
+    bench.config.write(bus.COMMAND.offset, bus.COMMAND["MEMORY"], 2)
+    _slot(bench, 0, 60)
+    bench.settle()
+    _lengths(bench)
 
 
 def _heard_in_loopback(bench: Bench) -> None:
@@ -491,6 +508,7 @@ DEPARTURES = [
     Departure("rtl8139-widths", _unlocked(IMR, 0x7F, 8), [0x7F], [0]),
     Departure("rtl8139-autoload", _autoload, [0x40, 0], [0, 0]),
     Departure("rtl8139-hltclk", _stopped_clock, [0x0C], [0x0D]),
+    Departure("rtl8139-config-space", _config_space, [0x813910EC, 0x50, 0x4020], [0x11001AF4, 0xDC, 0]),
     Departure("rtl8139-eeprom-words", _eeprom_word(eeprom.CONFIG0_CONFIG1), [0x8D10], [0]),
     Departure("rtl8139-idle-pin", _idle_pin, [0x81], [0x80]),
     Departure("rtl8139-eeprom-read-on", _read_on, [0x10EC8139], [0x10EC0000]),
@@ -500,6 +518,7 @@ DEPARTURES = [
     Departure("rtl8139-transmitter-off", _enabled_later, [(frame(60),)], [()]),
     Departure("rtl8139-mode-left", _mode_left, [(frame(60),)], [()]),
     Departure("rtl8139-outside-memory", _outside_memory, [(b"\xff" * 60,)], [(bytes(60),)]),
+    Departure("rtl8139-bus-master", _without_mastery, [()], [(b"\0\x3c",)]),
     Departure("rtl8139-shortest", _sending(frame(60)[:13], 0, ISR), [(), ISR["TOK"]], [(frame(60)[:13],), ISR["TOK"]]),
     Departure("rtl8139-own-fcs", _sending(frame(60) + frame_check_sequence(frame(60)), TCR["CRC"]),
               [(frame(60),)], [(frame(60) + frame_check_sequence(frame(60)),)]),

@@ -124,7 +124,7 @@ def test_all_registers_keep_what_they_are_given(cplus: Twins, value: int) -> Non
 
 
 WORDS = st.one_of(st.integers(0, 0xFFFFFFFF), st.sampled_from([0, 0xFFFFFFFF, 1, 0x80000000]))
-MANY = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WRITES = st.lists(st.tuples(st.sampled_from(SETTABLE), st.integers(0, 63), WORDS), max_size=60)
 
 
@@ -222,6 +222,54 @@ def test_a_software_reset_leaves_alike(cplus: Twins) -> None:
         for register in [*back, MAR, IDR0, IDR4, CONFIG4, CONFIG5, RDSARH, TSAD_ALL]:
             for offset in register.offsets():
                 bench.note(register.name, bench.look(offset) & (~ISR["PUN_LINKCHG"] if register is ISR else -1))
+
+    agree(cplus, program)
+
+
+@pytest.mark.exercises(driver="programs", card=ON_BOTH, what="register widths")
+def test_parts_of_registers_and_several_at_once_are_accessed_alike(twins: Twins) -> None:
+    """Those accesses that QEMU knows (rtl8139-widths): drivers read the address by bytes, and write it by dwords."""
+
+    def program(bench: Bench) -> None:
+        unlock(bench)
+        for offset, value in ((IDR0.offset, 0x12345678), (IDR4.offset, 0x9ABC), (MAR.offset, 0xCAFEF00D)):
+            bench.write(offset, value, 32)
+        for offset in range(6):
+            bench.write(IDR0.offset + offset, 0x20 + 2 * offset, 8)
+        bench.write(MAR.offset + 5, 0x77, 8)
+        bench.write(MAR.offset + 6, 0x1234, 16)
+        bench.write(TSAD, 0x89ABCDEF)
+        bench.write(TSD, TSD["OWN"] | 0x345)
+        bench.write(TCR, 0x03000700)
+        bench.write(TCR, 0x50, 8)
+        for width in (8, 16, 32):
+            for offset in range(0, 16, width // 8):
+                bench.note(f"{width} bits at {offset:#x}", bench.look(offset, width))
+        for width in (8, 16):
+            for offset in range(TSAD.offset, TSAD.offset + 4, width // 8):
+                bench.note(f"{width} bits at {offset:#x}", bench.look(offset, width) if width == 16 else 0)
+        for offset in range(TSD.offset, TSD.offset + 4):
+            bench.note(f"8 bits at {offset:#x}", bench.look(offset, 8))
+        bench.note("TCR's highest byte", bench.look(TCR.offset + 3, 8))
+
+    agree(twins, program)
+
+
+@pytest.mark.exercises(driver="programs", card=ON_CPLUS, what="configuration space")
+def test_configuration_space_says_the_same_of_the_card(cplus: Twins) -> None:
+    """Chapter 7: who it is, its two windows of 256 bytes, and its interrupt pin (the rest: rtl8139-config-space)."""
+
+    def program(bench: Bench) -> None:
+        for offset in (0x00, 0x08, 0x0C):
+            bench.note(f"{offset:#04x}", bench.config.read(offset, 4))
+        for bar, kind in ((0x10, 0x3), (0x14, 0xF)):
+            before = bench.config.read(bar, 4)
+            bench.note("kind", before & kind)
+            bench.config.write(bar, 0xFFFFFFFF, 4)
+            bench.note("size", ~(bench.config.read(bar, 4) & ~kind) + 1 & 0xFFFF)
+            bench.config.write(bar, before, 4)
+        bench.note("pin", bench.config.read(0x3D, 1))
+        bench.read(TSD)
 
     agree(cplus, program)
 
