@@ -129,9 +129,11 @@ class MiiPhy(Component):
             self._cancel()
         elif not control & _AN_ENABLE:
             self._cancel()
+            self.values[BMSR] &= ~_AN_COMPLETE  # 22.2.4.2.10
             high, low = bool(control & _SPEED_MSB), bool(control & _SPEED_LSB)
             self._bring_up(1000 if high else 100 if low else 10, bool(control & _DUPLEX))
-        elif not self.link and not self.timer:
+        elif not self.timer and not self.values[BMSR] & _AN_COMPLETE:
+            self._take_down()  # a link without negotiation ends where one begins (802.3 28.3.4, arbitration)
             assert self._timers is not None
             self.timer = self._timers.after(self._timing.delay(AUTO_NEGOTIATION), self._negotiated)
 

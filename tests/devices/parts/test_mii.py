@@ -61,6 +61,22 @@ def test_22_2_4_1_1_reset_clears_itself_and_brings_back_the_advertisement(world)
     assert world.phy.read(0) == 0x1140
 
 
+def test_22_2_4_2_10_without_negotiation_none_is_complete_and_enabling_it_begins_one(world):
+    world.phy.set_carrier(True)
+    world.clock.run(10**9)
+    assert world.phy.read(1) & 0x20
+    world.phy.write(0, 0x2100)
+    assert (world.phy.link, world.phy.read(1) & 0x20) == (True, 0)
+    world.phy.write(0, 0x1000)
+    assert (world.phy.link, world.phy.read(1) & 0x20) == (False, 0)
+    world.clock.run(2 * 10**9)
+    assert (world.phy.link, world.phy.read(1) & 0x20) == (True, 0x20)
+    before = len(world.changes)
+    world.phy.write(0, 0x1000)
+    world.clock.run(3 * 10**9)
+    assert len(world.changes) == before, "what is negotiated stays"
+
+
 def test_nothing_in_common_makes_no_link(world):
     world.phy.write(4, 0x0001)
     world.phy.set_carrier(True)
