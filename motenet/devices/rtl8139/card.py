@@ -128,7 +128,7 @@ class Rtl8139(Watched):
         self.ring = ReceiveRing(self.bank, self.interrupts)
         self.rings = TransmitRings(self.bank, self.overlay, self.interrupts, self.tally, self.drop)
         self.descriptors = ReceiveDescriptors(self.bank, self.interrupts)
-        self.receiver.ready = self.rings.ready = self._may_master
+        self.receiver.ready = self.rings.ready = self.tally.ready = self._may_master
         self.slots.ready = self._may_master_in_c_mode
         self.slots.send = self.rings.send = self._send
         self.slots.carrier = self._hears_itself
@@ -240,6 +240,7 @@ class Rtl8139(Watched):
         if (before ^ self.mode) & _CPRX:
             self.ring.reset()
             self.descriptors.reset()
+            self.receiver.kick()
 
     def _unlocked(self) -> bool:
         return self.configuration.unlocked
@@ -254,6 +255,7 @@ class Rtl8139(Watched):
         self.slots.kick()
         self.rings.kick()
         self.receiver.kick()
+        self.tally.kick()
 
     def bus_master_changed(self, enabled: bool) -> None:
         self.bus_master = enabled

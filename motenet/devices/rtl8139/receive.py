@@ -73,6 +73,7 @@ class ReceiveUnit(Component):
         self._counts = tally.counts
         self._drop = drop
         bank.guard(sheet.RCR, self._disabled)
+        bank.on_write(sheet.RCR, self._configuration_written)
         bank.on_write(sheet.MPC, self._missed_written)
 
     def parts(self) -> tuple[Component, ...]:
@@ -88,6 +89,10 @@ class ReceiveUnit(Component):
 
     def _disabled(self) -> str:
         return "" if self._values[_CR] & _RE else "CR.RE is 0 (RTL8139C 5.8; every driver enables first)"
+
+    def _configuration_written(self, _: int) -> None:
+        """The ring may have become larger."""
+        self.kick()
 
     def _missed_written(self, _: int) -> None:
         self._values[_MPC] = 0

@@ -79,7 +79,7 @@ class TransmitRing(Component):
 class TransmitRings(Component):
     """Works on a ring after TPPOLL says so, a packet at a time."""
 
-    STATE: ClassVar[tuple[str, ...]] = ("sending", "scheduled", "generation", "work", "large", "mss", "cut")
+    STATE: ClassVar[tuple[str, ...]] = ("sending", "sent", "scheduled", "generation", "work", "large", "mss", "cut")
 
     def __init__(
         self,
@@ -99,6 +99,8 @@ class TransmitRings(Component):
         self.rings = (TransmitRing(NORMAL, "normal"), TransmitRing(HIGH, "high"))
         self.sending = 0
         """The timer of a transmission under way; 0: none."""
+        self.sent = False
+        """A packet has left, and its last descriptor is to go back as soon as the bus is there."""
         self.scheduled = False
         self.generation = 0
         """Counts resets and disablings: work that began before one is not continued."""
@@ -136,6 +138,7 @@ class TransmitRings(Component):
         if self.sending:
             self._clock.cancel(self.sending)
         self.sending = self.cut = self.causes = 0
+        self.sent = False
         self.large = b""
         for ring in self.rings:
             ring.restart()
@@ -169,7 +172,9 @@ class TransmitRings(Component):
 
     def kick(self) -> None:
         """Go on in an event of its own, if there is something to do."""
-        if not self.scheduled and self._free() and (self.large or any(ring.budget for ring in self.rings)):
+        if self.scheduled or not self._free():
+            return
+        if self.sent or self.large or any(ring.budget for ring in self.rings):
             self.scheduled = True
             self._clock.after(0, self._run)
 
@@ -185,6 +190,9 @@ class TransmitRings(Component):
         """Packets, as long as none takes its time on the cable: so many bytes an event."""
         work = WORK
         while work > 0 and self._free():
+            if self.sent:
+                self.sent = False
+                self._finish(0)
             if self.large:
                 self._send_segments()
                 break
@@ -310,8 +318,7 @@ class TransmitRings(Component):
     def _sent(self, _: object) -> None:
         """The cable is free again."""
         self.sending = 0
-        if not self.large:
-            self._finish(0)
+        self.sent = not self.large
         self._go_on()
 
     def _finish(self, status: int) -> None:

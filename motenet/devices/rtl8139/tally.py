@@ -1,5 +1,6 @@
 """The counters that the RTL8139C+ dumps into memory (RTL8139C+ 6, DTCCR)."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from motenet.core.state import Component
@@ -19,6 +20,8 @@ class TallyUnit(Component):
 
     def __init__(self, overlay: MixedBank) -> None:
         self.path = "tally"
+        self.ready: Callable[[], bool] = lambda: False
+        """Wiring: whether the card may master the bus."""
         self.counts: dict[str, int] = {name: 0 for name, _ in _LIMITS}
         self.dumping = False
         """A dump is to be made, in an event of its own."""
@@ -37,16 +40,20 @@ class TallyUnit(Component):
     def _command_written(self, value: int) -> None:
         if value & _CMD:
             self._values[_LOW] |= _CMD
-            if not self.dumping:
-                self.dumping = True
-                self._clock.after(0, self._dump)
+            self.kick()
+
+    def kick(self) -> None:
+        """Dump, if that was asked for and the bus is there."""
+        if self._values[_LOW] & _CMD and not self.dumping and self.ready():
+            self.dumping = True
+            self._clock.after(0, self._dump)
 
     def _dump(self, _: object) -> None:
         """CMD reads 1 until the counters are in memory. They are as wide as they lie there, and wrap."""
         self.dumping = False
         values = self._values
-        if not values[_LOW] & _CMD:
-            return  # a reset came before
+        if not values[_LOW] & _CMD or not self.ready():
+            return  # a reset came before, or the bus is lost
         address = values[_LOW] & _ADDRESS | values[_HIGH] << 32
         counted = self.counts
         self._store(address, *[counted[name] & limit for name, limit in _LIMITS])

@@ -193,6 +193,21 @@ def test_a_cplus_card_receives_in_c_mode_until_cprx(plus):
     assert plus.at_ring(0) == (0x4001, 64)
 
 
+def test_what_the_fifo_holds_goes_on_in_cplus_mode(plus):
+    """Nobody moves CAPR there."""
+    plus.c_mode()
+    for size in (1514, 1514, 1514, 1514, 1514, 700):
+        plus.deliver(frame(size))
+    assert plus.card.receiver.held == 704
+    plus.write(0xE0, 0x0003, 2)
+    plus.write(0xE4, 0x41000, 4)
+    plus.write(0xE8, 0, 4)
+    plus.buffers(1536, 1536)
+    plus.run()
+    plus.deliver(frame(800))
+    assert [plus.result(index)[0] & 0xFFF for index in (0, 1)] == [704, 804]
+
+
 def test_rdsar_written_again_starts_at_the_first_descriptor(plus):
     plus.cplus()
     plus.buffers(1536, 1536)
@@ -272,3 +287,16 @@ def test_a_reset_before_the_dump_prevents_it_but_not_the_next(plus):
     plus.write(0x10, 0x70048, 4)
     plus.run()
     assert [address for address, _ in plus.slot.dma.writes] == [0x70040]
+
+
+def test_a_dump_without_the_bus_waits_for_it(plus):
+    """DTCCR.CMD reads 1 until the counters are in memory."""
+    plus.cplus()
+    plus.write(0x10, 0x70008, 4)
+    plus.card.bus_master_changed(False)
+    plus.run(10**9)
+    assert (plus.read(0x10, 4), plus.slot.dma.writes) == (0x70008, [])
+    plus.card.bus_master_changed(True)
+    plus.run()
+    assert plus.read(0x10, 4) == 0x70000
+    assert [address for address, _ in plus.slot.dma.writes] == [0x70000]

@@ -282,6 +282,22 @@ def test_a_poll_before_the_bus_is_ours_is_kept(plus):
     assert plus.sent == [frame()]
 
 
+def test_a_descriptor_goes_back_though_the_bus_was_lost_while_its_frame_was_on_the_cable(new_bench):
+    """PCI 6.2.2: the card may not write without the bus; the driver would wait for OWN for ever."""
+    plus = new_bench("C+", "datasheet")
+    plus.cplus()
+    first, second = plus.give(frame(1514)), plus.give(frame(60))
+    plus.poll()
+    plus.card.bus_master_changed(False)
+    writes = len(plus.slot.dma.writes)
+    plus.run(10**9)
+    assert (len(plus.slot.dma.writes), plus.isr()) == (writes, 0)
+    plus.card.bus_master_changed(True)
+    plus.run(10**6)
+    assert (plus.dword(first) >> 31, plus.dword(second) >> 31, plus.isr()) == (0, 0, 0x0084)
+    assert plus.sent == [frame(1514), frame(60)]
+
+
 def test_te_off_ends_it_and_a_new_start_is_at_the_first_descriptor(new_bench):
     plus = new_bench("C+", "datasheet")
     plus.cplus()

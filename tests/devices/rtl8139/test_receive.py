@@ -203,6 +203,18 @@ def test_linux_8139too_recovers_by_switching_the_receiver_off_and_on(bench):
     assert bench.read(0x3A, 2) == 108, "the FIFO is empty, too"
 
 
+def test_5_8_a_ring_made_larger_takes_what_the_fifo_holds(bench):
+    """The driver may see a larger ring as empty, and would move CAPR no more."""
+    bench.c_mode()
+    for _ in range(6):
+        bench.deliver(frame(1500))
+    assert bench.card.receiver.held == 1504
+    bench.write(0x44, 0x0000180F, 4)
+    bench.run()
+    assert bench.card.receiver.held == 0
+    assert bench.read(0x3A, 2) == 6 * room(frame(1500))
+
+
 def test_5_6_moving_capr_while_the_ring_is_empty_is_an_underrun(bench):
     bench.c_mode()
     bench.write(0x38, LAG, 2)
