@@ -146,6 +146,14 @@ def _isr_with_messages(bench: Bench) -> None:
     bench.config.write(0x98 + 2, 0, 2)
 
 
+def _bus_master(bench: Bench) -> None:
+    Card(bench, SPLIT)
+    command = bench.config.read(bus.COMMAND.offset, 2)
+    bench.config.write(bus.COMMAND.offset, command & ~bus.COMMAND["MASTER"], 2)
+    bench.config.write(bus.COMMAND.offset, command, 2)
+    bench.read(common.DEVICE_STATUS)
+
+
 # --- queues
 
 
@@ -231,6 +239,18 @@ def _used_address(bench: Bench) -> None:
     card.registers.notify(1)
     bench.settle()
     bench.note("kept", int(bench.load(card.tx.at + 32, 8) == before))
+
+
+def _packed_id(bench: Bench) -> None:
+    """A list of two descriptors with the ids 7 and 9."""
+    card = Card(bench, SPLIT | PACKED)
+    assert isinstance(card.tx, PackedQueue)
+    buffer = card.tx.address(card.tx.room.put(EMPTY + SENT))
+    card.tx.descriptor(1, buffer + 12, 60, 9, 0)
+    card.tx.descriptor(0, buffer, 12, 7, 1)
+    card.registers.notify(1)
+    bench.settle()
+    bench.note("id", bench.load(card.tx.at + 12, 2))
 
 
 def _control_event(bench: Bench) -> None:
@@ -434,11 +454,13 @@ DEPARTURES = [
     Departure("virtio-configuration-end", _beyond, [0], [0xFFFFFFFF]),
     Departure("virtio-isr", _isr, [2], [3]),
     Departure("virtio-isr-messages", _isr_with_messages, [0], [1]),
+    Departure("virtio-bus-master", _bus_master, [READY], [READY & ~DRIVER_OK]),
     Departure("virtio-first-event", _first_event, [0], [1]),
     Departure("virtio-packed-event", _packed_event, [0], [1]),
     Departure("virtio-used-write", _receiving(SPLIT | PACKED, [[100]], [60], _descriptor(0, 14, 16)),
               [b"\x82\x80"], [b"\x80\x80"]),
     Departure("virtio-used-address", _used_address, [0], [1]),
+    Departure("virtio-packed-id", _packed_id, [b"\x09\0"], [b"\x07\0"]),
     Departure("virtio-packed-rewind", _receiving(
               SPLIT | PACKED, [[12, 60], [200], [200]], [61, 60], _descriptor(0, 8, 16)),
               [pack("<IHH", 72, 0, 0x8282 & ~0x200)], [pack("<IHH", 12, 0, 0x83)]),

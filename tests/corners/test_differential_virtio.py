@@ -24,7 +24,7 @@ from virtio_programs import *
 pytestmark = pytest.mark.needs("qemu")
 
 CARDS = "QEMU virtio-net beside motenet virtio-net"
-MANY = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 PLAIN = CONTROL | FEATURES["MAC"] | FEATURES["STATUS"]
 RINGS = {
@@ -162,8 +162,9 @@ def test_4_1_4_10_msi_x_moves_the_configuration(legacy_only: Twins) -> None:
         for at in range(8):
             bench.note("configuration", bench.look(legacy.CONFIG_WITH_MSIX + at, 8))
         bench.config.write(msix_control, 0, 2)
-        for at in range(8):
-            bench.note("configuration", bench.look(legacy.CONFIG_WITHOUT_MSIX + at, 8))
+        for width in (8, 16, 32):
+            for at in range(0, 8, width // 8):
+                bench.note("configuration", bench.look(legacy.CONFIG_WITHOUT_MSIX + at, width))
 
     agree(legacy_only, program)
 
@@ -266,6 +267,31 @@ def test_4_1_4_10_any_legacy_writes_read_back_alike(legacy_only: Twins, writes: 
             bench.note(f"queue {bench.look(legacy.QUEUE_SELECT)} size", bench.look(legacy.QUEUE_SIZE))
 
     agree(legacy_only, program)
+
+
+STEPS = st.lists(st.sampled_from([0, ACKNOWLEDGE, DRIVER, FEATURES_OK, DRIVER_OK, DEVICE_STATUS["FAILED"]]), max_size=8)
+
+
+@MANY
+@given(steps=STEPS)
+@pytest.mark.exercises(driver="programs", card=CARDS, what="feature negotiation")
+def test_2_1_any_status_bits_are_set_alike(modern: Twins, steps: list[int]) -> None:
+    """In any order, but for DRIVER_OK (virtio-driver-ok); 0 resets."""
+
+    def program(bench: Bench) -> None:
+        card = Modern(bench)
+        card.set_status(0)
+        card.accept(RINGS["split"])
+        status = 0
+        for step in steps:
+            if step != DRIVER_OK or status & FEATURES_OK:
+                status = status | step if step else 0
+                card.set_status(status)
+                if not status:
+                    card.accept(RINGS["split"])
+                card.note_interrupt()
+
+    agree(modern, program)
 
 
 OFFERED = [
@@ -374,7 +400,8 @@ def test_4_1_4_9_the_window_in_configuration_space(modern: Twins) -> None:
 @st.composite
 def chains(draw: st.DrawFn, features: int, header: int) -> Chain:
     """A frame behind an empty header, cut anywhere, in any mixture of direct and indirect descriptors."""
-    content = bytes(header) + frame(draw(st.integers(60, 1514)), PEER, MAC)
+    size = draw(st.one_of(st.integers(60, 1514), st.integers(60, 9000)))  # virtio-pad
+    content = bytes(header) + frame(size, PEER, MAC)
     cuts = draw(st.lists(st.one_of(st.integers(1, 80), st.integers(1, len(content))), max_size=4))
     pieces = cut(content, cuts)
     table = draw(st.sampled_from([-1, 0])) if features & INDIRECT else -1  # virtio-indirect-later
@@ -430,7 +457,7 @@ ROOMS = st.lists(st.one_of(st.integers(12, 64), st.integers(64, 2000)), min_size
 @given(
     features=st.sampled_from(list(RINGS.values())),
     rooms=st.lists(st.tuples(ROOMS, st.booleans()), min_size=1, max_size=4),
-    sizes=st.lists(st.integers(60, 1514), min_size=1, max_size=4),
+    sizes=st.lists(st.one_of(st.integers(14, 1514), st.integers(14, 9000)), min_size=1, max_size=4),
     flags=st.integers(0, 1),
 )
 @pytest.mark.exercises(driver="programs", card=CARDS, what="reception")
@@ -450,8 +477,8 @@ def test_5_1_6_4_frames_fill_any_buffers_alike(
             if features & PACKED and not features & MRG_RXBUF and not indirect:
                 room = [sum(room)]  # virtio-packed-rewind
             card.rx.offer(Chain(writable=room, table=0 if indirect else -1))
-        for _ in sizes:
-            card.rx.offer(Chain(writable=[2000]))
+        for size in sizes:
+            card.rx.offer(Chain(writable=[size + 100]))
         card.kick(card.rx)
         for size in sizes:
             card.receive(frame(size))
@@ -652,6 +679,58 @@ def test_2_1_2_what_is_wrong_with_a_ring_asks_for_a_reset(
         again.kick(again.tx)
 
     both.agree(features, program)
+
+
+LENGTHS = st.sampled_from([0, 20, 60, 72])
+DESCRIPTORS = st.lists(st.tuples(LENGTHS, st.integers(0, 3), st.integers(0, 8)), min_size=8, max_size=8)
+
+
+@MANY
+@given(
+    interface=st.sampled_from(["split", "legacy"]),
+    table=DESCRIPTORS,
+    batches=st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=4), max_size=3),
+)
+@pytest.mark.exercises(driver="programs", card=CARDS, what="errors: DEVICE_NEEDS_RESET")
+def test_2_7_any_descriptor_table_is_walked_alike(
+    both: Both, interface: str, table: list[tuple[int, int, int]], batches: list[list[int]]
+) -> None:
+    """Chains that begin anywhere, meet each other, end or do not, with buffers of no bytes and of both directions.
+
+    What is used and when the device gives up is compared. Frames are not (virtio-transmit-writable, virtio-short), and
+    chains do not begin with a writable descriptor (virtio-transmit-nothing).
+    """
+    features = RINGS[interface]
+
+    def program(bench: Bench) -> None:
+        card = Card(bench, features, 8)
+        assert isinstance(card.tx, Split)
+        for number, (length, flags, following) in enumerate(table):
+            card.tx.descriptor(number, card.tx.address(4 * AREA), length, flags, following % (card.tx.size + 1))
+        for heads in batches:
+            card.tx.publish(*(head for head in heads if head == 8 or not table[head][1] & 2))
+            card.fail(card.tx, frames=False)
+
+    both.agree(features, program)
+
+
+@MANY
+@given(batches=st.lists(st.lists(st.tuples(LENGTHS, st.integers(0, 3)), min_size=1, max_size=3), max_size=3))
+@pytest.mark.exercises(driver="programs", card=CARDS, what="errors: DEVICE_NEEDS_RESET")
+def test_2_8_any_packed_descriptors_are_walked_alike(modern: Twins, batches: list[list[tuple[int, int]]]) -> None:
+    """The same with lists in a packed ring: those that are not closed meet a descriptor of no bytes."""
+
+    def program(bench: Bench) -> None:
+        card = Card(bench, RINGS["packed"], 16)
+        assert isinstance(card.tx, PackedQueue)
+        for descriptors in batches:
+            begins = True
+            for length, flags in descriptors:
+                card.tx.raw((length, flags & ~2 if begins else flags))
+                begins = not flags & 1
+            card.fail(card.tx, frames=False)
+
+    agree(modern, program)
 
 
 @pytest.mark.parametrize("features", [RINGS["split"], RINGS["packed"]])

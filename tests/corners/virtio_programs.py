@@ -236,7 +236,7 @@ class PackedQueue(_Base):
     def raw(self, *descriptors: tuple[int, int]) -> None:
         """Make descriptors available as they are given, length and flags, all with the same buffer."""
         for length, flags in descriptors:
-            self.descriptor(self.position, self.address(4 * AREA), length, self.position % self.size, flags)
+            self.descriptor(self.position, self.address(4 * AREA), length, 0, flags)
             self.position = (self.position + 1) % (2 * self.size)
 
     def ahead(self, steps: int) -> int:
@@ -405,12 +405,13 @@ class Card:
         self.registers.note_interrupt()
         self.registers.note_status()
 
-    def fail(self, queue: Ring) -> None:
+    def fail(self, queue: Ring, frames: bool = True) -> None:
         """Notify, and note what came of it, where a mistake of the driver's is the cause."""
         self.registers.notify(queue.index)
         self.bench.settle()
         queue.note_used()
-        self.bench.frames()
+        if frames:
+            self.bench.frames()
         self.bench.line()
         self.bench.note("ISR after an error", self.registers.isr())
         self.bench.line()
