@@ -27,14 +27,16 @@ from motenet.drivers.rtl8139.card import GONE, Card
 
 SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
 """RCR.RBLEN: bytes of the ring, without its pad (RTL8139C 5.8)."""
-_OVERHANG = 2048
-"""With RCR.WRAP a frame that begins at the ring's end runs on behind it: 1.5 KiB at least (Linux takes 2)."""
-
 _HEADER = RX_HEADER_CODEC.size
 _FCS = 4
 _SHORTEST = 14 + _FCS
-_LONGEST = 1518 + 4
-"""A frame with FCS and an 802.1Q tag. What claims to be longer is no header: the ring is lost."""
+_LONGEST = 4096
+"""RTL8139C 5.1, LONG: up to here a frame is good. What claims to be longer is no header: the ring is lost."""
+_ORDINARY = 1518 + 4
+"""A frame with FCS and an 802.1Q tag. Longer ones are not handed up."""
+_OVERHANG = _LONGEST
+"""With RCR.WRAP a frame that begins at the ring's end runs on behind it: whatever others send, for 1.5 KiB (5.8) or 2
+(Linux) are enough for ordinary frames only."""
 _PATIENCE = 20 * MS
 """Linux 8139too.c: a card that copies for longer, two ticks there, hangs."""
 
@@ -167,31 +169,36 @@ class RingReceiver(Component):
         return self.limit != self.position
 
     def _next(self) -> Received | None:
-        """The next good frame. Everything that the card has written is checked before it is used."""
+        """The next good frame."""
         self.repost()
-        position, mask = self.position, self.size - 1
-        if position == self.limit and not self._look():
-            return None
-        status, length = self._header(position)
-        if length == RX_UNFINISHED:
-            self._unfinished()
-            return None
-        if status & (_GOOD | _BAD) != _GOOD or not _SHORTEST <= length <= _LONGEST:
-            self._restart(f"header {status:#06x}, {length} bytes at {position:#x}: {RX_STATUS.describe(status)}")
-            return None
-        size = _HEADER + length + 3 & ~3  # the next header begins at a double word
-        if size > self.limit - position & mask:
-            self._look()
-            if size > self.limit - position & mask:
-                self._unfinished()
+        while self.position != self.limit or self._look():
+            begin, length = self.position + _HEADER, self._whole(self.position)
+            if not length:
                 return None
-        self.copying_since = _NEVER
-        self.position = position + size & mask
-        self.frames += 1
-        begin, length = position + _HEADER, length - _FCS
-        if begin + length <= self.size or self.wrap:
-            return Received(self._lend(begin, length))
-        return Received(self._split(begin & mask, length))
+            self.position = begin + length + 3 & self.size - 4  # the next header begins at a double word
+            if length > _ORDINARY:
+                self._drop("rx length", f"{length} bytes")
+                continue
+            self.frames += 1
+            length -= _FCS
+            if begin + length <= self.size or self.wrap:
+                return Received(self._lend(begin, length))
+            return Received(self._split(begin & self.size - 1, length))
+        return None
+
+    def _whole(self, position: int) -> int:
+        """The length that a header tells; 0: the frame is not whole yet, or this is no header, and the ring is lost."""
+        status, length = self._header(position)
+        if length != RX_UNFINISHED:
+            if status & (_GOOD | _BAD) != _GOOD or not _SHORTEST <= length <= _LONGEST:
+                self._restart(f"header {status:#06x}, {length} bytes at {position:#x}: {RX_STATUS.describe(status)}")
+                return 0
+            size, mask = _HEADER + length + 3 & ~3, self.size - 1
+            if size <= self.limit - position & mask or (self._look() and size <= self.limit - position & mask):
+                self.copying_since = _NEVER
+                return length
+        self._unfinished()
+        return 0
 
     def _split(self, begin: int, length: int) -> memoryview:
         """A copy of a frame that goes on at the ring's start."""

@@ -67,6 +67,7 @@ class Rtl8139CpDriver(Rtl8139Base):
         self.vlan_mode = False
         """CPCR.RXVLAN: the card strips tags."""
         self._checksum = checksum_offload
+        longest = mtu + OVERHEAD + _FCS
         self._descriptors = DescriptorTransmitter(
             function, self.card, self.drop,
             count=check_count("tx_ring", tx_ring, 1, RING_ENTRIES), memory=units.size(tx_memory),
@@ -76,7 +77,7 @@ class Rtl8139CpDriver(Rtl8139Base):
             DescriptorReceiver(
                 function, self.card, self.drop,
                 count=check_count("rx_ring", rx_ring, 1, RING_ENTRIES),
-                size=rx_buffer if rx_buffer is not None else buffer_size(mtu + OVERHEAD + _FCS), gro=gro,
+                size=rx_buffer if rx_buffer is not None else buffer_size(longest), longest=longest, gro=gro,
             ),
             self._descriptors,
             TallyCounters(function, self.card, self.drop),

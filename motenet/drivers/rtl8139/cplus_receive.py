@@ -69,12 +69,19 @@ class DescriptorReceiver(Component):
         *,
         count: int,
         size: int,
+        longest: int,
         gro: bool,
     ) -> None:
+        """`longest`: bytes of the longest frame that is to be received, with FCS."""
         self.path = "rx"
         if size % 8 or not BUFFER_RANGE[0] <= size <= BUFFER_RANGE[1]:
             raise ConfigurationError(
                 f"rx_buffer={size}: a buffer has {BUFFER_RANGE[0]} to {BUFFER_RANGE[1]} bytes, a multiple of 8"
+            )
+        self._batch = max(min(_BATCH, count // 4), 1)
+        if (count - self._batch + 1) * size < longest:
+            raise ConfigurationError(
+                f"rx_ring={count}, rx_buffer={size}: a frame of {longest} bytes would find too few of them; enlarge one"
             )
         self.ring = Ring(function.dma, DESCRIPTOR_CODEC, count, path="rx/ring", align=RING_ALIGNMENT, mask=0xFFFFFFFF)
         self.buffers = function.dma.allocate(count * size, 64, mask=0xFFFFFFFF)
@@ -82,7 +89,6 @@ class DescriptorReceiver(Component):
         """Bytes of a buffer."""
         self._card, self._drop, self._barrier = card, drop, function.dma.barrier
         self._count, self._gro = count, gro
-        self._batch = max(min(_BATCH, count // 4), 1)
         self._load, self._lend = self.ring.load_at, self.buffers.lend
         descriptors = self.ring.buffer.columns(dtype(DESCRIPTOR), 0, count)
         self._addresses, self._commands, self._tags = (

@@ -217,7 +217,10 @@ class Rtl8139Base(Watched):
             self._function.interrupts.free()
         self.counters.harvest()
         self.running = self.link_up = False
-        self.card.reset()
+        try:
+            self.card.reset()
+        except DriverError as error:
+            self.drop("card gone", str(error))
         pci.disable(self._function, "MASTER")
         self.changed("driver", "stopped")
 

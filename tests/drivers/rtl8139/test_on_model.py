@@ -251,6 +251,22 @@ def test_a_reset_amid_reception(options):
     assert [entry[0] for entry in pair.received[1]] == [plain(n) for n in range(9)]
 
 
+@pytest.mark.parametrize("options", [C, C | {"rx_ring": "8KiB"}, PIO, C_ON_CPLUS])
+def test_long_frames_of_others_harm_neither_memory_nor_the_frames_beside_them(options):
+    """RTL8139C 5.1, 5.8: up to 4 KiB is no error, and with WRAP all of it may lie behind the ring's end."""
+    pair = Pair(**options)
+    ring, memory = pair.drivers[1].receiver.memory, pair.machines[1].memory.view
+    behind = memory[ring.address + ring.size :][:8192]
+    behind[:] = b"\xa5" * 8192
+    for n in range(120):
+        pair.wire.arrive((1, plain(n, 4076)))
+        pair.wire.arrive((1, plain(n, 100)))
+        pair.run(MS)
+    assert [entry[0] for entry in pair.received[1]] == [plain(n, 100) for n in range(120)]
+    assert behind == b"\xa5" * 8192
+    assert pair.drivers[1].drops == {"rx length": 120}
+
+
 @ALL
 def test_stop_and_start(options):
     pair = Pair(**options)

@@ -112,7 +112,7 @@ def test_capr_at_the_rings_very_end(fake, started):
     [
         (0x0001, 17),
         (0x0001, 0),
-        (0x0001, 1523),
+        (0x0001, 4097),
         (0x0001, 0xFFFF),
         (0x4000, 64),  # no ROK
         (0x4005, 64),  # CRC
@@ -134,6 +134,16 @@ def test_a_bad_header_restarts_the_receiver(fake, started, status, length, begin
     fake.store(b"\x04" * 60)
     assert frames(driver) == [b"\x04" * 60]
     assert driver.drops["rx ring lost"] == 1
+
+
+def test_5_1_frames_of_up_to_4_kib_are_left_out_and_those_behind_them_are_not_lost(fake, started):
+    """The card calls them good. Linux begins a new ring: with it, whoever sends one empties its ring."""
+    driver = started("C")
+    for length in (1518, 1519, 4092):
+        fake.store(bytes(length))
+        fake.store(b"\x03" * 60)
+    assert [len(frame) for frame in frames(driver)] == [1518, 60, 60, 60]
+    assert driver.drops == {"rx length": 2}
 
 
 def test_an_unfinished_frame_is_waited_for(fake, started):

@@ -68,6 +68,8 @@ def test_the_revision_chooses_the_driver(fake, old_fake):
         ("C+", {"tx_ring": 0}),
         ("C+", {"rx_buffer": 1500}),
         ("C+", {"rx_buffer": 8192}),
+        ("C+", {"rx_buffer": 256, "rx_ring": 5}),  # no frame of 1522 bytes finds room, ever
+        ("C+", {"rx_buffer": 64, "rx_ring": 64, "mtu": 3200}),  # only when none waits to be given back
         ("C+", {"tx_memory": "64KiB"}),
         ("C+", {"checksum_offload": False}),
     ],
@@ -148,7 +150,7 @@ def test_5_8_ring_size_and_wrap(fake, size, wrap, bits):
     driver.start()
     (rcr,) = fake.writes("RCR")
     assert rcr[1] & 0x1880 == bits
-    assert driver.receiver.memory.size == (8192 << (bits >> 11 & 3)) + 16 + (2048 if bits & 0x80 else 0)
+    assert driver.receiver.memory.size == (8192 << (bits >> 11 & 3)) + 16 + (4096 if bits & 0x80 else 0)
 
 
 def test_the_reset_is_waited_for_and_no_longer_than_10_ms(fake):
@@ -262,6 +264,22 @@ def test_stop_leaves_a_quiet_card(fake, started, mode):
         driver.reserve(60)
     with pytest.raises(DriverError, match="down"):
         driver.recover()
+    driver.start()
+    assert driver.send(bytes(60))
+
+
+@pytest.mark.parametrize("mode", ["C", "C+"])
+def test_stop_takes_leave_of_a_card_that_is_gone(fake, started, mode):
+    """Decoding is off, as after D3hot: there is nobody to reset, and the rest is done all the same."""
+    driver = started(mode)
+    driver.send(bytes(60))
+    fake.gone = True
+    driver.stop()
+    assert driver.drops["card gone"] > 0
+    assert driver.drops["tx lost"] == 1
+    assert fake.config.read(0x04, 2) & 4 == 0
+    assert fake.interrupts.handler is None
+    fake.gone = False
     driver.start()
     assert driver.send(bytes(60))
 
