@@ -17,6 +17,7 @@ from motenet.devices.parts.address import parse_mac
 from motenet.devices.parts.bank import RegisterBank
 from motenet.devices.parts.offload import complete
 from motenet.devices.parts.timing import timing as timing_profile
+from motenet.devices.parts.unplugged import Unplugged
 from motenet.doors import BarLayout, FrameFacts, PciSlot, RegisterSpace
 
 _CTRL = sheet.CTRL.offset
@@ -33,12 +34,6 @@ _SURVIVES_RESET = frozenset(
 )  # fmt: skip
 """Tables and ring addresses without reset value, and the wakeup status, keep theirs (8254x 14.7; the 82575's
 manual, 3.8, lists them). So does PBA: Linux's driver writes it first, and then resets for it to take effect."""
-
-
-class _Unplugged:
-    """The time of a card that lies on the table."""
-
-    now = 0
 
 
 class _IoWindow:
@@ -76,7 +71,7 @@ class E1000(Watched):
     STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "ioaddr", "bus_master")
 
     def __init__(self, mac: str | bytes = "52:54:00:12:34:56", timing: str = "datasheet") -> None:
-        super().__init__(_Unplugged(), "nic")
+        super().__init__(Unplugged(), "nic")
         profile = timing_profile(timing)
         self.mac = parse_mac(mac)
         self.config_header = pci.config_header()

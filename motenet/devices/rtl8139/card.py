@@ -15,6 +15,7 @@ from motenet.devices.parts.address import parse_mac
 from motenet.devices.parts.bank import MixedBank
 from motenet.devices.parts.offload import complete
 from motenet.devices.parts.timing import timing as timing_profile
+from motenet.devices.parts.unplugged import Unplugged
 from motenet.devices.rtl8139.configuration import ConfigurationUnit
 from motenet.devices.rtl8139.descriptors import ReceiveDescriptors
 from motenet.devices.rtl8139.interrupts import InterruptUnit, TimerUnit
@@ -51,12 +52,6 @@ _SURVIVES_RESET = frozenset(
 """IDR, MAR and configuration space (RTL8139C 5.4), and what comes from the EEPROM or is the PHY's."""
 
 
-class _Unplugged:
-    """The time of a card that lies on the table."""
-
-    now = 0
-
-
 class _Window:
     """Either BAR of a C+: C+ mode puts other registers before those of C mode's transmitter."""
 
@@ -87,7 +82,7 @@ class Rtl8139(Watched):
     def __init__(
         self, mac: str | bytes = "52:54:00:12:34:56", revision: str | int = "C", timing: str = "datasheet"
     ) -> None:
-        super().__init__(_Unplugged(), "nic")
+        super().__init__(Unplugged(), "nic")
         number = REVISIONS.get(revision, 0) if isinstance(revision, str) else revision
         if number not in REVISIONS.values():
             raise ConfigurationError(f"no RTL8139 has the revision {revision!r}; there are 'C' (0x10) and 'C+' (0x20)")

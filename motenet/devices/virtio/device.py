@@ -11,6 +11,7 @@ from typing import ClassVar
 from motenet.core.state import Component
 from motenet.core.trace import Watched
 from motenet.datasheets.virtio.features import DEVICE_STATUS, FEATURES, LEGACY_FEATURES
+from motenet.devices.parts.unplugged import Unplugged
 from motenet.devices.virtio.queue import VirtQueue
 from motenet.devices.virtio.sides import DeviceType, Transport
 from motenet.doors import PciSlot
@@ -47,7 +48,7 @@ class VirtioDevice(Watched):
         legacy_only: bool = False,
         path: str = "device",
     ) -> None:
-        super().__init__(_Unplugged(), path)
+        super().__init__(Unplugged(), path)
         self.kind = kind
         self.queues = kind.queues
         rings = (EVENT_IDX if event_index else 0) | (INDIRECT if indirect else 0)
@@ -319,9 +320,3 @@ class VirtioDevice(Watched):
             self.drop("unknown register", f"configuration {offset:#x}, {width} bytes; it has {self.kind.config_size}")
         else:
             self.kind.write_config(offset, value, width)
-
-
-class _Unplugged:
-    """The time of a card that lies on the table."""
-
-    now = 0

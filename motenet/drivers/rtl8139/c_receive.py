@@ -188,7 +188,8 @@ class RingReceiver(Component):
 
     def _whole(self, position: int) -> int:
         """The length that a header tells; 0: the frame is not whole yet, or this is no header, and the ring is lost."""
-        status, length = self._header(position)
+        header: tuple[int, int] = self._header(position)
+        status, length = header
         if length != RX_UNFINISHED:
             if status & (_GOOD | _BAD) != _GOOD or not _SHORTEST <= length <= _LONGEST:
                 self._restart(f"header {status:#06x}, {length} bytes at {position:#x}: {RX_STATUS.describe(status)}")
