@@ -4,9 +4,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from struct import pack
 
@@ -34,10 +32,9 @@ SENT = frame(60, PEER, MAC)
 
 
 @pytest.fixture(scope="module")
-def twins() -> Iterator[Callable[[str], Twins]]:
-    """QEMU's card with these properties and ours, started when they are first asked for."""
-    with ExitStack() as stack:
-        yield cache(lambda properties: stack.enter_context(side_by_side(properties)))
+def cards() -> Iterator[Callable[[str, str], Twins]]:
+    with all_cards() as cards:
+        yield cards
 
 
 @dataclass
@@ -66,12 +63,10 @@ def _absent_queue(bench: Bench) -> None:
 
 
 def _kept(bench: Bench) -> None:
-    for register in (common.DEVICE_FEATURE_SELECT, common.DRIVER_FEATURE):
-        bench.write(common.DRIVER_FEATURE_SELECT, 0)
-        bench.write(register, 1)
-        bench.write(common.DEVICE_STATUS, 0)
-        bench.read(register)
-        bench.write(register, 0)
+    bench.write(common.DEVICE_FEATURE_SELECT, 1)
+    bench.write(common.DEVICE_STATUS, 0)
+    bench.read(common.DEVICE_FEATURE_SELECT)
+    bench.write(common.DEVICE_FEATURE_SELECT, 0)
 
 
 def _generation(bench: Bench) -> None:
@@ -104,12 +99,10 @@ def _queue_enable(bench: Bench) -> None:
 
 def _queue_size(bench: Bench) -> None:
     bench.write(common.QUEUE_SELECT, 0)
-    for size in (3, 512):
-        bench.write(common.DEVICE_STATUS, 0)
-        bench.write(common.DEVICE_STATUS, ACKNOWLEDGE | DRIVER)
-        bench.write(common.QUEUE_SIZE, size)
-        bench.read(common.QUEUE_SIZE)
-        bench.read(common.DEVICE_STATUS)
+    bench.write(common.DEVICE_STATUS, ACKNOWLEDGE | DRIVER)
+    bench.write(common.QUEUE_SIZE, 3)
+    bench.read(common.QUEUE_SIZE)
+    bench.read(common.DEVICE_STATUS)
 
 
 def _in_use(bench: Bench) -> None:
@@ -440,7 +433,7 @@ STALE = READY | NEEDS_RESET
 DEPARTURES = [
     Departure("virtio-prefetchable", _prefetchable, [0x4], [0xC]),
     Departure("virtio-absent-queue", _absent_queue, [0, 0], [0x1000, 5]),
-    Departure("virtio-kept", _kept, [0, 0], [1, 1]),
+    Departure("virtio-kept", _kept, [0], [1]),
     Departure("virtio-generation", _generation, [0], [1]),
     Departure("virtio-status-cleared", _status(3, 1), [3, 3], [3, 1]),
     Departure("virtio-status-reserved", _status(0x31), [1], [0x31]),
@@ -448,7 +441,7 @@ DEPARTURES = [
     Departure("virtio-version-1", _status(3, 0xB, features=FEATURES["MAC"]), [3, 3], [3, 0xB]),
     Departure("virtio-unoffered", _status(3, 0xB, features=VERSION_1 | 1), [3, 3], [3, 0xB]),
     Departure("virtio-queue-enable", _queue_enable, [0, READY], [1, STALE]),
-    Departure("virtio-queue-size", _queue_size, [256, 0x43, 256, 0x43], [3, 3, 512, 3]),
+    Departure("virtio-queue-size", _queue_size, [256, 0x43], [3, 3]),
     Departure("virtio-queue-in-use", _in_use, [0], [1]),
     Departure("virtio-access-width", _access_width, [0x30BF], [0]),
     Departure("virtio-configuration-end", _beyond, [0], [0xFFFFFFFF]),
@@ -515,12 +508,14 @@ DEPARTURES = [
 
 @needs_qemu
 @pytest.mark.parametrize("departure", DEPARTURES, ids=lambda departure: departure.row)
-def test_a_departure_is_as_its_row_says(twins: Callable[[str], Twins], departure: Departure) -> None:
+@pytest.mark.parametrize("qemu", QEMUS)
+def test_a_departure_is_as_its_row_says(cards: Callable[[str, str], Twins], qemu: str, departure: Departure) -> None:
     """Ours is what the clause asks for. A later QEMU may have come round to it."""
-    ours, theirs = ([value for _, value in notes] for notes in twins(departure.properties).notes(departure.program))
+    twins = cards(departure.properties, qemu_named(qemu))
+    ours, theirs = ([value for _, value in notes] for notes in twins.notes(departure.program))
     expected = departure.ours
     assert ours[-len(expected) :] == expected
-    assert theirs[-len(expected) :] in (departure.qemu, expected)
+    assert theirs[-len(expected) :] in ([departure.qemu] if qemu == "QEMU" else [departure.qemu, expected])
 
 
 def test_every_mask_and_departure_has_its_row() -> None:

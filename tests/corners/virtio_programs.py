@@ -1,16 +1,19 @@
 """What the comparisons of QEMU's virtio-net with ours share: masks, frames, and a card with hand-made rings."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from struct import pack, unpack
 from typing import TypeAlias
 
+import pytest
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
 from motenet.bridge.qtest import QtestMachine
 from motenet.bridge.qtest.twins import Bench, Mask, Twins
+from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu
 from motenet.datasheets.virtio import common, legacy, net, pci, queues
 from motenet.datasheets.virtio.features import DEVICE_STATUS, FEATURES
 from motenet.devices import VirtioNet
@@ -52,8 +55,12 @@ MASKS: dict[str, Mask] = {
 }
 
 
+SYSTEMS = "qemu-system-x86_64"
+"""The system's own QEMU."""
+
+
 @contextmanager
-def side_by_side(properties: str) -> Iterator[Twins]:
+def side_by_side(properties: str, program: str = SYSTEMS) -> Iterator[Twins]:
     """QEMU's card with these properties and ours. Programs reach the legacy interface, or else the modern one."""
     bar, registers = (4, common.REGISTERS) if properties == MODERN else (0, legacy.REGISTERS)
 
@@ -62,8 +69,31 @@ def side_by_side(properties: str) -> Iterator[Twins]:
         machine.plug(VirtioNet(MAC, transport=_TRANSPORTS[properties], vectors=4, without=_NOT_OFFERED))
         return machine
 
-    with QtestMachine(f"virtio-net-pci,{properties}", mac=MAC, memory="4MiB") as qemu:
+    with QtestMachine(f"virtio-net-pci,{properties}", mac=MAC, memory="4MiB", program=program) as qemu:
         yield Twins(qemu, ours, registers, MASKS, bar)
+
+
+Cards = Callable[[str], Twins]
+
+
+@contextmanager
+def all_cards() -> Iterator[Callable[[str, str], Twins]]:
+    """`cards(properties, program)`: each is started when it is first asked for."""
+    with ExitStack() as stack:
+        yield cache(lambda properties, program: stack.enter_context(side_by_side(properties, program)))
+
+
+def qemu_named(name: str) -> str:
+    """The program of a fixture's parameter, "QEMU" or "another QEMU"; the test is skipped if there is none."""
+    if name == "QEMU":
+        return SYSTEMS
+    found = find_qemu()
+    if found is None:
+        pytest.skip(f"there is no other QEMU here; {PREPARE} fetches one")
+    return found
+
+
+QEMUS = ("QEMU", "another QEMU")
 
 
 def frame(size: int, destination: str = MAC, source: str = PEER) -> bytes:
