@@ -113,7 +113,7 @@ class ReceiveDescriptors(Component):
         start = values[_LOW] | values[_HIGH] << 32 if dac else values[_LOW]
         generation, index = self.generation, self.index
         found: list[Fetched] = []
-        while needed > 0:
+        for _ in range(sheet.RING_ENTRIES):
             at = start + index * sheet.DESCRIPTOR_SIZE
             command, _, address = self._fetch(at)
             if self.generation != generation or not command & _COMMAND_OWN:
@@ -122,10 +122,12 @@ class ReceiveDescriptors(Component):
             found.append((at, command, address if dac else address & 0xFFFFFFFF, size))
             needed -= size
             index = 0 if command & _COMMAND_EOR else (index + 1) % sheet.RING_ENTRIES
-            if index == self.index and needed > 0:
+            if needed <= 0:
+                self.index = index
+                return found
+            if index == self.index:
                 return None  # once around
-        self.index = index
-        return found
+        return None  # an end of the ring that has come to lie before us
 
     def _fill(self, found: list[Fetched], data: bytes, tag: int, bits: int) -> bool:
         """Returns whether it was carried through."""

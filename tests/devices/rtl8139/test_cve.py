@@ -78,6 +78,20 @@ def test_zero_length_chains(plus, command):
     assert plus.card.rings.rings[0].pieces == []
 
 
+def test_descriptor_loop_an_end_of_the_receive_ring_that_comes_to_lie_before_the_card(plus):
+    """With buffers of no size the walk never comes back to where it began, and never has enough."""
+    plus.cplus()
+    plus.buffers(*[1536] * 64)
+    for _ in range(10):
+        plus.deliver(FRAME)
+    for index in range(64):
+        plus.memory[0x41000 + 16 * index : 0x41010 + 16 * index] = pack("<IIQ", OWN | (index == 5) * EOR, 0, 0x50000)
+    before = len(plus.slot.dma.reads)
+    plus.deliver(FRAME)
+    assert len(plus.slot.dma.reads) - before == 64
+    assert plus.drops == {"no receive descriptor": 1}
+
+
 def test_zero_length_receive_buffers(plus):
     plus.cplus()
     plus.buffers(*[0] * 64)
