@@ -4,6 +4,7 @@ explains. What differs beyond is a mistake.
 
 # ruff: noqa: F403, F405 - helpers beside this file
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -617,6 +618,43 @@ def test_5_1_6_5_all_classes_are_answered_alike(both: Both, features: int, group
                     card.command(group, command, content)
 
     both.agree(features, program)
+
+
+GUEST = [FEATURES[f"GUEST_{name}"] for name in ("CSUM", "TSO4", "TSO6", "ECN", "UFO")]
+OFFLOADS = st.lists(st.sampled_from([*GUEST, 1, 1 << 63]), max_size=4, unique=True).map(sum)
+
+
+@pytest.fixture(scope="module")
+def tapped() -> Iterator[Twins]:
+    with side_by_side(MODERN, tap=f"motev{os.getpid() % 10**6}") as twins:
+        yield twins
+
+
+@pytest.mark.needs("tap", "root")
+@MANY
+@given(
+    accepted=st.lists(st.sampled_from(GUEST), unique=True).map(sum),
+    commands=st.lists(
+        st.one_of(OFFLOADS.map(lambda bits: bits.to_bytes(8, "little")), st.binary(max_size=7)), max_size=4
+    ),
+)
+@pytest.mark.exercises(driver="programs", card=CARDS, what="offloads: what is offered, and switched")
+def test_5_1_6_5_8_any_offloads_are_switched_alike(tapped: Twins, accepted: int, commands: list[bytes]) -> None:
+    """Any of those that were negotiated, and no other; all of them are offered where the back-end has them."""
+    if not accepted & FEATURES["GUEST_CSUM"]:
+        accepted = 0
+    if not accepted & (FEATURES["GUEST_TSO4"] | FEATURES["GUEST_TSO6"]):
+        accepted &= ~FEATURES["GUEST_ECN"]
+
+    def program(bench: Bench) -> None:
+        for select in range(2):
+            bench.write(common.DEVICE_FEATURE_SELECT, select)
+            bench.read(common.DEVICE_FEATURE)
+        card = Card(bench, RINGS["split"] | accepted | FEATURES["CTRL_GUEST_OFFLOADS"])
+        for content in commands:
+            card.command(net.CTRL_GUEST_OFFLOADS, net.CTRL_GUEST_OFFLOADS_SET, content)
+
+    agree(tapped, program)
 
 
 # --- errors
