@@ -109,7 +109,7 @@ class RingReceiver(Component):
     def close(self) -> None:
         """Disable the receiver; what it has stored and nobody has read is forgotten."""
         self._card.write(CR, self._card.read(CR) & CR["TE"])
-        self.position = self.limit
+        self.position = self.limit = self.released = 0  # where the reset that follows puts the card
 
     def _restart(self, why: str) -> None:
         """After nonsense in the ring: receiver off and on begins anew (Linux 8139too.c). What was unread is lost."""

@@ -280,6 +280,16 @@ def test_stop_and_start(options):
     assert pair.machines[0].interrupts.drops == {}
 
 
+@ALL
+def test_after_stop_nothing_is_received_and_nothing_touched(options):
+    pair = Pair(**options)
+    pair.send([plain(n) for n in range(7)])
+    pair.drivers[1].stop()
+    assert not pair.drivers[1].poll()
+    assert pair.drivers[1].receive() is None
+    assert pair.drops() == {}
+
+
 def test_cplus_a_large_send_arrives_as_one_train():
     """TSO, the wire, and GRO: 40,000 bytes leave as one frame and are handed up as few."""
     pair = Pair()
