@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from inspect import Parameter, signature
 from typing import Any
 
 from motenet.core.clock import Clock
@@ -11,7 +12,7 @@ from motenet.core.trace import Watched
 from motenet.datasheets.pci import DEVICE_ID, VENDOR_ID
 from motenet.devices import E1000, Rtl8139, VirtioNet
 from motenet.doors import Card, Function, NetworkDriver, PciFunction
-from motenet.drivers import E1000Driver, VirtioNetDriver
+from motenet.drivers import E1000Driver, Rtl8139CpDriver, Rtl8139Driver, VirtioNetDriver
 from motenet.drivers.rtl8139 import probe as rtl8139_driver
 from motenet.machine import Machine, Port
 from motenet.sim.poller import Poller
@@ -46,7 +47,8 @@ def make_card(nic: str | Card, mac: str, **options: Any) -> Card:
     if isinstance(nic, str) and nic in CARDS:
         return CARDS[nic](mac, **options)
     if isinstance(nic, str) or not isinstance(nic, Component):
-        raise ConfigurationError(f"unknown NIC {nic!r}; there is {', '.join(sorted(CARDS))}")
+        hint = "; call it: what it returns is a card" if callable(nic) else ""
+        raise ConfigurationError(f"unknown NIC {nic!r}{hint}; there is {', '.join(sorted(CARDS))}")
     return nic
 
 
@@ -58,6 +60,30 @@ def find_driver(function: Function) -> Callable[..., NetworkDriver]:
     if ids not in DRIVERS:
         raise ConfigurationError(f"there is no driver for the card {ids[0]:04x}:{ids[1]:04x}")
     return DRIVERS[ids]
+
+
+def make_driver(function: Function, options: Mapping[str, Any]) -> NetworkDriver:
+    """The driver of a function, with its options; ConfigurationError lists the options that there are."""
+    driver = find_driver(function)
+    try:
+        return driver(function, **options)
+    except TypeError as error:
+        if not options:
+            raise
+        known = "; ".join(f"{kind.__name__} takes {_options(kind)}" for kind in _CHOICES.get(driver, (driver,)))
+        raise ConfigurationError(f"driver_options {dict(options)!r}: {error}. {known}") from error
+
+
+_CHOICES: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {
+    rtl8139_driver: (rtl8139_driver, Rtl8139Driver, Rtl8139CpDriver)
+}
+"""A probe, and whom it chooses from."""
+
+
+def _options(driver: Callable[..., Any]) -> str:
+    """A driver's options with their defaults."""
+    parameters = signature(driver).parameters.values()
+    return ", ".join(f"{one.name}={one.default!r}" for one in parameters if one.kind is Parameter.KEYWORD_ONLY)
 
 
 class Outsider(Component):
@@ -91,7 +117,7 @@ class Host(Watched):
         functions: list[Function] = [*self.machine.pci.functions, *self.machine.platform.functions]
         self.function = functions[0]
         """The card, as its driver sees it."""
-        self.driver = find_driver(self.function)(self.function, **driver_options)
+        self.driver = make_driver(self.function, driver_options)
         self.stack = NetworkStack(self.driver, address=address, gateway=gateway, seed=seed, name=f"{name}/stack")
         self.applications: list[Component] = []
         """What runs on this host and is to be part of its snapshots."""

@@ -68,6 +68,9 @@ class World(Component):
         is brought up at once, in local time: hosts boot in parallel. ConfigurationError for what cannot be.
         """
         self._check_name(name)
+        for other in self.hosts.values():
+            if other.nic is nic:
+                raise ConfigurationError(f"this card sits in {other.name} already; make another one for {name}")
         number = len(self.hosts) + 1
         mac = mac or f"52:54:00:{number >> 16 & 0xFF:02x}:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}"
         host = Host(self.clock, name, nic, address, gateway, mac, self.seed, memory, driver_options or {})
