@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from motenet.core.trace import RegisterAccess
 from motenet.datasheets import pci
 from motenet.datasheets.registers import Register
+from motenet.datasheets.virtio import pci as virtio
 
 NAMES = {
     "vendor": "VENDOR_ID", "device": "DEVICE_ID", "revision": "REVISION_ID", "capabilities": "CAP_PTR",
@@ -20,6 +21,14 @@ CAPABILITIES: dict[int, tuple[str, tuple[tuple[str, int], ...]]] = {
 }
 """For each capability: its name, and the names and bytes of what follows its id and its pointer to the next."""
 MSI_64BIT = ("MSI", (("MSI_CONTROL", 2), ("MSI_ADDRESS", 4), ("MSI_UPPER_ADDRESS", 4), ("MSI_DATA", 2)))
+
+VIRTIO = {
+    virtio.CAP_COMMON_CFG: "COMMON_CFG", virtio.CAP_NOTIFY_CFG: "NOTIFY_CFG", virtio.CAP_ISR_CFG: "ISR_CFG",
+    virtio.CAP_DEVICE_CFG: "DEVICE_CFG", virtio.CAP_PCI_CFG: "PCI_CFG",
+}  # fmt: skip
+VIRTIO_FIELDS = (("LEN", 1), ("TYPE", 1), ("BAR", 1), ("INDEX", 1), ("PADDING", 2), ("OFFSET", 4), ("LENGTH", 4))
+VIRTIO_FURTHER = {virtio.CAP_NOTIFY_CFG: (("MULTIPLIER", 4),), virtio.CAP_PCI_CFG: (("DATA", 4),)}
+"""virtio 4.1.4: the vendor capabilities by their cfg_type, their fields, and what two of them have besides."""
 
 REGISTERS = {
     register.name: register
@@ -41,6 +50,7 @@ class Part:
 def parts(header: bytes) -> tuple[Part, ...]:
     """All registers of a card's configuration space, by offset; `header` tells its capabilities."""
     found: list[Part] = []
+    is_virtio = int.from_bytes(header[pci.VENDOR_ID : pci.VENDOR_ID + 2], "little") == virtio.VENDOR_ID
     at = 0
     for field in pci.HEADER.subcons:
         size = field.sizeof()
@@ -50,6 +60,10 @@ def parts(header: bytes) -> tuple[Part, ...]:
         kind, names = CAPABILITIES.get(capability, (f"CAP{capability:#04x}", ()))
         if capability == pci.CAP_MSI and header[start + pci.MSI_CONTROL.offset] & pci.MSI_CONTROL["64BIT"]:
             kind, names = MSI_64BIT
+        cfg_type = header[start + 3]
+        if capability == pci.CAP_VENDOR and is_virtio and cfg_type in VIRTIO:
+            kind, fields = VIRTIO[cfg_type], VIRTIO_FIELDS + VIRTIO_FURTHER.get(cfg_type, ())
+            names = tuple((f"{kind}_{name}", size) for name, size in fields)
         at = start
         for name, size in ((f"{kind}_ID", 1), (f"{kind}_NEXT", 1), *names):
             found.append(_part(name, at, size))

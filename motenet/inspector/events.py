@@ -2,18 +2,39 @@
 
 from motenet.core.trace import Changed, DmaAccess, Dropped, Event, FramePassed, InterruptChange, RegisterAccess
 from motenet.core.units import SECOND
+from motenet.doors import Card
 from motenet.inspector import configuration
-from motenet.inspector.cards import Sheet, sheet
+from motenet.inspector.cards import Sheet, sheet, sheet_of
+from motenet.sim.host import Host
+from motenet.sim.world import World
+
+Subject = str | Card | Host | World | Sheet
+"""Whose registers are named: a card by its name, a device object, a host's card; a world: that of the event's host."""
 
 ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x8100: "802.1Q", 0x86DD: "IPv6"}
 """IEEE 802 numbers, as IANA lists them."""
 
-_E1000 = sheet("e1000")
+_NO_CARD = Sheet(())
 
 
-def describe(event: Event, card: Sheet = _E1000) -> str:
-    """One line: seconds, the component's path, what happened there; `card` names registers (inspector.cards.sheet)."""
+def describe(event: Event, card: Subject = "e1000") -> str:
+    """One line: seconds, the component's path, what happened there. `card` gives registers their names.
+
+    It is the card's name ("rtl8139"), the device object, its host, or the world: then each event's own host tells.
+    ConfigurationError for a name that there is not.
+    """
     return f"{event.time / SECOND:.9f} s  {event.path}  {_what(event, card)}"
+
+
+def _find_sheet(card: Subject, event: Event) -> Sheet:
+    if isinstance(card, World):
+        host = card.hosts.get(event.path.partition("/")[0])
+        return _NO_CARD if host is None else sheet_of(host.nic)
+    if isinstance(card, Sheet):
+        return card
+    if isinstance(card, str):
+        return sheet(card)
+    return sheet_of(card.nic if isinstance(card, Host) else card)
 
 
 def name_access(card: Sheet, access: RegisterAccess) -> tuple[str, str]:
@@ -29,10 +50,10 @@ def name_access(card: Sheet, access: RegisterAccess) -> tuple[str, str]:
     return ", ".join(label for _, label, _ in touched), f"{value} {said}".rstrip()
 
 
-def _what(event: Event, card: Sheet) -> str:
+def _what(event: Event, card: Subject) -> str:
     match event:
         case RegisterAccess():
-            name, value = name_access(card, event)
+            name, value = name_access(_find_sheet(card, event), event)
             return f"{'writes' if event.write else 'reads'} {name} {value}"
         case DmaAccess():
             what = f"{event.layout}, " if event.layout else ""
