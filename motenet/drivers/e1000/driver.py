@@ -1,27 +1,23 @@
-"""The driver of the Intel 82540EM, as a good bare-metal driver would be (8254x chapter 14, and Linux).
+"""The driver of the Intel 82540EM, as a good bare-metal driver would be (8254x chapter 14, and Linux)."""
 
-Interrupts are handled in NAPI's style: the handler reads ICR, masks everything and calls `wake`; the stack then polls,
-and the first `receive` that finds nothing, or `poll` that says so, unmasks and looks once more.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from motenet.core import units
-from motenet.core.errors import ConfigurationError, DriverError
+from motenet.core.errors import DriverError
 from motenet.core.state import Component
-from motenet.core.trace import Watched
-from motenet.core.units import MS, US
 from motenet.datasheets.e1000 import CTRL, ICR, IMC, IMS, ITR, MANC, PBA, RCTL, WUC
 from motenet.datasheets.e1000.pci import DEVICE_ID, VENDOR_ID
-from motenet.doors import Capabilities, Clock, PciFunction
+from motenet.doors import Capabilities, PciFunction
 from motenet.drivers import pci
+from motenet.drivers.driver import OVERHEAD, CardDriver, check_mtu, check_offloads, is_station
 from motenet.drivers.e1000.card import EVERY_CAUSE, GONE, Card
 from motenet.drivers.e1000.counters import Counters
 from motenet.drivers.e1000.filters import Filters
 from motenet.drivers.e1000.receive import Receiver, buffer_size
-from motenet.drivers.e1000.transmit import LONGEST_SEGMENTED, Transmitter
+from motenet.drivers.e1000.transmit import Transmitter
 from motenet.drivers.ring import check_count
+from motenet.drivers.transmit import LONGEST_SEGMENTED
 
 KNOWN = {(VENDOR_ID, DEVICE_ID): "Intel 82540EM"}
 """Vendor and device ids that this driver is for."""
@@ -29,18 +25,15 @@ KNOWN = {(VENDOR_ID, DEVICE_ID): "Intel 82540EM"}
 MTU_RANGE = (68, 16110)
 """RFC 791 3.1; Linux e1000: frames of 16128 bytes at most (13.4.22 LPE, less what the FIFO needs for itself)."""
 
-_OVERHEAD = 18
-"""Ethernet header and one 802.1Q tag."""
 _LINK, _TXDW = ICR["LSC"], ICR["TXDW"]
 _CAUSES = ICR["RXT0"] | ICR["RXO"] | ICR["RXDMT0"] | _LINK
 """14.4: the causes that a receiver wants; there is no immediate reason to enable those of the transmitter."""
 _ITR_UNIT = 256
 _PBA_JUMBO = 40
 """Linux e1000_main.c: above 8192 bytes, 40 KiB to receive leave 24 to transmit, room for two such frames."""
-_DRAIN_STEP, _DRAIN_LIMIT = 100 * US, 50 * MS
 
 
-class E1000Driver(Watched):
+class E1000Driver(CardDriver):
     """Implements doors.NetworkDriver for an 82540EM.
 
     - `rx_ring`, `tx_ring`: descriptors, multiples of 8 (13.4.27, 13.4.38). `rx_buffer`: bytes, by default what takes a
@@ -51,10 +44,10 @@ class E1000Driver(Watched):
     - `descriptor_bytes`: the most data per descriptor (Linux: 4096).
     """
 
-    STATE: ClassVar[tuple[str, ...]] = (
-        *Watched.STATE, "running", "enabled", "causes", "mac", "link_up", "speed", "full_duplex", "interrupts_seen",
-        "recoveries",
-    )  # fmt: skip
+    STATE: ClassVar[tuple[str, ...]] = (*CardDriver.STATE, "causes")
+
+    _function: PciFunction
+    transmitter: Transmitter
 
     def __init__(
         self,
@@ -74,27 +67,19 @@ class E1000Driver(Watched):
         hang_timeout: str | int = "2s",
         descriptor_bytes: int = 4096,
     ) -> None:
-        if not MTU_RANGE[0] <= mtu <= MTU_RANGE[1]:
-            raise ConfigurationError(f"mtu={mtu}: an e1000 takes {MTU_RANGE[0]} to {MTU_RANGE[1]} bytes")
-        if segmentation_offload and not checksum_offload:
-            raise ConfigurationError("segmentation_offload needs checksum_offload: each segment has a sum of its own")
+        check_mtu(mtu, *MTU_RANGE)
+        check_offloads(checksum_offload, segmentation_offload)
         self.name = pci.identify(function, KNOWN)
-        super().__init__(function.clock, f"{function.name}/driver")
-        self.clock: Clock = function.clock
-        self.wake: Callable[[], None] | None = None
-        self.mtu = mtu
-        self._function = function
-        self._polling = not interrupts
-        self._kinds = tuple(interrupt_kinds)
-        self._interval = min(units.duration(interrupt_interval) // _ITR_UNIT, ITR.mask())
-        self._hang_timeout = units.duration(hang_timeout)
-        self._capabilities = Capabilities(
+        capabilities = Capabilities(
             mtu=mtu,
             checksum_tx=checksum_offload,
             checksum_rx=checksum_offload,
             polled=not interrupts,
             max_segmented=LONGEST_SEGMENTED if segmentation_offload else 0,
         )
+        super().__init__(function, capabilities, hang_timeout)
+        self._kinds = tuple(interrupt_kinds)
+        self._interval = min(units.duration(interrupt_interval) // _ITR_UNIT, ITR.mask())
         self.card = Card(pci.find_bar(function, "memory"), function.delay, function.name)
         self._read, self._write = self.card.read, self.card.write
         self.filters = Filters(self.card)
@@ -102,81 +87,28 @@ class E1000Driver(Watched):
         self.receiver = Receiver(
             function, self.card, self.drop,
             count=check_count("rx_ring", rx_ring, 8, 4096),
-            size=rx_buffer if rx_buffer is not None else buffer_size(mtu + _OVERHEAD),
+            size=rx_buffer if rx_buffer is not None else buffer_size(mtu + OVERHEAD),
             checksum=checksum_offload, gro=gro,
         )  # fmt: skip
         self.transmitter = Transmitter(
             function, self.card, self.drop,
             count=check_count("tx_ring", tx_ring, 8, 4096), memory=units.size(tx_memory), piece=descriptor_bytes,
-            longest=mtu + _OVERHEAD, offload=checksum_offload, segment=segmentation_offload,
+            longest=mtu + OVERHEAD, offload=checksum_offload, segment=segmentation_offload,
         )  # fmt: skip
         self.receiver.on_empty = self._unmask
-        self.transmitter.on_full = self._want_room
         self.receive = self.receiver.receive
-        self.reserve = self.transmitter.reserve
-        self.commit = self.transmitter.commit
-        self.flush = self.transmitter.flush
-
-        self.running = False
-        self.enabled = 0
-        """The causes that IMS has; 0 while the stack polls."""
         self.causes = 0
         """Causes seen that `poll` has to look after."""
-        self.mac = b""
-        self.link_up = False
-        self.speed = 0
-        """Mbit/s."""
-        self.full_duplex = False
-        self.interrupts_seen = 0
-        self.recoveries = 0
-        """How often the card was reset because it hung."""
-        self.place(self.path)
+        self._use(self.transmitter, [self.receiver])
 
     def parts(self) -> Iterable[Component]:
         return (self.filters, self.counters, self.receiver, self.transmitter)
 
-    # --- what the stack asks
-
-    @property
-    def mac_address(self) -> bytes:
-        """The station's six bytes; DriverError before the first start()."""
-        if not self.mac:
-            raise DriverError(f"{self.path}: the address is in the card's EEPROM, which start() reads")
-        return self.mac
-
-    @property
-    def is_link_up(self) -> bool:
-        """The link as of the last `start` or `poll`."""
-        return self.link_up
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._capabilities
-
-    @property
-    def statistics(self) -> dict[str, int]:
-        """Counters by name: this driver's, and the card's by their names in 8254x 13.7 (reading clears them there)."""
+    def _counters(self) -> dict[str, int]:
+        """By their names in 8254x 13.7 (reading clears them there)."""
         if self.running:
             self.counters.harvest()
-        return {
-            "tx_frames": self.transmitter.frames,
-            "rx_frames": self.receiver.frames,
-            "gro_joined": self.receiver.joined,
-            "interrupts": self.interrupts_seen,
-            "recoveries": self.recoveries,
-            "drops": sum(self.drops.values()),
-            **self.counters.values,
-        }
-
-    def send(self, frame: bytes) -> bool:
-        """reserve, commit and flush in one; False when the ring is full."""
-        view = self.reserve(len(frame))
-        if view is None:
-            return False
-        view[:] = frame
-        self.commit()
-        self.flush()
-        return True
+        return self.counters.values
 
     def poll(self) -> bool:
         """See NetworkDriver.poll. In polling mode ICR is read here, for link changes."""
@@ -197,10 +129,8 @@ class E1000Driver(Watched):
 
     # --- up and down
 
-    def start(self) -> None:
-        """Bring the card up (chapter 14). It takes some 20 ms of the machine's time."""
-        if self.running:
-            raise DriverError(f"{self.path} runs already; stop() it first")
+    def _open(self) -> None:
+        """Chapter 14. It takes some 20 ms of the machine's time."""
         function = self._function
         pci.power_up(function)
         pci.enable(function, "MEMORY", "MASTER")  # 1: answer, and master the bus (PCI 6.2.2)
@@ -208,39 +138,34 @@ class E1000Driver(Watched):
         self.mac = self._find_mac()  # 3: the address (5.6.1, 13.5.2)
         if not self.card.wake_phy():
             self.drop("phy", "no answer through MDIC; the MAC's own view of the link has to do (8254x 13.4.7)")
-        self._bring_up()  # 4: 14.3 to 14.5
+        self._set_up()  # 4: 14.3 to 14.5
         if not self._polling:
             for vector in function.interrupts.allocate(1, self._kinds):
                 function.interrupts.connect(vector, self._interrupt)
-        self.running = True
-        self._look_at_link()
-        self._unmask()  # 5: interrupts last, when everything that they need is there
 
-    def stop(self) -> None:
-        """See NetworkDriver.stop: frames that the card has not sent within 50 ms are lost, and counted."""
-        if not self.running:
-            return
+    def _quiet(self) -> None:
         self._write(IMC.offset, EVERY_CAUSE)
         self.enabled = self.causes = 0
         self.receiver.close()
-        self.transmitter.flush()
-        self._drain()
-        self._lose(self.transmitter.close(), "stopped")
-        if not self._polling:
-            self._function.interrupts.free()
+
+    def _take_down(self, why: str) -> None:
+        self._lose(self.transmitter.close(), why)
         self.counters.harvest()
-        self.running = self.link_up = False
-        self.card.reset()
+
+    def _close(self) -> None:
         pci.disable(self._function, "MASTER")
-        self.changed("driver", "stopped")
 
     def _reset(self) -> None:
         """A reset; a packet buffer for larger frames is asked for before it, to take effect by it (13.4.16)."""
-        if self.mtu + _OVERHEAD > 8192:
+        if self.mtu + OVERHEAD > 8192:
             self._write(PBA.offset, _PBA_JUMBO)
         self.card.reset()
 
     def _bring_up(self) -> None:
+        self._reset()
+        self._set_up()
+
+    def _set_up(self) -> None:
         """From a reset card to a running one, interrupts excepted."""
         write = self._write
         # 14.3: speed and duplex from the PHY, link up, PHY and loss of signal as they are
@@ -255,6 +180,7 @@ class E1000Driver(Watched):
         self.transmitter.open()  # 14.5
         write(ITR.offset, self._interval)  # 13.4.18
         self.receiver.enable(self._receive_control())  # 14.4 step 8
+        self._look_at_link()
 
     def _receive_control(self) -> int:
         return self.filters.control() | (RCTL["LPE"] if self.mtu > 1500 else 0)
@@ -265,21 +191,9 @@ class E1000Driver(Watched):
         if mac is None:
             self.drop("eeprom", "its words do not sum up to 0xBABA, or it does not answer (8254x 5.6.35)")
             mac = self.card.loaded_mac()
-        if mac[0] & 1 or not any(mac):
+        if not is_station(mac):
             raise DriverError(f"{self.path}: neither EEPROM nor RAL0 has a station address ({mac.hex(':')})")
         return mac
-
-    def _drain(self) -> None:
-        """Wait, within bounds, until the card has sent what it was told of."""
-        for _ in range(_DRAIN_LIMIT // _DRAIN_STEP):
-            self.transmitter.reap()
-            if self.transmitter.idle or not self.link_up:
-                return
-            self._function.delay(_DRAIN_STEP)
-
-    def _lose(self, descriptors: int, why: str) -> None:
-        if descriptors:
-            self.drop("tx lost", f"{descriptors} descriptors were still the card's: {why}")
 
     # --- interrupts
 
@@ -299,18 +213,11 @@ class E1000Driver(Watched):
             return False
         self._write(IMC.offset, EVERY_CAUSE)
         self.enabled = 0
-        self.interrupts_seen += 1
-        if self.wake is not None:
-            self.wake()
-        return True
+        return self._interrupted()
 
-    def _unmask(self) -> bool:
-        """Interrupts on, if they are off; says whether they were, for a frame may have come just before."""
-        if self.enabled or self._polling or not self.running:
-            return False
+    def _enable(self) -> None:
         self.enabled = _CAUSES | _TXDW if self.transmitter.blocked else _CAUSES
         self._write(IMS.offset, self.enabled)
-        return True
 
     def _want_room(self) -> None:
         """The ring is full: the next write-back shall interrupt. While masked, `_unmask` sees to it."""
@@ -318,45 +225,11 @@ class E1000Driver(Watched):
             self.enabled |= _TXDW
             self._write(IMS.offset, _TXDW)
 
-    # --- link and recovery
-
     def _look_at_link(self) -> None:
         """After LSC: what has become of the link, and the collision distance that goes with its duplex (14.5)."""
-        before = self.link_up
-        self.link_up, self.speed, self.full_duplex = self.card.link()
-        if self.link_up == before:
-            return
-        if self.link_up:
-            self.transmitter.set_duplex(self.full_duplex)
-            self.transmitter.progress_at = self.clock.now
-            self.changed("link", f"up, {self.speed} Mbit/s {'full' if self.full_duplex else 'half'} duplex")
-        else:
-            self.changed("link", "down")
-
-    def _look_for_hang(self) -> None:
-        """Frames that wait while the link is up, and none sent for `hang_timeout`: the card hangs."""
-        if self.link_up and self.clock.now - self.transmitter.progress_at > self._hang_timeout:
-            try:
-                self.recover()
-            except DriverError as error:
-                self.link_up = False
-                self.transmitter.running = True  # its ring fills up, and `reserve` says so
-                self.drop("card dead", str(error))
-
-    def recover(self) -> None:
-        """Reset the card and start it anew, as it was set up. Frames in both rings are lost, and counted."""
-        if not self.running:
-            raise DriverError(f"{self.path} is down: start() it")
-        self.recoveries += 1
-        self.changed("driver", "reset because the card hung")
-        self.counters.harvest()
-        self.enabled = self.causes = 0
-        self.receiver.close()
-        self._lose(self.transmitter.close(), "reset")
-        self._reset()
-        self._bring_up()
-        self._look_at_link()
-        self._unmask()
+        up, speed, full_duplex = self.card.link()
+        if self._take_link(up, speed, full_duplex):
+            self.transmitter.set_duplex(full_duplex)
 
     # --- filters and VLAN
 

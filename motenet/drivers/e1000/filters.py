@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.datasheets.e1000 import CTRL, MTA, RAH, RAL, RCTL, VET, VFTA
+from motenet.drivers.driver import check_groups, check_vlans
 from motenet.drivers.e1000.card import Card
 
 _ETHERTYPE_VLAN = 0x8100
@@ -53,17 +53,11 @@ class Filters(Component):
 
     def ask(self, groups: Sequence[bytes]) -> None:
         """Remember the groups, checked."""
-        for group in groups:
-            if len(group) != 6 or not group[0] & 1:
-                raise ConfigurationError(f"{group.hex(':')} is no multicast address: six bytes, the first of them odd")
-        self.groups = [bytes(group) for group in groups]
+        self.groups = check_groups(groups)
 
     def ask_vlans(self, vlans: Iterable[int] | None) -> None:
         """Remember the VLANs, checked."""
-        wanted = None if vlans is None else sorted(vlans)
-        if wanted and not 0 <= wanted[0] <= wanted[-1] <= 4095:
-            raise ConfigurationError(f"VLAN ids run from 0 to 4095, not {wanted[0]} to {wanted[-1]}")
-        self.vlans = wanted
+        self.vlans = None if vlans is None else check_vlans(vlans)
 
     def apply(self, mac: bytes) -> None:
         """14.4: the station's address in RAL0/RAH0, groups in the other 15, and what is left over in MTA.

@@ -1,6 +1,6 @@
 """The transmit path: frames are written straight into DMA memory, described, and handed over by one doorbell.
 
-Transmit memory is a ring of bytes: frames lie in it one behind the other, and are freed in order. RS is set on the last
+RS is set on the last
 descriptor before a doorbell, and on every 32nd in between (as DPDK's em driver, tx_rs_thresh), so that the card writes
 back once a batch; what is in between is done when that one is (3.3.3, 3.4). No transmit interrupt is enabled (14.4) but
 when somebody waits for room.
@@ -12,7 +12,6 @@ from struct import Struct
 from typing import ClassVar
 
 from motenet.core.errors import ConfigurationError, DriverError
-from motenet.core.state import Component
 from motenet.datasheets.e1000 import (
     DTYP_CONTEXT,
     DTYP_DATA,
@@ -33,16 +32,11 @@ from motenet.datasheets.e1000 import (
 from motenet.doors import FrameFacts, PciFunction
 from motenet.drivers.e1000.card import Card
 from motenet.drivers.ring import Ring
-
-SHORTEST = 60
-"""3.3.3 wants 48 bytes before padding, and Linux pads to 60: the card may spoil what it pads itself."""
-LONGEST_SEGMENTED = 14 + 0xFFFF
-"""An Ethernet header, and as much as IPv4's total length can tell."""
+from motenet.drivers.transmit import ALIGN, LONGEST_SEGMENTED, NONE, SHORTEST, RingTransmitter
 
 _LONGEST_BUFFER = 16288
 """3.3.3: the most data of one descriptor."""
 _REPORT_EVERY = 32
-_ALIGN = 63
 _DD, _COLLISIONS = TDESC_STATUS["DD"], TDESC_STATUS["EC"] | TDESC_STATUS["LC"]
 _RS, _VLE, _EOP = TDESC_DATA_COMMAND["RS"], TDESC_DATA_COMMAND["VLE"], TDESC_DATA_COMMAND["EOP"]
 _PLAIN = TDESC_DATA_COMMAND["IFCS"]
@@ -59,17 +53,15 @@ _TCP_CHECKSUM = 16
 _SENTINEL = 4
 """Linux e1000_main.c: the card may write a segmented frame's descriptor, and that of the frame after it, back before
 it has read all data; a last descriptor of 4 bytes of its own comes after all of it."""
+_SPARE = 4
+"""Descriptors of a frame beside those for its data: the rest of it, a context, a sentinel, and one that stays free."""
 _STATUS_AT = 12
-_NONE = -1
 
 
-class Transmitter(Component):
-    """The transmit ring and its memory. `reserve`, `commit` and `flush` are NetworkDriver's."""
+class Transmitter(RingTransmitter):
+    """The transmit ring and its memory. For each frame there is room for a context and a sentinel, too."""
 
-    STATE: ClassVar[tuple[str, ...]] = (
-        "running", "rung", "reported", "marks", "written", "freed", "start", "length", "context", "after_segments",
-        "vlan", "blocked", "progress_at", "frames",
-    )  # fmt: skip
+    STATE: ClassVar[tuple[str, ...]] = (*RingTransmitter.STATE, "reported", "marks", "context", "after_segments")
 
     def __init__(
         self,
@@ -84,79 +76,45 @@ class Transmitter(Component):
         offload: bool,
         segment: bool,
     ) -> None:
-        self.path = "tx"
-        if not SHORTEST <= piece <= _LONGEST_BUFFER or memory % (_ALIGN + 1):
+        if not SHORTEST <= piece <= _LONGEST_BUFFER:
+            raise ConfigurationError(f"descriptor_bytes={piece}: the card takes {SHORTEST} to {_LONGEST_BUFFER}")
+        most = LONGEST_SEGMENTED if segment else longest
+        if count <= most // piece + _SPARE:
             raise ConfigurationError(
-                f"descriptor_bytes={piece} is not within {SHORTEST} and {_LONGEST_BUFFER}, or "
-                f"tx_memory={memory} is no multiple of {_ALIGN + 1}"
+                f"tx_ring={count}: frames of {most} bytes want more than {most // piece + _SPARE} descriptors; enlarge "
+                "it, or switch segmentation_offload off"
             )
-        self.ring = Ring(function.dma, TDESC_DATA_CODEC, count, path="tx/ring")
-        self.memory = function.dma.allocate(memory, 64)
-        self.longest = LONGEST_SEGMENTED if segment else longest
-        """The longest frame in bytes that may be reserved."""
-        needed = self.longest // piece + 4
-        if count <= needed or memory < 2 * self.longest:
-            raise ConfigurationError(
-                f"tx_ring={count}, tx_memory={memory}: frames of {self.longest} bytes want more than {needed} "
-                f"descriptors and {2 * self.longest} bytes; enlarge them, or switch segmentation_offload off"
-            )
+        ring = Ring(function.dma, TDESC_DATA_CODEC, count, path="tx/ring")
+        super().__init__(function, ring, most, memory=memory, piece=piece, spare=_SPARE)
         self._card, self._write, self._drop = card, card.write, drop
-        self._clock = function.clock
-        self._count, self._region, self._piece, self._plain = count, memory, piece, longest
-        self._offload, self._segment = offload, segment
-        self._base = self.memory.address
-        self._lend = self.memory.lend
-        self._store, self._load = self.ring.store, self.ring.load_at
-        self._store_context = self.ring.buffer.packer(TDESC_CONTEXT_CODEC)
-        self._status = self.ring.buffer.unpacker(Struct("<B"))
+        self._plain, self._offload, self._segment = longest, offload, segment
+        self._store, self._load = ring.store, ring.load_at
+        self._store_context = ring.buffer.packer(TDESC_CONTEXT_CODEC)
+        self._status = ring.buffer.unpacker(Struct("<B"))
         self._words = self.memory.unpacker(Struct(">4H"))
         self._word = self.memory.packer(Struct(">H"))
         self._header = self.memory.unpacker(Struct(">12xH"))
         self._version = self.memory.unpacker(Struct(">B8xB"))
-        self.on_full: Callable[[], None] | None = None
-        """Called when `reserve` has refused: the driver may want an interrupt for the next write-back."""
 
-        self.running = False
-        self.rung = 0
-        """What the card has been told: the ring's counter at the last doorbell."""
         self.reported = 0
         """The ring's counter behind the last descriptor with RS."""
         self.marks: deque[tuple[int, int]] = deque()
         """For each descriptor with RS in flight: ring counter and transmit memory behind it."""
-        self.written = 0
-        """Bytes of transmit memory given out since start, running free."""
-        self.freed = 0
-        """Bytes of transmit memory taken back."""
-        self.start = _NONE
-        """Where the reserved frame lies, or -1."""
-        self.length = 0
-        """The reserved frame's bytes."""
-        self.context = _NONE
+        self.context = NONE
         """The checksum context that the card holds: start << 8 | field."""
         self.after_segments = False
         """The last frame was segmented."""
-        self.vlan: int | None = None
-        """The tag that the card inserts in each frame."""
-        self.blocked = False
-        """`reserve` has refused, and nothing has been reaped since."""
-        self.progress_at = 0
-        """When the card last gave something back, or got something after being idle (ns)."""
-        self.frames = 0
-        """Frames committed; a segmented one counts once."""
-
-    def parts(self) -> tuple[Component, ...]:
-        return (self.ring,)
 
     # --- up and down
 
     def open(self) -> None:
         """14.5: the ring and the gaps between frames, then the transmitter. After a reset all contexts are gone."""
         write, ring = self._write, self.ring
-        ring.clear()
+        self._forget()
         self.marks.clear()
-        self.rung = self.reported = self.written = self.freed = 0
-        self.start = self.context = _NONE
-        self.after_segments = self.blocked = False
+        self.reported = 0
+        self.context = NONE
+        self.after_segments = False
         write(TDBAL.offset, ring.address & 0xFFFFFFFF)
         write(TDBAH.offset, ring.address >> 32)
         write(TDLEN.offset, ring.size)
@@ -174,56 +132,11 @@ class Transmitter(Component):
     def close(self) -> int:
         """Disable the transmitter; returns how many descriptors it has not done."""
         self._card.clear_bits(TCTL, TCTL["EN"])
-        self.running = False
-        left = self.ring.produced - self.ring.consumed
-        self.ring.consumed = self.rung = self.reported = self.ring.produced
+        self.reported = self.ring.produced
         self.marks.clear()
-        self.start = _NONE
-        self.blocked = False
-        return left
-
-    @property
-    def idle(self) -> bool:
-        """The card has given back all that it was told of."""
-        return self.ring.consumed == self.rung
+        return super().close()
 
     # --- sending
-
-    def reserve(self, length: int) -> memoryview | None:
-        """See NetworkDriver.reserve. Room is wanted for the data, a context, and a sentinel."""
-        size = length if length > SHORTEST else SHORTEST
-        ring, region = self.ring, self._region
-        start = self.written
-        offset = start % region
-        if offset + size > region:
-            start += region - offset
-            offset = 0
-        if (
-            start + size - self.freed > region
-            or ring.produced - ring.consumed + size // self._piece + 4 > self._count
-            or not self.running
-            or not 14 <= length <= self.longest
-        ):
-            return self._reserve_again(length)
-        self.start = start
-        self.length = length
-        if length < SHORTEST:
-            self._lend(offset + length, SHORTEST - length)[:] = bytes(SHORTEST - length)
-        return self._lend(offset, length)
-
-    def _reserve_again(self, length: int) -> memoryview | None:
-        """Find out why there was no room, and take back what the card is done with."""
-        if not self.running:
-            raise DriverError("the card is down: start() the driver before sending")
-        if not 14 <= length <= self.longest:
-            raise DriverError(f"a frame of {length} bytes cannot be sent: it has 14 to {self.longest}; see mtu")
-        self.flush()
-        if self.reap():
-            return self.reserve(length)
-        self.blocked = True
-        if self.on_full is not None:
-            self.on_full()
-        return None
 
     def commit(self, facts: FrameFacts | None = None) -> None:
         """See NetworkDriver.commit."""
@@ -241,8 +154,8 @@ class Transmitter(Component):
         else:
             self._describe(_PLAIN, 0, start % self._region, length, self._piece)
         ring = self.ring
-        self.written = start + (length + _ALIGN & ~_ALIGN)
-        self.start = _NONE
+        self.written = start + (length + ALIGN & ~ALIGN)
+        self.start = NONE
         self.frames += 1
         if ring.produced - self.reported >= _REPORT_EVERY:
             self._report()
@@ -367,8 +280,5 @@ class Transmitter(Component):
         if done is None:
             return False
         self.ring.consumed, self.freed = done
-        if done[0] == self.ring.produced and self.start < 0:
-            self.written = self.freed = 0  # all is sent: begin anew, in memory that is in use already
-        self.blocked = False
-        self.progress_at = self._clock.now
+        self._progress(done[0] == self.ring.produced)
         return True

@@ -2,10 +2,11 @@
 
 from motenet.core import units
 from motenet.doors import Capabilities, PciFunction
+from motenet.drivers.driver import OVERHEAD
 from motenet.drivers.rtl8139.c_receive import SIZES, RingReceiver
 from motenet.drivers.rtl8139.c_transmit import SlotTransmitter
 from motenet.drivers.rtl8139.counters import MissedCounter
-from motenet.drivers.rtl8139.driver import OVERHEAD, Rtl8139Base
+from motenet.drivers.rtl8139.driver import Rtl8139Base
 
 MOST_MTU = 1500
 """RTL8139C 5.2: a slot sends 1792 bytes at most; what the ring tells is trusted up to an ordinary frame with a tag."""
@@ -35,7 +36,7 @@ class Rtl8139Driver(Rtl8139Base):
         capabilities = Capabilities(mtu=mtu, polled=not interrupts)
         super().__init__(function, capabilities, io=io, most_mtu=MOST_MTU, hang_timeout=hang_timeout)
         size = units.size(rx_ring)
-        self._use(
+        self._take(
             RingReceiver(function, self.card, self.drop, size=size, wrap=size != SIZES[-1] if wrap is None else wrap),
             SlotTransmitter(function, self.card, self.drop, longest=mtu + OVERHEAD),
             MissedCounter(self.card),

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from motenet.core.errors import DriverError
-from motenet.core.state import Component
 from motenet.datasheets.rtl8139 import CR, TCR, TSAD, TSD
 from motenet.doors import FrameFacts, PciFunction
 from motenet.drivers.rtl8139.card import Card
+from motenet.drivers.transmit import NONE, SHORTEST, Transmitter
 
-SHORTEST = 60
-"""IEEE 802.3 4.2.3.3 without FCS: the card sends what it is given, and does not pad."""
 TRANSMIT_CONTROL = TCR.field("IFG").put(3) | TCR.field("MXDMA").put(6) | TCR.field("TXRR").put(8)
 """As Linux 8139too.c: IEEE 802.3's interframe gap, bursts of 1024 bytes, 144 retries."""
 
@@ -25,50 +23,34 @@ _THRESHOLD = TSD.field("ERTXTH")
 _ABORTED = TSD["TABT"]
 _DONE = TSD["TOK"] | TSD["TUN"] | TSD["TABT"]
 _GONE = 0xFFFFFFFF
-_NONE = -1
 
 
-class SlotTransmitter(Component):
-    """The four slots and their buffers. `reserve`, `commit` and `flush` are NetworkDriver's."""
+class SlotTransmitter(Transmitter):
+    """The four slots and their buffers."""
 
-    STATE: ClassVar[tuple[str, ...]] = (
-        "running", "produced", "consumed", "length", "threshold", "aborted", "blocked", "progress_at", "frames",
-    )  # fmt: skip
+    STATE: ClassVar[tuple[str, ...]] = (*Transmitter.STATE, "produced", "consumed", "threshold", "aborted")
 
     def __init__(self, function: PciFunction, card: Card, drop: Callable[[str, str], None], *, longest: int) -> None:
-        self.path = "tx"
+        super().__init__(function, longest)
         self.memory = function.dma.allocate(_SLOTS * _BUFFER, 256, mask=0xFFFFFFFF)
-        self.longest = longest
-        """The longest frame in bytes that may be reserved."""
-        self._card, self._drop, self._clock = card, drop, function.clock
+        self._card, self._drop = card, drop
         self._write32, self._read32, self._lend = card.window.write32, card.window.read32, self.memory.lend
         self._status = tuple(TSD.offsets())
-        self.on_full: Callable[[], None] | None = None
-        """Called when `reserve` has refused: the driver may want an interrupt when a frame is sent."""
 
-        self.running = False
         self.produced = 0
         """Frames given to the card since `open`."""
         self.consumed = 0
         """Frames that it is done with."""
-        self.length = _NONE
-        """The reserved frame's bytes, or -1."""
         self.threshold = _FIRST_THRESHOLD
-        self.aborted = _NONE
+        self.aborted = NONE
         """The frame, counted as `produced` is, that the card has aborted and was told to send again; or -1."""
-        self.blocked = False
-        """`reserve` has refused, and nothing has been reaped since."""
-        self.progress_at = 0
-        """When the card last gave something back, or got something after being idle (ns)."""
-        self.frames = 0
-        """Frames committed."""
 
     # --- up and down
 
     def open(self) -> None:
         """After a reset the card begins with slot 0."""
         self.produced = self.consumed = 0
-        self.length = self.aborted = _NONE
+        self.start = self.aborted = NONE
         self.threshold = _FIRST_THRESHOLD
         self.blocked = False
 
@@ -85,12 +67,11 @@ class SlotTransmitter(Component):
         self.running = self.blocked = False
         left = self.produced - self.consumed
         self.consumed = self.produced
-        self.length = _NONE
+        self.start = NONE
         return left
 
     @property
     def idle(self) -> bool:
-        """The card has given back all that it was told of."""
         return self.consumed == self.produced
 
     # --- sending
@@ -100,28 +81,15 @@ class SlotTransmitter(Component):
         if self.produced - self.consumed >= _SLOTS or not self.running or not 14 <= length <= self.longest:
             return self._reserve_again(length)
         self.length = length
-        begin = self.produced % _SLOTS * _BUFFER
+        self.start = begin = self.produced % _SLOTS * _BUFFER
         if length < SHORTEST:
             self._lend(begin + length, SHORTEST - length)[:] = bytes(SHORTEST - length)
         return self._lend(begin, length)
 
-    def _reserve_again(self, length: int) -> memoryview | None:
-        """Find out why there was no room, and take back what the card is done with."""
-        if not self.running:
-            raise DriverError("the card is down: start() the driver before sending")
-        if not 14 <= length <= self.longest:
-            raise DriverError(f"a frame of {length} bytes cannot be sent: it has 14 to {self.longest}; see mtu")
-        if self.reap():
-            return self.reserve(length)
-        self.blocked = True
-        if self.on_full is not None:
-            self.on_full()
-        return self.reserve(length) if self.reap() else None
-
     def commit(self, facts: FrameFacts | None = None) -> None:
         """See NetworkDriver.commit. Writing TSD is the doorbell: this mode has one for each frame."""
         length = self.length
-        if length < 0:
+        if self.start < 0:
             raise DriverError("nothing is reserved: reserve() before commit()")
         if facts is not None and (facts.checksum_offset or facts.segment_size):
             raise DriverError("in C mode the card computes no checksums and cuts nothing; see capabilities")
@@ -130,7 +98,7 @@ class SlotTransmitter(Component):
         size = length if length > SHORTEST else SHORTEST
         self._write32(self._status[self.produced % _SLOTS], _THRESHOLD.put(self.threshold) | size)
         self.produced += 1
-        self.length = _NONE
+        self.start = NONE
         self.frames += 1
 
     def flush(self) -> None:
@@ -168,5 +136,5 @@ class SlotTransmitter(Component):
         again = self.aborted != self.consumed
         self._drop("tx abort", f"{TSD.describe(status)}; {'sent again' if again else 'given up'}")
         self._card.write(TCR, TRANSMIT_CONTROL | TCR["CLRABT"])
-        self.aborted = self.consumed if again else _NONE
+        self.aborted = self.consumed if again else NONE
         return again

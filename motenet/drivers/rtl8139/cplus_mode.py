@@ -3,16 +3,17 @@
 from typing import ClassVar
 
 from motenet.core import units
-from motenet.core.errors import ConfigurationError, DriverError
+from motenet.core.errors import DriverError
 from motenet.datasheets.pci import REVISION_ID
 from motenet.datasheets.rtl8139 import CPCR, RING_ENTRIES
 from motenet.datasheets.rtl8139.pci import REVISION_CPLUS
 from motenet.doors import Capabilities, PciFunction
+from motenet.drivers.driver import OVERHEAD, check_offloads
 from motenet.drivers.ring import check_count
 from motenet.drivers.rtl8139.counters import TallyCounters
 from motenet.drivers.rtl8139.cplus_receive import DescriptorReceiver, buffer_size
 from motenet.drivers.rtl8139.cplus_transmit import LARGEST_SEGMENT, LONGEST_SEGMENTED, DescriptorTransmitter
-from motenet.drivers.rtl8139.driver import OVERHEAD, Rtl8139Base
+from motenet.drivers.rtl8139.driver import Rtl8139Base
 
 _FCS = 4
 _HEADERS = 40
@@ -50,8 +51,7 @@ class Rtl8139CpDriver(Rtl8139Base):
         tx_memory: str | int = "512KiB",
         hang_timeout: str | int = "2s",
     ) -> None:
-        if segmentation_offload and not checksum_offload:
-            raise ConfigurationError("segmentation_offload needs checksum_offload: each segment has a sum of its own")
+        check_offloads(checksum_offload, segmentation_offload)
         segment = segmentation_offload and mtu - _HEADERS <= LARGEST_SEGMENT
         capabilities = Capabilities(
             mtu=mtu,
@@ -73,7 +73,7 @@ class Rtl8139CpDriver(Rtl8139Base):
             count=check_count("tx_ring", tx_ring, 1, RING_ENTRIES), memory=units.size(tx_memory),
             longest=mtu + OVERHEAD, offload=checksum_offload, segment=segment,
         )  # fmt: skip
-        self._use(
+        self._take(
             DescriptorReceiver(
                 function, self.card, self.drop,
                 count=check_count("rx_ring", rx_ring, 1, RING_ENTRIES),

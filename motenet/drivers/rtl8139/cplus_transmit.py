@@ -1,6 +1,6 @@
 """C+ mode's transmit path: frames are written straight into DMA memory, one descriptor each, one doorbell a batch.
 
-Transmit memory is a ring of bytes: frames lie in it one behind the other, and are freed in order. A descriptor's OWN is
+A descriptor's OWN is
 stored last, alone, behind a barrier, for the card may be reading the ring at any time.
 """
 
@@ -9,8 +9,7 @@ from struct import Struct
 from typing import ClassVar
 
 from motenet.core.checksum import internet_checksum
-from motenet.core.errors import ConfigurationError, DriverError
-from motenet.core.state import Component
+from motenet.core.errors import DriverError
 from motenet.datasheets.rtl8139 import (
     CR,
     DESCRIPTOR_CODEC,
@@ -30,8 +29,9 @@ from motenet.datasheets.rtl8139 import (
 )
 from motenet.doors import TCP4, FrameFacts, PciFunction
 from motenet.drivers.ring import Ring
-from motenet.drivers.rtl8139.c_transmit import SHORTEST, TRANSMIT_CONTROL
+from motenet.drivers.rtl8139.c_transmit import TRANSMIT_CONTROL
 from motenet.drivers.rtl8139.card import Card
+from motenet.drivers.transmit import ALIGN, NONE, SHORTEST, RingTransmitter
 
 LONGEST_SEGMENTED = TX_LARGE_SEND["LENGTH"]
 """As much as one descriptor can tell."""
@@ -40,7 +40,8 @@ LARGEST_SEGMENT = TX_LARGE_SEND.field("MSS").mask >> TX_LARGE_SEND.field("MSS").
 
 _EARLY = 6
 """ETTHR in units of 32 bytes, as Linux 8139cp.c."""
-_ALIGN = 63
+_MASK = 0xFFFFFFFF
+"""What the card can address."""
 _OWN, _EOR = TX_COMMAND["OWN"], TX_COMMAND["EOR"]
 _PLAIN = TX_COMMAND["FS"] | TX_COMMAND["LS"]
 _TCP, _UDP = 6, 17
@@ -55,15 +56,12 @@ _TAGC = TX_VLAN["TAGC"]
 _FAILED = TX_STATUS["TES"] | TX_STATUS["UNF"]
 _REASONS = _FAILED | TX_STATUS["OWC"] | TX_STATUS["LNKF"] | TX_STATUS["EXC"]
 _IPV4, _WITHOUT_FRAGMENTS = 0x0800, 0x1FFF | 0x2000
-_NONE = -1
 
 
-class DescriptorTransmitter(Component):
-    """The normal priority ring and its memory. `reserve`, `commit` and `flush` are NetworkDriver's."""
+class DescriptorTransmitter(RingTransmitter):
+    """The normal priority ring and its memory, one descriptor a frame."""
 
-    STATE: ClassVar[tuple[str, ...]] = (
-        "running", "rung", "ends", "written", "freed", "start", "length", "vlan", "blocked", "progress_at", "frames",
-    )  # fmt: skip
+    STATE: ClassVar[tuple[str, ...]] = (*RingTransmitter.STATE, "ends")
 
     def __init__(
         self,
@@ -77,60 +75,23 @@ class DescriptorTransmitter(Component):
         offload: bool,
         segment: bool,
     ) -> None:
-        self.path = "tx"
-        self.longest = max(LONGEST_SEGMENTED, longest) if segment else longest
-        """The longest frame in bytes that may be reserved."""
-        if memory % (_ALIGN + 1) or memory < 2 * self.longest:
-            raise ConfigurationError(
-                f"tx_memory={memory}: frames of {self.longest} bytes want {2 * self.longest}, a multiple of "
-                f"{_ALIGN + 1}; enlarge it, or switch segmentation_offload off"
-            )
-        self.ring = Ring(function.dma, DESCRIPTOR_CODEC, count, path="tx/ring", align=RING_ALIGNMENT, mask=0xFFFFFFFF)
-        self.memory = function.dma.allocate(memory, 64, mask=0xFFFFFFFF)
-        self._card, self._drop, self._clock = card, drop, function.clock
+        ring = Ring(function.dma, DESCRIPTOR_CODEC, count, path="tx/ring", align=RING_ALIGNMENT, mask=_MASK)
+        most = max(LONGEST_SEGMENTED, longest) if segment else longest
+        super().__init__(function, ring, most, memory=memory, piece=memory, spare=1, mask=_MASK)
+        self._card, self._drop = card, drop
         self._write8, self._barrier = card.window.write8, function.dma.barrier
-        self._count, self._region, self._plain = count, memory, longest
-        self._offload, self._segment = offload, segment
-        self._base, self._lend = self.memory.address, self.memory.lend
-        self._body, self._publish = self.ring.buffer.packer(Struct("<IQ")), self.ring.buffer.packer(Struct("<I"))
-        self._status = self.ring.buffer.unpacker(Struct("<I"))
+        self._plain, self._offload, self._segment = longest, offload, segment
+        self._body, self._publish = ring.buffer.packer(Struct("<IQ")), ring.buffer.packer(Struct("<I"))
+        self._status = ring.buffer.unpacker(Struct("<I"))
         self._network = self.memory.unpacker(Struct(">12xHB5xHxB"))  # EtherType, version, fragment, protocol
-        self.on_full: Callable[[], None] | None = None
-        """Called when `reserve` has refused: the driver may want an interrupt when a frame is sent."""
-
-        self.running = False
-        self.rung = 0
-        """What the card has been told: the ring's counter at the last doorbell."""
         self.ends = [0] * count
         """For each descriptor: transmit memory behind its frame."""
-        self.written = 0
-        """Bytes of transmit memory given out since start, running free."""
-        self.freed = 0
-        """Bytes of transmit memory taken back."""
-        self.start = _NONE
-        """Where the reserved frame lies, or -1."""
-        self.length = 0
-        """The reserved frame's bytes."""
-        self.vlan: int | None = None
-        """The tag that the card inserts in each frame."""
-        self.blocked = False
-        """`reserve` has refused, and nothing has been reaped since."""
-        self.progress_at = 0
-        """When the card last gave something back, or got something after being idle (ns)."""
-        self.frames = 0
-        """Frames committed; a segmented one counts once."""
-
-    def parts(self) -> tuple[Component, ...]:
-        return (self.ring,)
 
     # --- up and down
 
     def open(self) -> None:
         """The ring, empty, and where it is; no ring for high priority. CPCR comes before (RTL8139C+ 6.33)."""
-        self.ring.clear()
-        self.rung = self.written = self.freed = 0
-        self.start = _NONE
-        self.blocked = False
+        self._forget()
         for register, value in ((THPDSL, 0), (THPDSH, 0), (TNPDSL, self.ring.address), (TNPDSH, 0)):
             self._card.write(register, value)
 
@@ -143,54 +104,9 @@ class DescriptorTransmitter(Component):
     def close(self) -> int:
         """Disable the transmitter; returns how many frames it has not sent."""
         self._card.write(CR, self._card.read(CR) & CR["RE"])
-        self.running = self.blocked = False
-        left = self.ring.produced - self.ring.consumed
-        self.ring.consumed = self.rung = self.ring.produced
-        self.start = _NONE
-        return left
-
-    @property
-    def idle(self) -> bool:
-        """The card has given back all that it was told of."""
-        return self.ring.consumed == self.rung
+        return super().close()
 
     # --- sending
-
-    def reserve(self, length: int) -> memoryview | None:
-        """See NetworkDriver.reserve."""
-        size = length if length > SHORTEST else SHORTEST
-        ring, region = self.ring, self._region
-        start = self.written
-        offset = start % region
-        if offset + size > region:
-            start += region - offset
-            offset = 0
-        if (
-            start + size - self.freed > region
-            or ring.produced - ring.consumed >= self._count
-            or not self.running
-            or not 14 <= length <= self.longest
-        ):
-            return self._reserve_again(length)
-        self.start = start
-        self.length = length
-        if length < SHORTEST:
-            self._lend(offset + length, SHORTEST - length)[:] = bytes(SHORTEST - length)
-        return self._lend(offset, length)
-
-    def _reserve_again(self, length: int) -> memoryview | None:
-        """Find out why there was no room, and take back what the card is done with."""
-        if not self.running:
-            raise DriverError("the card is down: start() the driver before sending")
-        if not 14 <= length <= self.longest:
-            raise DriverError(f"a frame of {length} bytes cannot be sent: it has 14 to {self.longest}; see mtu")
-        self.flush()
-        if self.reap():
-            return self.reserve(length)
-        self.blocked = True
-        if self.on_full is not None:
-            self.on_full()
-        return self.reserve(length) if self.reap() else None
 
     def commit(self, facts: FrameFacts | None = None) -> None:
         """See NetworkDriver.commit."""
@@ -215,9 +131,9 @@ class DescriptorTransmitter(Component):
         self._body(at + 4, tag, self._base + offset)
         self._barrier()
         self._publish(at, command | length | (_OWN | _EOR if index == self._count - 1 else _OWN))
-        self.written = self.ends[index] = start + (length + _ALIGN & ~_ALIGN)
+        self.written = self.ends[index] = start + (length + ALIGN & ~ALIGN)
         ring.produced += 1
-        self.start = _NONE
+        self.start = NONE
         self.frames += 1
 
     def _sum(self, facts: FrameFacts, offset: int, length: int) -> int:
@@ -276,8 +192,5 @@ class DescriptorTransmitter(Component):
             return False
         ring.consumed = consumed
         self.freed = self.ends[(consumed - 1) % count]
-        if consumed == ring.produced and self.start < 0:
-            self.written = self.freed = 0  # all is sent: begin anew, in memory that is in use already
-        self.blocked = False
-        self.progress_at = self._clock.now
+        self._progress(consumed == ring.produced)
         return True

@@ -4,9 +4,9 @@ import zlib
 from collections.abc import Sequence
 from typing import ClassVar
 
-from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.datasheets.rtl8139 import MAR, RCR
+from motenet.drivers.driver import check_groups
 from motenet.drivers.rtl8139.card import Card
 
 _EVERYTHING = (1 << 64) - 1
@@ -36,10 +36,7 @@ class Filters(Component):
 
     def ask(self, groups: Sequence[bytes]) -> None:
         """Remember the groups, checked."""
-        for group in groups:
-            if len(group) != 6 or not group[0] & 1:
-                raise ConfigurationError(f"{group.hex(':')} is no multicast address: six bytes, the first of them odd")
-        self.groups = [bytes(group) for group in groups]
+        self.groups = check_groups(groups)
 
     def apply(self) -> None:
         """MAR, in double words as it must be written. Reading it back brings posted writes to the card (PCI 3.2.5)."""
