@@ -15,6 +15,8 @@ _WORD = Struct(">I")
 _IP_FIELDS = Struct(">5H")  # from byte 2: total length, identification, fragment, TTL and protocol, checksum
 _TCP_FIELDS = Struct(">I5sB2H")  # from byte 4: sequence, acknowledgment and offset, flags, window, checksum
 
+SHORTEST = 60
+"""IEEE 802.3, 4.2.3.3: shorter frames are padded."""
 _UDP_CHECKSUM = 6
 """RFC 768: where the field lies in the header."""
 PSH_FIN = 0x09
@@ -177,11 +179,14 @@ def valid(frame: bytes, facts: FrameFacts) -> str:
 def complete(frame: bytes, facts: FrameFacts) -> list[bytes]:
     """What goes over a real cable for a frame whose sender left work to it: checksums inserted, segments cut.
 
-    A frame for which that cannot be done (see `valid`) stays as it is.
+    The last segment may be so short that it has to be padded. A frame for which all that cannot be done (see `valid`)
+    stays as it is.
     """
     if facts.segment_size:
         headers = gso.read(frame, facts)
-        return [frame] if isinstance(headers, str) else gso.cut(frame, facts, headers)
+        if isinstance(headers, str):
+            return [frame]
+        return [one.ljust(SHORTEST, b"\0") for one in gso.cut(frame, facts, headers)]
     if facts.checksum_offset:
         whole = bytearray(frame)
         field = facts.checksum_start + facts.checksum_offset

@@ -91,3 +91,11 @@ def test_complete_cuts_what_the_sender_left_whole():
         flags = "PA" if start + 1000 >= len(payload) else "A"
         wanted.append(bytes(header / TCP(seq=9 + start, flags=flags) / payload[start : start + 1000]))
     assert complete(bytes(raw), facts) == wanted
+
+
+def test_ieee_802_3_a_short_last_segment_is_padded():
+    """Else cards behind a switch would take it for a runt."""
+    raw = bytes(HEADER / TCP(seq=9) / bytes(1001))
+    last = complete(raw, FrameFacts(34, 16, 1000, 54))[-1]
+    assert len(last) == 60
+    assert last[16:18] == b"\0\x29"

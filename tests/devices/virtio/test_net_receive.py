@@ -200,6 +200,15 @@ def test_5_1_6_4_1_otherwise_they_come_in_pieces_with_gso_none(new_bench, kind, 
     assert all(one[:12] == WHOLE and len(one) <= 12 + 74 + 1448 for one in got)
 
 
+def test_5_1_6_4_1_a_large_packet_with_a_whole_checksum_comes_in_pieces(new_bench):
+    """NEEDS_CSUM goes with every gso_type, and there is nothing to be summed."""
+    bench = new_bench(GUEST)
+    for _ in range(4):
+        bench.rx.add(65562)
+    bench.deliver(large(TCP4), facts=FrameFacts(segment_size=1448, segment_kind=TCP4))
+    assert [one[:12] for one in bench.received()] == [WHOLE] * 3
+
+
 @pytest.mark.parametrize(("features", "gso"), [(GUEST, [0x81]), ("GUEST_CSUM GUEST_TSO4", [0, 0, 0])])
 def test_5_1_6_4_1_ecn_needs_guest_ecn(new_bench, features, gso):
     bench = new_bench(features)

@@ -8,8 +8,11 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
+from motenet.devices.parts.offload import complete
 from motenet.doors import TCP4, TCP6, UFO, USO, FrameFacts
 
+DATA = 0x100000
+"""Memory that no ring of a bench is in."""
 ETHER = Ether(dst="52:54:00:00:00:01", src="52:54:00:12:34:56")
 PLAIN = bytes(12)
 NEEDS_CSUM, DATA_VALID, RSC_INFO = 1, 2, 4
@@ -206,12 +209,39 @@ def test_cve_tiny_and_huge_segments_end_in_bounded_time(new_bench, hdr, size, co
     assert bench.drops == ({} if count else {"cannot be cut": 1})
 
 
+def test_5_1_6_2_a_short_packet_that_is_to_be_cut_is_not_padded_before(new_bench, hdr):
+    """Padding would be payload."""
+    frame, whole = partial(tcp4(3), 34, 16)
+    ((sent, facts),) = new_bench(EVERYTHING).send(hdr(NEEDS_CSUM, TCPV4, 54, 1000, 34, 16), frame)
+    assert sent == frame
+    assert complete(sent, facts) == [whole.ljust(60, b"\0")]
+
+
+def test_cve_many_packets_of_many_segments_each_are_spread_over_events(new_bench, hdr):
+    """What is not sent yet is left to later events; each is sent once, in order."""
+    bench = new_bench(EVERYTHING)
+    bench.port.takes_unfinished = False
+    for number in range(8):
+        left, _ = partial(udp4(40_000), 34, 6)
+        raw = hdr(NEEDS_CSUM, UDP_L4, 42, 8, 34, 6) + left[:18] + bytes((number, 0)) + left[20:]
+        bench.memory[DATA + number * 65536 :][: len(raw)] = raw
+        bench.tx.descriptor(number, DATA + number * 65536, len(raw))
+    bench.tx.offer(*range(8))
+    after, serve = [0], bench.net.notified
+    bench.net.notified = lambda queue: (serve(queue), after.append(len(bench.sent)))
+    bench.tx.kick()
+    assert max(new - old for old, new in pairwise(after)) <= 4 * 5000
+    assert [sent[18] for sent, _ in bench.sent[::5000]] == list(range(8))  # IP's identification
+    assert len(bench.sent) == 8 * 5000
+    assert [number for number, _ in bench.tx.used()] == list(range(8))
+
+
 @pytest.mark.parametrize(
     ("packet", "gso", "start", "offset"),
     [
         (udp4(3000), TCPV4, 34, 16), (tcp6(3000), TCPV4, 54, 16), (tcp4(3000), TCPV6, 34, 16),
         (tcp4(3000), UDP_L4, 34, 6), (tcp4(3000), TCPV4, 14, 16), (tcp4(3000), TCPV4, 34, 6),
-        (ETHER / Raw(bytes(3000)), TCPV4, 34, 16), (ETHER / Raw(bytes(46)), UDP_GSO, 14, 6),
+        (ETHER / Raw(bytes(3000)), TCPV4, 34, 16), (ETHER / Raw(bytes(46)), UDP_GSO, 14, 6), (tcp4(3000), TCPV4, 34, 0),
     ],
 )  # fmt: skip
 def test_a_frame_that_is_not_what_its_header_says(new_bench, hdr, packet, gso, start, offset):

@@ -67,6 +67,8 @@ def facts_of(header: bytes, frame: bytes, features: int) -> FrameFacts | None:
         raise BadHeader("ECN not negotiated", f"gso_type {gso:#04x}")
     if not size:
         raise BadHeader("gso_size 0", f"gso_type {gso:#04x}")
+    if not offset:
+        raise BadHeader("cannot be cut", f"csum_offset 0 is not {how.name}'s")
     headers = read_headers(frame, FrameFacts(start, offset, size, segment_kind=how.name))
     if isinstance(headers, str):
         raise BadHeader("cannot be cut", headers)

@@ -58,8 +58,8 @@ class ReceiveUnit(Component):
             self.burst_arrived([frame])
         elif facts.damaged:
             self._device.drop("bad FCS", frame=frame)
-        elif not facts.checksum_offset:
-            self.burst_arrived([frame])
+        elif not facts.checksum_offset:  # nothing is left to the driver
+            self.burst_arrived(complete(frame, facts))
         elif not self._device.ready or len(frame) < ETHERNET or not self._port.carrier:
             self._lose(frame)
         else:

@@ -2,7 +2,7 @@
 
 from motenet.core.state import Component
 from motenet.datasheets.virtio.features import FEATURES
-from motenet.devices.parts.offload import complete, insert_checksum
+from motenet.devices.parts.offload import SHORTEST, complete, insert_checksum
 from motenet.devices.virtio.chain import BATCH, Buffers, Plain
 from motenet.devices.virtio.device import VirtioDevice
 from motenet.devices.virtio.net.header import PLAIN, WITH_BUFFERS, BadHeader, facts_of
@@ -12,8 +12,6 @@ from motenet.doors import PciSlot
 
 _MTU = FEATURES["MTU"]
 ETHERNET, TAG = 14, 4
-SHORTEST = 60
-"""IEEE 802.3, 4.2.3.3: shorter frames are padded; virtio's drivers do not."""
 LONGEST = 65535 + 40 + ETHERNET + TAG
 """Bytes of the longest frame that can be cut: an IPv6 packet's payload and its headers."""
 ONE_READ = 2048
@@ -65,13 +63,16 @@ class TransmitUnit(Component):
             device.notify(queue.index)
 
     def _send_all(self, queue: VirtQueue, chains: list[Plain]) -> int:
-        """Each in turn; it ends early if the device is reset or stopped meanwhile. Returns the work."""
-        generation, work = queue.generation, 0
+        """Each in turn, until it is enough: the rest is given back. Returns the work.
+
+        It ends early, too, if the device is reset or stopped meanwhile.
+        """
+        generation, work, following = queue.generation, 0, iter(chains)
         read, transmit, header, plain = self._read, self._port.transmit, self._header, self._plain
         shortest, longest = header + SHORTEST, header + min(self._mtu + ETHERNET, ONE_READ)
         if self._steering.pairs > 1 or not self._port.carrier:
             longest = 0
-        for _, _, readable, writable, length, _ in chains:
+        for _, _, readable, writable, length, _ in following:
             if shortest <= length <= longest and len(readable) == 1 and not writable:
                 raw = read(readable[0][0], length)
                 if queue.generation != generation:
@@ -79,10 +80,11 @@ class TransmitUnit(Component):
                 work += length
                 if raw.startswith(plain):  # the usual case: a whole frame in one descriptor
                     transmit(raw[header:])
-                else:
-                    work += self._send(queue, raw[:header], raw[header:])
+                    continue
+                work += self._send(queue, raw[:header], raw[header:])
             elif length > header + LONGEST or length < header + ETHERNET or writable:
                 self._device.drop("bad transmit buffer", f"{length} bytes, {len(writable)} writable buffers (5.1.6.2)")
+                work += FRAME_WORK * (len(readable) + len(writable))
             else:
                 about, frame = self._gather(queue, readable, header)
                 if queue.generation != generation:
@@ -92,6 +94,9 @@ class TransmitUnit(Component):
                     transmit(frame)
                 else:
                     work += self._send(queue, about, frame)
+            if work > WORK:
+                for _ in list(following):
+                    queue.unpop(chains.pop())
         return work + FRAME_WORK * (len(chains) + 1)
 
     def _send(self, queue: VirtQueue, about: bytes, frame: bytes) -> int:
@@ -113,7 +118,8 @@ class TransmitUnit(Component):
         if facts is None:
             self._port.transmit(frame.ljust(SHORTEST, b"\0"))
         elif self._port.takes_unfinished and facts.checksum_offset:
-            self._port.transmit(frame.ljust(SHORTEST, b"\0"), facts)
+            # what is to be cut is padded then: before, it would be payload
+            self._port.transmit(frame if facts.segment_size else frame.ljust(SHORTEST, b"\0"), facts)
         else:
             frames = complete(frame, facts) if facts.checksum_offset else [_summed(frame, facts.checksum_start)]
             for one in frames:
