@@ -21,6 +21,8 @@ FEATURES_OK, NEEDS_RESET = DEVICE_STATUS["FEATURES_OK"], DEVICE_STATUS["DEVICE_N
 VERSION_1, ANY_LAYOUT, MQ, CTRL_VQ = (FEATURES[name] for name in ("VERSION_1", "ANY_LAYOUT", "MQ", "CTRL_VQ"))
 POLL = 100 * US
 """How often a ring without a kick is looked at."""
+DISCARDED = 4096
+"""Buffers of a disabled ring after which an event leaves the rest to another."""
 
 
 class RingDevice(VirtioDevice):
@@ -243,11 +245,10 @@ class BackEnd(Watched):
     def _discard(self, ring: Ring) -> None:
         """A transmit ring that is disabled is emptied without effect (vhost-user, "Ring states")."""
         queue = ring.queue
-        for _ in range(queue.size):
-            chain = queue.pop()
-            if chain is None:
-                break
+        work = DISCARDED
+        while work > 0 and (chain := queue.pop()) is not None:
             queue.push(chain, 0)
+            work -= 1 + len(chain.readable)
         if queue.publish():
             ring.signal_call()
         if queue.want_notifications(True):

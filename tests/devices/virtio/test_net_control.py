@@ -189,6 +189,17 @@ def test_2_7_4_1_commands_in_any_split_of_descriptors(new_bench, layout):
     assert bench.drops == {}
 
 
+def test_cve_commands_of_many_descriptors_are_spread_over_events(new_bench):
+    bench = new_bench(CONTROL, size=1024)
+    head = bench.control.add(b"\0\0", *[b"x"] * 1000, 1)
+    bench.control.offer(*[head] * 39)
+    used, serve = [], bench.net.notified
+    bench.net.notified = lambda queue: (serve(queue), used.append(len(bench.control.used())))
+    bench.control.kick()
+    assert sum(used) == 40
+    assert max(used) <= 4
+
+
 @pytest.mark.parametrize("parts", [(b"\0\0",), (b"\0", 1), (1,), (b"\0\0\0",)])
 def test_buffers_that_hold_no_command_are_used_unanswered(new_bench, parts):
     bench = new_bench(CONTROL)

@@ -16,8 +16,8 @@ from motenet.doors import PciSlot
 
 LONGEST = 65536
 """Bytes of the longest command that is read: room for some 10,000 addresses."""
-COMMANDS = 64
-"""After which an event leaves the rest to another."""
+WORK, COMMAND_WORK = 4096, 64
+"""Buffers after which an event leaves the rest to another; for how many a command counts beside its own."""
 _HEADER = sheet.CTRL_HDR_CODEC
 _ENTRIES = sheet.CTRL_MAC_ENTRIES_CODEC
 
@@ -68,7 +68,9 @@ class ControlUnit(Component):
         """Carry out what is available; the driver mostly waits for it."""
         device, generation = self._device, queue.generation
         queue.want_notifications(False)
-        for _ in range(COMMANDS):
+        work = WORK
+        while work > 0:
+            work -= COMMAND_WORK
             chain = queue.pop()
             if chain is None:
                 if not queue.want_notifications(True):
@@ -78,6 +80,7 @@ class ControlUnit(Component):
             if queue.generation != generation:
                 return
             queue.push(chain, written)
+            work -= len(chain.readable) + len(chain.writable)
         else:
             device.notify(queue.index)
         if queue.publish():
