@@ -100,7 +100,7 @@ class Structure:
 
     def _write_lanes(self, offset: int, value: int, width: int) -> None:
         for place in self._touched(offset, width, "write"):
-            held = place.get() if place.get is not None and place.readable else 0
+            held = place.get() if place.get is not None and place.put is not None and place.readable else 0
             mask, shift = (1 << 8 * width) - 1, 8 * (place.start - offset)
             mask, lanes = (mask >> shift, value >> shift) if shift >= 0 else (mask << -shift, value << -shift)
             self._put(place, (held & ~mask | lanes & mask) & (1 << 8 * place.width) - 1)

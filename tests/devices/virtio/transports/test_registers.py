@@ -118,6 +118,20 @@ def test_4_1_4_5_isr_is_cleared_by_reading(new_bench, transport):
     assert bench.drops == {}
 
 
+@pytest.mark.parametrize("transport", ["modern", "legacy"])
+def test_4_1_4_5_a_write_that_covers_isr_takes_no_interrupt_back(new_bench, transport):
+    bench = new_bench(transport)
+    if transport == "modern":
+        space, offset, isr, width, value = bench.bar4, 0x1000, 0x1000, 4, 0
+    else:
+        space, offset, isr, width, value = bench.bar0, 0x12, 0x13, 2, 7  # with device_status in front
+    bench.card.interrupts.config_interrupt()
+    space.write(offset, value, width)
+    assert bench.drops["read-only register"] == 1
+    assert bench.slot.level
+    assert space.read(isr, 1) == 2
+
+
 @pytest.mark.parametrize(("acknowledged", "left"), [(1, 2), (2, 1), (3, 0), (0, 3)])
 def test_4_2_2_interrupt_ack_clears_what_is_written(mmio, acknowledged, left):
     mmio.card.registers.queue_interrupt(mmio.kind.queues[0])
