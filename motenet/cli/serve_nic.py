@@ -67,6 +67,7 @@ class Seat:
     listen: Callable[[RealTime], SocketServer]
     advice: str
     command: str
+    in_qemu: bool = False
 
 
 def in_a_slot(clock: Clock, nic: str, mac: str, timing: str, path: Path) -> Seat:
@@ -77,17 +78,20 @@ def in_a_slot(clock: Clock, nic: str, mac: str, timing: str, path: Path) -> Seat
     command = f"{command_line(path)} \\\n  -kernel YOUR-KERNEL"
     advice = "Start your guest, with its kernel or disk:"
     listen = partial(vfio_user.Server, guest.slot, path)
-    return Seat(guest, path, sheet_of(card), partial(rings, card), listen, advice, command)
+    return Seat(
+        guest, path, sheet_of(card), partial(rings, card, guest.slot.dma), listen, advice, command, in_qemu=True
+    )
 
 
 def behind_queues(clock: Clock, mac: str, path: Path) -> Seat:
     """virtio-net without registers: DPDK's drivers, or QEMU's for a guest, share the queues' memory with it."""
     net = NetFunction(mac)
     front_end = FrontEnd(clock, "guest", net)
-    command = f"dpdk-testpmd --no-huge -m 128 --no-pci --vdev=net_virtio_user0,path={path.absolute()} -- -i"
+    device = f"net_virtio_user0,path={path.absolute()}"
+    command = f"dpdk-testpmd --no-huge -m 128 --no-pci --vdev={device} -- -i --total-num-mbufs=4096"
     advice = "Start your driver; DPDK's, for instance:"
     listen = partial(vhost_user.Server, front_end.slot, path)
-    return Seat(front_end, path, Sheet(()), partial(queues, net.queues), listen, advice, command)
+    return Seat(front_end, path, Sheet(()), partial(queues, net, front_end.slot.dma), listen, advice, command)
 
 
 class Refresher(Component):
@@ -100,7 +104,7 @@ class Refresher(Component):
         self.show(None)
 
     def show(self, _: object) -> None:
-        self._live.update(self._view.render(), refresh=True)
+        self._live.update(self._view.render(self._live.console.width), refresh=True)
         self._clock.after(REFRESH, self.show)
 
 
@@ -189,7 +193,7 @@ def _announce(nic: str, seat: Seat, peer: str, as_json: bool) -> None:
         about = {"socket": str(seat.path), "peer": peer, "qemu": find_qemu(), "command": seat.command}
         print(json.dumps(about), flush=True)
         return
-    if find_qemu() is None:
+    if seat.in_qemu and find_qemu() is None:
         print(
             f"There is no QEMU with vfio-user-pci here (10.1 or later): install one, or run {PREPARE}.", file=sys.stderr
         )

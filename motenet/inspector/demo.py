@@ -234,7 +234,10 @@ class Demo:
 
     def _add_rings(self, table: Table, *hosts: Host) -> None:
         """A line for each kind of ring that a card has: how much of it is the card's."""
-        looks = [{ring.name: f"{ring.owned} of {ring.count}" for ring in rings(host.nic)} for host in hosts]
+        looks = [
+            {ring.name: f"{ring.owned} of {ring.count}" for ring in rings(host.nic, host.machine.slots[0].dma)}
+            for host in hosts
+        ]
         for name in dict.fromkeys(name for look in looks for name in look):
             table.add_row(f"{name}, the card's", *(look.get(name, "") for look in looks))
 

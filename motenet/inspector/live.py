@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TextIO
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,8 +21,16 @@ RECENT = 14
 """Register accesses shown one by one."""
 BUSIEST = 12
 """Registers shown with their counts."""
-LONGEST = 60
-"""Characters of a value in words; the event log has all of them."""
+BESIDE = 110
+"""Columns from which on the two tables are beside each other."""
+LONGEST, SHORTEST = 60, 16
+"""Characters of a value in words, at most and at least; the event log has all of them."""
+LONGEST_NAME = 24
+"""Characters of a register's name, or of several ones' that one access touches."""
+
+
+_PLAIN = Console(width=BESIDE)
+"""To measure with."""
 
 
 class DriverView:
@@ -78,44 +87,55 @@ class DriverView:
         names = ("reads", "writes", "dma", "frames", "bytes", "drops")
         return {name: dict(getattr(self, name)) for name in names} | {"interrupts": self.interrupts}
 
-    def render(self) -> RenderableType:
-        """The view as it is now."""
+    def render(self, width: int = 140) -> RenderableType:
+        """The view as it is now, for so many columns."""
         heading = Text(f"{self.title}   {self.time / SECOND:.3f} s   ", style="bold")
         frames = ", ".join(f"{self.frames[way]} frames {way} ({self.bytes[way]:,} bytes)" for way in ("tx", "rx"))
         heading.append(f"{frames}, {self.interrupts} interrupts", style="default")
         dma = "  ".join(f"{what} {count:,}" for what, count in sorted(self.dma.items()))
-        parts: list[RenderableType] = [heading, self._left or self._rings(), Text(f"DMA     {dma or 'none yet'}")]
+        now = self._rings() if self._left is None else self._left
+        parts: list[RenderableType] = [heading, now, Text(f"DMA     {dma or 'none yet'}")]
         if self.drops:
             parts.append(
                 Text("not done  " + "  ".join(f"{why} {n}" for why, n in sorted(self.drops.items())), style="yellow")
             )
-        both = Table.grid(padding=(0, 3))
-        both.add_row(self._accesses(), self._counts())
-        parts += [Text(), both]
+        if not (self._card.spaces or self._card.config):  # queues alone: vhost-user
+            pass
+        elif width < BESIDE:
+            parts += [Text(), self._accesses(width), Text(), self._counts()]
+        else:
+            both, counts = Table.grid(padding=(0, 3)), self._counts()
+            both.add_row(self._accesses(width - Measurement.get(_PLAIN, _PLAIN.options, counts).maximum - 6), counts)
+            parts += [Text(), both]
         parts += [Text(change, style="green") for change in self._changes]
         return Group(*parts)
 
     def _rings(self) -> RenderableType:
         """How much of each ring is the card's, and from where on."""
-        lines = []
-        for ring in self._look():
+        lines, found = [], self._look()
+        names = 1 + max((len(ring.name) for ring in found), default=0)
+        for ring in found:
             if not ring.count:
-                lines.append(f"{ring.name:9}ring not set up")
+                lines.append(f"{ring.name:{names}}ring not set up")
                 continue
             places = [(place * ring.count // 32 - ring.head) % ring.count < ring.owned for place in range(32)]
             bar = "".join("█" if owned else "·" for owned in places)
             what = f"{ring.owned:5} of {ring.count}{ring.unit and ' ' + ring.unit} are the card's"
-            lines.append(f"{ring.name:9}{bar} {what}  head {ring.head}  tail {ring.tail}  at {ring.address:#x}")
+            lines.append(f"{ring.name:{names}}{bar} {what}  head {ring.head}  tail {ring.tail}  at {ring.address:#x}")
         return Text("\n".join(lines))
 
-    def _accesses(self) -> Table:
+    def _accesses(self, width: int) -> Table:
+        """In so many columns."""
+        rows = [(access, *name_access(self._card, access), count) for access, count in self._recent]
+        names = max((min(len(name), LONGEST_NAME) for _, name, _, _ in rows), default=0)
+        counts = max((len(f"x{count}") + 1 for _, _, _, count in rows if count > 1), default=0)
+        longest = max(min(LONGEST, width - len("writes ") - names - 1 - counts - 2), SHORTEST)
         table = Table(box=None, padding=(0, 1, 0, 0), title="latest accesses", title_justify="left", min_width=24)
         for _ in range(4):
             table.add_column(no_wrap=True)
-        for access, count in self._recent:
-            name, value = name_access(self._card, access)
+        for access, name, value, count in rows:
             way = Text("writes", style="magenta") if access.write else Text("reads", style="cyan")
-            table.add_row(way, name, _shortened(value), f"x{count}" if count > 1 else "")
+            table.add_row(way, _shortened(name, LONGEST_NAME), _shortened(value, longest), f"x{count}" * (count > 1))
         return table
 
     def _counts(self) -> Table:
@@ -123,15 +143,15 @@ class DriverView:
         for heading in ("register", "reads", "writes"):
             table.add_column(heading, justify="left" if heading == "register" else "right")
         for name, _ in (self.reads + self.writes).most_common(BUSIEST):
-            table.add_row(name, f"{self.reads[name]:,}", f"{self.writes[name]:,}")
+            table.add_row(_shortened(name, LONGEST_NAME), f"{self.reads[name]:,}", f"{self.writes[name]:,}")
         return table
 
 
-def _shortened(words: str) -> str:
-    """At most LONGEST characters, up to the end of a word."""
-    if len(words) <= LONGEST:
+def _shortened(words: str, longest: int) -> str:
+    """At most so many characters, up to the end of a word."""
+    if len(words) <= longest:
         return words
-    return words[: LONGEST - 1].rpartition(" ")[0].rstrip(" |") + " …"
+    return words[: longest - 1].rpartition(" ")[0].rstrip(" |,") + " …"
 
 
 class EventLog:

@@ -11,7 +11,7 @@ from motenet.datasheets import e1000
 from motenet.inspector.cards import sheet
 from motenet.inspector.events import name_access
 from motenet.inspector.live import DriverView, EventLog
-from motenet.inspector.rings import e1000_rings
+from motenet.inspector.rings import RingState, e1000_rings
 
 E1000 = sheet("e1000")
 
@@ -133,3 +133,28 @@ def test_the_log_is_json_line_by_line() -> None:
         "event": "FramePassed", "time": 7, "path": "nic/port", "direction": "rx", "frame": "0102",
         "verdict": "", "facts": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_view_fits_where_it_is_shown(width: int) -> None:
+    """virtio 4.1.4.3: the longest names; their table takes nothing from whether they were read or written."""
+    view = DriverView("a card", sheet("virtio-net"), list)
+    for offset in (0x00, 0x04, 0x08, 0x0C, 0x14, 0x18):
+        view(RegisterAccess(1, "nic/bar4", "bar4", offset, 1 if offset == 0x14 else 4, 0xF, offset % 8 == 0))
+    view(RegisterAccess(1, "nic/config", "config", 0x40, 4, 0, False))
+    out = io.StringIO()
+    Console(file=out, width=width).print(view.render(width))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert sum(line.startswith("reads  ") for line in lines) == 4
+    assert sum(line.startswith("writes ") for line in lines) == 3
+    assert any(line.startswith("reads  device_status") and "ACKNOWLEDGE" in line for line in lines)
+
+
+def test_a_card_without_rings_is_left_as_it_was() -> None:
+    """When the guest has gone, nothing is what is shown of nothing."""
+    found: list[RingState] = []
+    view = DriverView("a card", E1000, lambda: found)
+    view(Changed(2, "vfio-user", "client", "gone: it has hung up"))
+    found.append(RingState("transmit", 4))
+    assert "transmit" not in printed(view)
