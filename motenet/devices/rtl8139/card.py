@@ -289,7 +289,7 @@ class Rtl8139(Watched):
 
     def frame_arrived(self, frame: bytes, facts: FrameFacts | None) -> None:
         if not self.link.up or self._loopback:
-            self.drop("no link", frame=frame)
+            self.drop("loopback" if self._loopback else "no link", frame=frame)
         elif facts is None or facts.damaged:
             self.receiver.arrived(frame, facts is not None)
         else:

@@ -34,6 +34,11 @@ Fetched = tuple[int, int, int, int]
 """A descriptor: its own address, its command, its buffer's address and size."""
 
 
+def address_space(control: int) -> int:
+    """Which bits of an address count, by CPCR: 64 with DAC, else 32."""
+    return 2**64 - 1 if control & _DAC else 2**32 - 1
+
+
 def result(status: int) -> int:
     """RX.RESULT's bits for those of RX.STATUS."""
     bits = _RES if status & _FAULTS else 0
@@ -109,17 +114,17 @@ class ReceiveDescriptors(Component):
     def _collect(self, needed: int) -> list[Fetched] | None:
         """The next descriptors with room for so many bytes; None if the ring has not enough of its own."""
         values = self._values
-        dac = bool(values[_CPCR] & _DAC)
-        start = values[_LOW] | values[_HIGH] << 32 if dac else values[_LOW]
+        space = address_space(values[_CPCR])
+        start = values[_LOW] | values[_HIGH] << 32
         generation, index = self.generation, self.index
         found: list[Fetched] = []
         for _ in range(sheet.RING_ENTRIES):
-            at = start + index * sheet.DESCRIPTOR_SIZE
+            at = start + index * sheet.DESCRIPTOR_SIZE & space
             command, _, address = self._fetch(at)
             if self.generation != generation or not command & _COMMAND_OWN:
                 return None
             size = command & _SIZE
-            found.append((at, command, address if dac else address & 0xFFFFFFFF, size))
+            found.append((at, command, address & space, size))
             needed -= size
             index = 0 if command & _COMMAND_EOR else (index + 1) % sheet.RING_ENTRIES
             if needed <= 0:

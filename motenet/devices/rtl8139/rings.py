@@ -9,6 +9,7 @@ from motenet.datasheets import rtl8139 as sheet
 from motenet.datasheets.registers import Register
 from motenet.devices.parts.bank import MixedBank
 from motenet.devices.parts.offload import part, segment
+from motenet.devices.rtl8139.descriptors import address_space
 from motenet.devices.rtl8139.interrupts import InterruptUnit
 from motenet.devices.rtl8139.slots import Send
 from motenet.devices.rtl8139.tally import TallyUnit
@@ -16,7 +17,7 @@ from motenet.devices.rtl8139.tasks import insert_checksums, large_send
 from motenet.doors import PciSlot
 
 _CR, _TCR, _CPCR, _TPPOLL = sheet.CR.offset, sheet.TCR.offset, sheet.CPCR.offset, sheet.TPPOLL.offset
-_TE, _CPTX, _DAC = sheet.CR["TE"], sheet.CPCR["CPTX"], sheet.CPCR["DAC"]
+_TE, _CPTX = sheet.CR["TE"], sheet.CPCR["CPTX"]
 _CRC, _TDOKLADDR = sheet.TCR["CRC"], sheet.TDOKLADDR.offset
 _NPQ, _HPQ, _FSWINT = (sheet.TPPOLL[name] for name in ("NPQ", "HPQ", "FSWINT"))
 _LENGTH, _LGSEN, _LS, _FS, _EOR, _OWN = (
@@ -223,10 +224,10 @@ class TransmitRings(Component):
     def _look(self, ring: TransmitRing) -> bool:
         """Take the next descriptor. Returns whether a packet was complete."""
         generation = self.generation
-        dac = bool(self._values[_CPCR] & _DAC)
+        space = address_space(self._values[_CPCR])
         low, high = (register.offset for register in _STARTS[ring.number])
-        start = self._starts[low] | (self._starts[high] << 32 if dac else 0)
-        at = start + ring.index * sheet.DESCRIPTOR_SIZE
+        start = self._starts[low] | self._starts[high] << 32
+        at = start + ring.index * sheet.DESCRIPTOR_SIZE & space
         command, vlan, address = self._fetch(at)
         if self.generation != generation:
             return False
@@ -240,7 +241,7 @@ class TransmitRings(Component):
         if command & _FS:
             ring.forget()
         ring.begun = True
-        self._gather(ring, address if dac else address & 0xFFFFFFFF, command & _LENGTH)
+        self._gather(ring, address & space, command & _LENGTH)
         if self.generation != generation:
             return False
         self._values[_TDOKLADDR] = at & 0xFFFF

@@ -203,6 +203,30 @@ def test_ring_pointer_wrap_a_ring_at_the_end_of_the_address_space(bench):
 PACKET = OURS + bytes.fromhex("020000000001 0800 4500") + bytes(6) + b"\x40\x06" + bytes(10)
 
 
+@pytest.mark.parametrize("dac", [0, 1])
+def test_ring_pointer_wrap_descriptors_at_the_end_of_the_address_space(plus, dac):
+    """Both rings go on at address 0, and never beyond 32 bits, or 64 with CPCR.DAC."""
+    plus.cplus(0x0003 | dac << 4)
+    for low in (0x20, 0xE4):
+        plus.write(low, 0xFFFFFF00, 4)
+        plus.write(low + 4, 0xFFFFFFFF, 4)
+    asked = []
+
+    def read(address, length, layout):
+        asked.append(address)
+        return pack("<IIQ", OWN | FS | LS | 64, 0, 0x60000)
+
+    plus.slot.dma.read = read  # for descriptors
+    for _ in range(17):
+        plus.deliver(FRAME[:60])
+    last = (2**64 if dac else 2**32) - 16
+    assert asked[15:17] == [last, 0]
+    asked.clear()
+    plus.poll()
+    assert asked[15:17] == [last, 0]
+    assert max(asked) == last
+
+
 @pytest.mark.parametrize("mss", [0, 1, 2047])
 @pytest.mark.parametrize("offset", [0x00, 0x50, 0xF0])
 @pytest.mark.parametrize("total", [0x0000, 0x0013, 0x0028, 0xFFFF])

@@ -168,7 +168,7 @@ def test_5_7_loopback_comes_back_without_link_and_in_an_event_of_its_own(bench):
     assert bench.tsd(0) == 0x0000A064
     assert bench.isr() == 0x0005
     bench.deliver(frame())
-    assert bench.drops == {"no link": 1}, "the cable is not heard"
+    assert bench.drops == {"loopback": 1}, "the cable is not heard"
 
 
 def test_5_7_with_tcr_crc_software_supplies_the_fcs(bench):
