@@ -95,10 +95,12 @@ class LegacyInterface(Component):
         return queues[self.select] if self.select < len(queues) else None
 
     def _existing(self, what: str) -> VirtQueue | None:
+        """The queue, to be written to; that it is not there, or another interface's, is an event."""
         queue = self._queue()
         if queue is None:
             self._device.drop("no such queue", f"{what} of queue {self.select}; there are {len(self._device.queues)}")
-        return queue
+            return None
+        return queue if self._device.use_interface(legacy=True) else None
 
     def _size(self) -> int:
         queue = self._queue()
@@ -111,7 +113,7 @@ class LegacyInterface(Component):
     def _write_page(self, page: int) -> None:
         """2.7.2: one address for all parts, and the queue is in use; 0 takes it out of use."""
         queue = self._existing("address")
-        if queue is None or not self._device.use_interface(legacy=True):
+        if queue is None:
             return
         if not page:
             self._device.disable_queue(queue)

@@ -38,11 +38,12 @@ class SelectedQueue(Component):
         return queues[self.select] if self.select < len(queues) else None
 
     def existing(self, what: str) -> VirtQueue | None:
-        """The queue, to be written to; that it is not there is an event."""
+        """The queue, to be written to; that it is not there, or another interface's, is an event."""
         queue = self.queue
         if queue is None:
             self._device.drop("no such queue", f"{what} of queue {self.select}; there are {len(self._device.queues)}")
-        return queue
+            return None
+        return queue if self._device.use_interface(legacy=False) else None
 
     def _idle(self, what: str) -> VirtQueue | None:
         """The queue, to be set up; that it is enabled is an event."""
@@ -103,7 +104,7 @@ class SelectedQueue(Component):
     def enable(self) -> None:
         """1 is written to queue_enable or QueueReady."""
         queue = self._idle("enabling")
-        if queue is not None and self._device.use_interface(legacy=False):
+        if queue is not None:
             self._device.enable_queue(queue)
 
     def disable(self) -> None:

@@ -210,6 +210,22 @@ def test_2_2_3_the_other_interface_is_not_used_without_one(both, first):
     assert both.device.features == (0x20 if first == "legacy" else 1 << 32 | 0x20)
 
 
+def test_2_2_3_a_queue_is_not_the_other_interfaces_to_set_up_or_take_away(both):
+    both.legacy_started()
+    for register, value in (("queue_enable", 0), ("queue_msix_vector", 1), ("queue_size", 3), ("queue_desc", 0)):
+        both.common.set(register, value)
+    queue = both.kind.queues[0]
+    assert queue.enabled
+    assert not queue.broken
+    assert queue.vector == NO_VECTOR
+    assert both.drops == {"queue_enable": 1, "interfaces mixed": 5}  # an address is two writes
+    both.device.reset()
+    both.started()
+    both.legacy.set("queue_address", 0)
+    assert queue.enabled
+    assert both.drops["interfaces mixed"] == 6
+
+
 def test_2_2_3_reading_and_selecting_over_the_other_is_harmless(both):
     both.started()
     both.legacy.set("queue_select", 1)
