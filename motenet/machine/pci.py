@@ -224,8 +224,8 @@ class Slot(Watched):
         return self.messages
 
     def send_message(self, vector: int) -> bool:
-        if self.dma.enabled and self.msix is not None and self.msix.enabled and vector < self.msix.count:
-            self.msix.signal(vector)
+        if self.msix is not None and self.msix.enabled and vector < self.msix.count:
+            self.msix.signal(vector)  # without the bus it waits, as while it is masked
             return True
         if not self.dma.enabled or not self._capability_bit(CAP_MSI, MSI_CONTROL):
             self.drop("message not enabled", f"vector {vector}")
