@@ -1,33 +1,30 @@
-"""The driver of virtio's network device, by the driver-normative sentences of virtio 1.2.
+"""The driver of virtio's network device, by the driver-normative sentences of virtio 1.2."""
 
-Interrupts are handled in NAPI's style: the handler asks for no more of them and calls `wake`; the stack then polls, and
-the first `receive` that finds nothing, or `poll` that says so, asks for them again and looks once more.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from motenet.core import units
 from motenet.core.errors import ConfigurationError, DriverError
 from motenet.core.state import Component
-from motenet.core.trace import Watched
-from motenet.core.units import MS, US
+from motenet.core.units import MS
 from motenet.datasheets.virtio.net import CTRL_MQ, MIN_PAIRS
-from motenet.doors import Capabilities, Clock, Function, Received
+from motenet.doors import Capabilities, Function, Received
+from motenet.drivers.driver import CardDriver, check_offloads, is_station
+from motenet.drivers.transmit import LONGEST_SEGMENTED
 from motenet.drivers.virtio.device import Device
 from motenet.drivers.virtio.filters import Filters
 from motenet.drivers.virtio.layout import build
+from motenet.drivers.virtio.receive import Turns
 from motenet.drivers.virtio.settings import choose_mtu, made_up_mac, reverse_arp, wanted, write_mac
-from motenet.drivers.virtio.transmit import LONGEST_SEGMENTED
+from motenet.drivers.virtio.transmit import Transmitter
 from motenet.drivers.virtio.transport import CONFIG_CAUSE
 from motenet.drivers.virtio.vectors import Vectors
 
-_DRAIN_STEP, _DRAIN_LIMIT = 100 * US, 50 * MS
 _NUDGE = 10 * MS
 """How long a device may take no frame before it is notified whatever it has said: a notification may have been lost."""
 
 
-class VirtioNetDriver(Watched):
+class VirtioNetDriver(CardDriver):
     """Implements doors.NetworkDriver for virtio's network device over PCI (modern, legacy) and MMIO.
 
     The device is looked at when the driver is made, for memory and capabilities follow from what it offers.
@@ -45,9 +42,10 @@ class VirtioNetDriver(Watched):
     """
 
     STATE: ClassVar[tuple[str, ...]] = (
-        *Watched.STATE, "running", "enabled", "config_changed", "mac", "asked_mac", "link_up", "speed", "full_duplex",
-        "next_queue", "interrupts_seen", "recoveries", "announcements",
+        *CardDriver.STATE, "config_changed", "asked_mac", "announcements",
     )  # fmt: skip
+
+    transmitter: Transmitter
 
     def __init__(
         self,
@@ -74,18 +72,11 @@ class VirtioNetDriver(Watched):
         tx_memory: str | int = "512KiB",
         hang_timeout: str | int = "2s",
     ) -> None:
-        if segmentation_offload and not checksum_offload:
-            raise ConfigurationError("segmentation_offload needs checksum_offload: each segment has a sum of its own")
+        check_offloads(checksum_offload, segmentation_offload)
         if queue_pairs < MIN_PAIRS:
             raise ConfigurationError(f"queue_pairs={queue_pairs}: at least {MIN_PAIRS} is needed (virtio 5.1.6.5.6.1)")
-        if mac is not None and (len(mac) != 6 or mac[0] & 1 or not any(mac)):
+        if mac is not None and not is_station(mac):
             raise ConfigurationError(f"mac={mac.hex(':')} is no station's address")
-        super().__init__(function.clock, f"{function.name}/driver")
-        self.clock: Clock = function.clock
-        self.wake: Callable[[], None] | None = None
-        self._function = function
-        self._polling = not interrupts
-        self._hang_timeout = units.duration(hang_timeout)
         self.device = Device(
             function, mode, wanted(
                 checksums=checksum_offload, segments=segmentation_offload,
@@ -97,7 +88,14 @@ class VirtioNetDriver(Watched):
         if packed and not self.has("RING_PACKED"):
             raise DriverError(f"{function.name} offers no packed virtqueues; packed=None takes what there is")
         configuration = self.device.configuration()
-        self.mtu = choose_mtu(mtu, configuration.mtu)
+        capabilities = Capabilities(
+            mtu=choose_mtu(mtu, configuration.mtu),
+            checksum_tx=self.has("CSUM"),
+            checksum_rx=self.has("GUEST_CSUM"),
+            polled=not interrupts,
+            max_segmented=LONGEST_SEGMENTED if self.has("HOST_TSO4") else 0,
+        )
+        super().__init__(function, capabilities, hang_timeout)
         self.filters = Filters()
         self.layout = build(
             function, self.transport, self.device.features, configuration, self.drop, self._answered,
@@ -110,113 +108,46 @@ class VirtioNetDriver(Watched):
         self.filters.control, self.filters.features = self.control, self.device.features
         if mac is not None and self.has("MAC"):
             self._check_mac_can_be_set()
-        self._capabilities = Capabilities(
-            mtu=self.mtu,
-            checksum_tx=self.has("CSUM"),
-            checksum_rx=self.has("GUEST_CSUM"),
-            polled=not interrupts,
-            max_segmented=LONGEST_SEGMENTED if self.has("HOST_TSO4") else 0,
-        )
         self._queues = self.layout.queues
         self._numbers = [queue.number for queue in self._queues]
-        self._vectors = Vectors(
-            function, self.transport, interrupt_kinds,
-            self._line_interrupt, self._config_interrupt, self._queue_interrupt, self._any_interrupt,
-        )  # fmt: skip
-        several = len(self.receivers) > 1
-        self._receive = self._receive_any if several else self.receivers[0].receive
-        self._waiting = self._any_waiting if several else self.receivers[0].waiting
-        self.transmitter.on_full = self._want_room
-        self.reserve = self.transmitter.reserve
-        self.commit = self.transmitter.commit
-        self.flush = self.transmitter.flush
+        self._vectors = Vectors(function, self.transport, interrupt_kinds, self._interrupt)
+        self._turns = Turns(self.receivers)
+        one = self.receivers[0] if len(self.receivers) == 1 else self._turns
+        self._receive, self._waiting = one.receive, one.waiting
 
-        self.running = False
-        self.enabled = False
-        """The receive queues have been asked for interrupts."""
         self.config_changed = False
         """The configuration has changed since `poll` has looked."""
         self.asked_mac = bytes(mac or b"")
         """The address that the device is to be given; empty: it keeps its own."""
         self.mac = bytes(mac or b"") or configuration.mac or made_up_mac(function.name)
-        self.link_up = False
-        self.speed = 0
-        """Mbit/s; 0: unknown."""
-        self.full_duplex: bool | None = None
-        self.next_queue = 0
-        """The receive queue that is looked at first."""
-        self.interrupts_seen = 0
-        self.recoveries = 0
-        """How often the device was reset because it asked for it, hung, or broke a queue."""
         self.announcements = 0
         """How often the device asked us to announce ourselves."""
-        self.place(self.path)
+        self._use(self.transmitter, self.receivers)
 
     def parts(self) -> Iterable[Component]:
         control = () if self.control is None else (self.control,)
-        return (self.filters, *self.receivers, self.transmitter, *control)
+        return (self.filters, self._turns, *self.receivers, self.transmitter, *control)
 
     # --- what the stack asks
-
-    @property
-    def mac_address(self) -> bytes:
-        return self.mac
-
-    @property
-    def is_link_up(self) -> bool:
-        """The link as of the last `start` or `poll`."""
-        return self.link_up
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._capabilities
 
     @property
     def features(self) -> int:
         """What driver and device have agreed on: datasheets.virtio.features.FEATURES."""
         return self.device.features
 
-    @property
-    def statistics(self) -> dict[str, int]:
-        """Counters by name."""
+    def _counters(self) -> dict[str, int]:
         return {
-            "tx_frames": self.transmitter.frames,
-            "rx_frames": sum(receiver.frames for receiver in self.receivers),
             "rx_copied": sum(receiver.copied for receiver in self.receivers),
-            "gro_joined": sum(receiver.joined for receiver in self.receivers),
             "notifications": sum(queue.notifications for queue in self._queues),
             "commands": self.control.commands if self.control is not None else 0,
-            "interrupts": self.interrupts_seen,
-            "recoveries": self.recoveries,
-            "drops": sum(self.drops.values()),
         }
 
-    def send(self, frame: bytes) -> bool:
-        """reserve, commit and flush in one; False when the ring is full."""
-        view = self.reserve(len(frame))
-        if view is None:
-            return False
-        view[:] = frame
-        self.commit()
-        self.flush()
-        return True
-
     def receive(self) -> Received | None:
-        """See NetworkDriver.receive. Several queues take turns."""
+        """See NetworkDriver.receive."""
         received = self._receive()
         if received is None and self._unmask():
             received = self._receive()
         return received
-
-    def _receive_any(self) -> Received | None:
-        receivers = self.receivers
-        for turn in range(len(receivers)):
-            index = (self.next_queue + turn) % len(receivers)
-            received = receivers[index].receive()
-            if received is not None:
-                self.next_queue = index + 1
-                return received
-        return None
 
     def poll(self) -> bool:
         """See NetworkDriver.poll."""
@@ -235,15 +166,10 @@ class VirtioNetDriver(Watched):
             receiver.tidy()
         return self._waiting() or (self._unmask() and self._waiting())
 
-    def _any_waiting(self) -> bool:
-        return any(receiver.waiting() for receiver in self.receivers)
-
     # --- up and down
 
-    def start(self) -> None:
-        """Bring the device up (3.1.1, 5.1.5)."""
-        if self.running:
-            raise DriverError(f"{self.path} runs already; stop() it first")
+    def _open(self) -> None:
+        """3.1.1, 5.1.5."""
         self.device.open_bus(self._polling)
         if not self._polling:
             self._vectors.allocate(self._numbers)
@@ -252,14 +178,15 @@ class VirtioNetDriver(Watched):
         except DriverError:
             self._function.interrupts.free()
             raise
-        self.running = True
-        self._unmask()
 
     def _bring_up(self) -> None:
-        self.device.bring_up(self.layout, self._prepare)
-        self.filters.apply(self.asked_mac, len(self.receivers))
-        self.enabled = self.config_changed = False
-        self._take_configuration()
+        try:
+            self.device.bring_up(self.layout, self._prepare)
+            self.filters.apply(self.asked_mac, len(self.receivers))
+            self._take_configuration()
+        except DriverError:
+            self._take_down("dead")
+            raise
 
     def _prepare(self) -> None:
         if not self._polling:
@@ -267,76 +194,40 @@ class VirtioNetDriver(Watched):
         if self.transport.legacy and self.asked_mac and not self.filters.sets_mac:
             write_mac(self.transport, self.asked_mac)
 
-    def stop(self) -> None:
-        """See NetworkDriver.stop: frames that the device has not sent within 50 ms are lost, and counted."""
-        if not self.running:
-            return
-        self.transmitter.flush()
-        for _ in range(_DRAIN_LIMIT // _DRAIN_STEP):
-            self.transmitter.reap()
-            if self.transmitter.idle or not self.link_up:
-                break
-            self._function.delay(_DRAIN_STEP)
-        self._take_down("stopped")
-        self.running = self.link_up = False
-        self.device.reset()
-        if not self._polling:
-            self._function.interrupts.free()
-        self.device.close_bus(self._polling)
-        self.changed("driver", "stopped")
+    def _quiet(self) -> None:
+        """Nothing: a device that is told to send has to be heard until it has, and a reset ends all."""
 
     def _take_down(self, why: str) -> None:
-        self.enabled = self.config_changed = False
+        self.enabled, self.config_changed = 0, False
         self.layout.fall_silent()
-        left = self.transmitter.close()
-        if left:
-            self.drop("tx lost", f"{left} frames were still the device's: {why}")
+        self._lose(self.transmitter.close(), why)
         if self.control is not None:
             self.control.close()
 
+    def _reset(self) -> None:
+        self.device.reset()
+
+    def _close(self) -> None:
+        self.device.close_bus(self._polling)
+
     # --- interrupts
 
-    def _line_interrupt(self) -> bool:
-        """INTx, or a platform's line: reading tells what it is, and takes the line back (4.1.5.5, 4.2.3.4.1)."""
-        causes = self.transport.causes()
-        if not causes:
-            return False
-        if causes & CONFIG_CAUSE:
-            self.config_changed = True
-        return self._queue_interrupt()
-
-    def _config_interrupt(self) -> bool:
-        self.interrupts_seen += 1
-        self.config_changed = True
-        if self.wake is not None:
-            self.wake()
-        return True
-
-    def _queue_interrupt(self) -> bool:
+    def _interrupt(self, config: bool, queues: bool) -> bool:
         """Leave the work to `poll`, and ask for no more interrupts until it is done."""
-        self.interrupts_seen += 1
-        self.enabled = False
-        for receiver in self.receivers:
-            receiver.queue.disable()
-        if self.wake is not None:
-            self.wake()
-        return True
+        if config:
+            self.config_changed = True
+        if queues:
+            self.enabled = 0
+            for receiver in self.receivers:
+                receiver.queue.disable()
+        return self._interrupted()
 
-    def _any_interrupt(self) -> bool:
-        """4.1.5.4.2: one vector for both."""
-        self.config_changed = True
-        return self._queue_interrupt()
-
-    def _unmask(self) -> bool:
-        """Ask for interrupts, if that is not so; says whether it was not, for a frame may have come just before."""
-        if self.enabled or self._polling or not self.running:
-            return False
-        self.enabled = True
+    def _enable(self) -> None:
+        self.enabled = 1
         for receiver in self.receivers:
             receiver.queue.enable()
         if self.transmitter.blocked:
             self._want_room()
-        return True
 
     def _want_room(self) -> None:
         """A queue is full: an interrupt when the device has used half of what it has."""
@@ -376,10 +267,7 @@ class VirtioNetDriver(Watched):
 
     def _take_configuration(self) -> None:
         configuration = self.device.configuration()
-        self.speed, self.full_duplex = configuration.speed, configuration.full_duplex
-        if configuration.link_up != self.link_up:
-            self.link_up = configuration.link_up
-            self.changed("link", "up" if self.link_up else "down")
+        self._take_link(configuration.link_up, configuration.speed, configuration.full_duplex)
         if configuration.announce:
             self._announce()
 
@@ -408,32 +296,17 @@ class VirtioNetDriver(Watched):
 
     def _recover_from(self, trouble: str) -> None:
         self.drop("device reset", trouble)
-        try:
-            self.recover()
-        except DriverError as error:
-            self._take_down("dead")
-            self.link_up = False
-            self.transmitter.running = True  # its queue fills up, and `reserve` says so
-            self.drop("device dead", str(error))
-
-    def recover(self) -> None:
-        """Reset the device and start it anew, as it was set up. Frames in its queues are lost, and counted."""
-        if not self.running:
-            raise DriverError(f"{self.path} is down: start() it")
-        self.recoveries += 1
-        self._take_down("reset")
-        self._bring_up()
-        self._unmask()
+        self._try_to_recover()
 
     # --- what is let in, and offloads
 
     def set_multicast(self, groups: Sequence[bytes]) -> None:
         """Let frames to these Ethernet addresses in (5.1.6.5.2)."""
-        self.filters.ask_addresses(groups, group=True)
+        self.filters.ask_groups(groups)
 
     def set_unicast(self, stations: Sequence[bytes]) -> None:
         """Let frames to these Ethernet addresses in, beside the station's own (5.1.6.5.2)."""
-        self.filters.ask_addresses(stations, group=False)
+        self.filters.ask_stations(stations)
 
     def set_receive_mode(self, name: str, on: bool) -> None:
         """Switch a mode of filters.MODES (5.1.6.5.1)."""
@@ -457,7 +330,7 @@ class VirtioNetDriver(Watched):
 
     def set_mac_address(self, mac: bytes) -> None:
         """Give the station another address (5.1.6.5.2, 5.1.4.3)."""
-        if len(mac) != 6 or mac[0] & 1:
+        if not is_station(mac):
             raise ConfigurationError(f"{mac.hex(':')} is no station's address")
         self._check_mac_can_be_set()
         self.asked_mac = self.mac = bytes(mac)

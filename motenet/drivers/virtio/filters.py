@@ -34,6 +34,7 @@ from motenet.datasheets.virtio.net import (
     CTRL_VLAN_DEL,
     CTRL_VLAN_ID_CODEC,
 )
+from motenet.drivers.driver import check_groups, check_vlans, is_station
 from motenet.drivers.virtio.control import MOST_DATA, ControlQueue
 from motenet.drivers.virtio.settings import RECEIVED_SEGMENTS, mask
 
@@ -87,17 +88,17 @@ class Filters(Component):
 
     # --- what is wanted
 
-    def ask_addresses(self, addresses: Sequence[bytes], group: bool) -> None:
-        """Remember multicast or unicast addresses, checked."""
-        for address in addresses:
-            if len(address) != 6 or bool(address[0] & 1) is not group:
-                kind = "multicast address: six bytes, the first of them odd" if group else "unicast address"
-                raise ConfigurationError(f"{address.hex(':')} is no {kind}")
-        chosen = [bytes(address) for address in addresses]
-        if group:
-            self.groups = chosen
-        else:
-            self.stations = chosen
+    def ask_groups(self, groups: Sequence[bytes]) -> None:
+        """Remember multicast addresses, checked."""
+        self.groups = check_groups(groups)
+        self.apply_addresses()
+
+    def ask_stations(self, stations: Sequence[bytes]) -> None:
+        """Remember unicast addresses, checked."""
+        for station in stations:
+            if not is_station(station):
+                raise ConfigurationError(f"{station.hex(':')} is no unicast address")
+        self.stations = [bytes(station) for station in stations]
         self.apply_addresses()
 
     def ask_mode(self, name: str, on: bool) -> None:
@@ -107,10 +108,7 @@ class Filters(Component):
 
     def ask_vlans(self, vlans: Iterable[int]) -> None:
         """Remember VLAN ids, checked."""
-        wanted = sorted(vlans)
-        if wanted and not 0 <= wanted[0] <= wanted[-1] <= 4095:
-            raise ConfigurationError(f"VLAN ids run from 0 to 4095, not {wanted[0]} to {wanted[-1]}")
-        self.vlans = wanted
+        self.vlans = check_vlans(vlans)
         self.apply_vlans()
 
     def ask_offloads(self, checksums: bool, segments: bool) -> None:

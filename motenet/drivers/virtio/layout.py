@@ -19,6 +19,7 @@ from motenet.datasheets.virtio.net import (
 )
 from motenet.datasheets.virtio.queues import MAX_QUEUE_SIZE
 from motenet.doors import Function
+from motenet.drivers.driver import OVERHEAD
 from motenet.drivers.virtio.control import MOST_PIECES, ControlQueue
 from motenet.drivers.virtio.packed import PackedQueue
 from motenet.drivers.virtio.receive import ReceiveQueue
@@ -27,8 +28,6 @@ from motenet.drivers.virtio.split import SplitQueue
 from motenet.drivers.virtio.transmit import Transmitter
 from motenet.drivers.virtio.transport import Transport
 
-OVERHEAD = 18
-"""Ethernet header and one 802.1Q tag."""
 _RING = 256
 _CONTROL_RING = 16
 _MERGEABLE = 16384

@@ -5,7 +5,7 @@ leaves a frame that is spread over several (5.1.6.3.2) as one piece: only the fi
 is not in a row, or goes round the end, is copied together.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from motenet.core.checksum import ones_sum
@@ -205,3 +205,30 @@ class ReceiveQueue(Component):
             self.joined += 1
             if not begun.room:
                 return
+
+
+class Turns(Component):
+    """Several receive queues, which take turns."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("next",)
+
+    def __init__(self, receivers: Sequence[ReceiveQueue]) -> None:
+        self.path = "turns"
+        self._receivers = receivers
+        self.next = 0
+        """The queue that is looked at first."""
+
+    def receive(self) -> Received | None:
+        """The next frame of any."""
+        receivers = self._receivers
+        for turn in range(len(receivers)):
+            index = (self.next + turn) % len(receivers)
+            received = receivers[index].receive()
+            if received is not None:
+                self.next = index + 1
+                return received
+        return None
+
+    def waiting(self) -> bool:
+        """Whether any has received something."""
+        return any(receiver.waiting() for receiver in self._receivers)

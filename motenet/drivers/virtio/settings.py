@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 
-from motenet.core.errors import ConfigurationError
 from motenet.datasheets.virtio.features import FEATURES
 from motenet.datasheets.virtio.net import (
     CONFIG,
@@ -15,6 +14,7 @@ from motenet.datasheets.virtio.net import (
     MIN_MTU,
     STATUS,
 )
+from motenet.drivers.driver import check_mtu
 from motenet.drivers.virtio.transport import Transport, consistently
 
 _ALWAYS = (
@@ -112,8 +112,7 @@ def choose_mtu(mtu: int | None, offered: int) -> int:
     """5.1.4.2: the device's is the limit."""
     if mtu is None:
         return offered or _DEFAULT_MTU
-    if not MIN_MTU <= mtu <= (offered or MAX_MTU):
-        raise ConfigurationError(f"mtu={mtu}: this device takes {MIN_MTU} to {offered or MAX_MTU} bytes (virtio 5.1.4)")
+    check_mtu(mtu, MIN_MTU, offered or MAX_MTU)
     return mtu
 
 

@@ -1,16 +1,15 @@
 """The transmit path: frames are written straight into DMA memory behind their headers, one buffer a frame.
 
-Transmit memory is a ring of bytes that all transmit queues share: frames lie in it one behind the other, and are freed
-in order, whatever the order in which devices use buffers. No interrupt is wanted but when somebody waits for room
-(5.1.6.2.3).
+All transmit queues share the memory, which is freed in order, whatever the order in which devices use buffers. No
+interrupt is wanted but when somebody waits for room (5.1.6.2.3).
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from struct import Struct
 from typing import ClassVar
 
-from motenet.core.errors import ConfigurationError, DriverError
+from motenet.core.errors import DriverError
 from motenet.core.state import Component
 from motenet.datasheets.virtio.features import FEATURES
 from motenet.datasheets.virtio.net import (
@@ -25,13 +24,9 @@ from motenet.datasheets.virtio.net import (
     NET_HDR_LEGACY_CODEC,
 )
 from motenet.doors import TCP4, TCP6, UFO, USO, FrameFacts, Function
+from motenet.drivers.transmit import ALIGN, LONGEST_SEGMENTED, NONE, SHORTEST, MemoryTransmitter
 from motenet.drivers.virtio.packed import PackedQueue
 from motenet.drivers.virtio.split import SplitQueue
-
-SHORTEST = 60
-"""802.3 4.2.3.3: what goes to a cable has 60 bytes, and nothing in virtio says that the device makes up for less."""
-LONGEST_SEGMENTED = 14 + 0xFFFF
-"""An Ethernet header, and as much as IPv4's total length can tell."""
 
 KINDS = {
     TCP4: (GSO_TCPV4, FEATURES["HOST_TSO4"]),
@@ -43,8 +38,6 @@ KINDS = {
 
 _CSUM, _HOST_ECN = FEATURES["CSUM"], FEATURES["HOST_ECN"]
 _NEEDS_CSUM, _ECN = NET_HDR_FLAGS["NEEDS_CSUM"], NET_HDR_GSO["ECN"]
-_ALIGN = 63
-_NONE = -1
 _FLOW = Struct(">12xHB8xB2xIIHH")
 """Of an IPv4 frame without options: type, version and header length, protocol, addresses, ports."""
 _IPV4, _VLAN, _TAG = 0x0800, 0x8100, 4
@@ -53,12 +46,11 @@ _LARGEST_TRANSPORT = 60
 """RFC 9293 3.1: a TCP header with all its options; hdr_len shall not be less than the headers (5.1.6.2.1)."""
 
 
-class Transmitter(Component):
-    """Transmit memory and queues. `reserve`, `commit` and `flush` are NetworkDriver's. `active` queues are in use."""
+class Transmitter(MemoryTransmitter):
+    """Transmit memory and queues; `active` queues are in use."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        "running", "active", "written", "freed", "start", "length", "ends", "oldest", "early", "owners", "blocked",
-        "progress_at", "nudged_at", "frames",
+        *MemoryTransmitter.STATE, "active", "ends", "oldest", "early", "owners", "nudged_at",
     )  # fmt: skip
 
     def __init__(
@@ -72,41 +64,20 @@ class Transmitter(Component):
         most: int,
         header: int,
     ) -> None:
-        self.path = "tx"
-        self.queues = tuple(queues)
-        self._features = features
         self.segments = any(features & feature for _, feature in KINDS.values())
         """The device cuts frames of some kind."""
-        self.longest = LONGEST_SEGMENTED if self.segments else longest
-        """The longest frame in bytes that may be reserved."""
-        codec = NET_HDR_CODEC if header == NET_HDR_CODEC.size else NET_HDR_LEGACY_CODEC
-        self._header = header
-        if memory % (_ALIGN + 1) or memory < 2 * (self.longest + self._header + _ALIGN):
-            raise ConfigurationError(
-                f"tx_memory={memory}: give a multiple of {_ALIGN + 1}, and twice a frame of {self.longest} bytes"
-            )
-        self.memory = function.dma.allocate(memory, 64)
-        self._clock = function.clock
-        self._region, self._plain, self._untagged = memory, longest, longest - _TAG
+        most_bytes = LONGEST_SEGMENTED if self.segments else longest
+        super().__init__(function, most_bytes, memory=memory, largest=most_bytes + header + ALIGN)
+        self.queues = tuple(queues)
+        self._features, self._header = features, header
+        self._plain, self._untagged = longest, longest - _TAG
         self._counts = [min(queue.count, most) for queue in self.queues]
-        self._base = self.memory.address
-        self._lend = self.memory.lend
+        codec = NET_HDR_CODEC if header == NET_HDR_CODEC.size else NET_HDR_LEGACY_CODEC
         self._store = self.memory.packer(codec)
         self._load_flow = self.memory.unpacker(_FLOW)
         self._tail = (0,) if codec is NET_HDR_CODEC else ()
-        self.on_full: Callable[[], None] | None = None
-        """Called when `reserve` has refused: the driver may want an interrupt when there is room."""
 
-        self.running = False
         self.active = 1
-        self.written = 0
-        """Bytes of transmit memory given out since it was last empty, running free."""
-        self.freed = 0
-        """Bytes of transmit memory taken back."""
-        self.start = _NONE
-        """Where the reserved frame's header lies, or -1."""
-        self.length = 0
-        """The reserved frame's bytes."""
         self.ends: deque[int] = deque()
         """For each frame in flight, the oldest first: the transmit memory behind it."""
         self.oldest = 0
@@ -115,14 +86,8 @@ class Transmitter(Component):
         """The numbers of frames that came back before older ones."""
         self.owners = [[0] * count for count in self._counts]
         """For each queue and slot: the number of the frame there."""
-        self.blocked = False
-        """`reserve` has refused, and nothing has been reaped since."""
-        self.progress_at = 0
-        """When the device last gave something back, or got something after being idle (ns)."""
         self.nudged_at = -1
         """When the device was last notified without having asked for it (ns)."""
-        self.frames = 0
-        """Frames committed; a segmented one counts once."""
 
     def parts(self) -> tuple[Component, ...]:
         return self.queues
@@ -139,11 +104,10 @@ class Transmitter(Component):
         self.running = True
 
     def _forget(self) -> None:
-        self.written = self.freed = self.oldest = 0
+        super()._forget()
+        self.oldest = 0
         self.ends.clear()
         self.early.clear()
-        self.start = _NONE
-        self.blocked = False
 
     def close(self) -> int:
         """The device is reset: returns how many frames it has not sent."""
@@ -154,7 +118,6 @@ class Transmitter(Component):
 
     @property
     def idle(self) -> bool:
-        """The device has given back everything."""
         return not self.ends
 
     # --- sending
@@ -190,20 +153,6 @@ class Transmitter(Component):
                 return False
         return True
 
-    def _reserve_again(self, length: int) -> memoryview | None:
-        """Find out why there was no room, and take back what the device is done with."""
-        if not self.running:
-            raise DriverError("the card is down: start() the driver before sending")
-        if not 14 <= length <= self.longest:
-            raise DriverError(f"a frame of {length} bytes cannot be sent: it has 14 to {self.longest}; see mtu")
-        self.flush()
-        if self.reap():
-            return self.reserve(length)
-        self.blocked = True
-        if self.on_full is not None:
-            self.on_full()
-        return None
-
     def commit(self, facts: FrameFacts | None = None) -> None:
         """See NetworkDriver.commit."""
         start, length = self.start, self.length
@@ -226,9 +175,9 @@ class Transmitter(Component):
             self.progress_at = self._clock.now
         queue.put(slot, self._base + offset, length)
         self.owners[index][slot] = self.oldest + len(self.ends)
-        self.written = start + length + _ALIGN & ~_ALIGN
+        self.written = start + length + ALIGN & ~ALIGN
         self.ends.append(self.written)
-        self.start = _NONE
+        self.start = NONE
         self.frames += 1
 
     def _check_length(self, offset: int, length: int) -> None:
@@ -295,13 +244,10 @@ class Transmitter(Component):
                 found = True
                 self._done(self.owners[index][used[0]])
         if found:
-            if not self.ends and self.start < 0:
-                self.written = self.freed = 0  # all is sent: begin anew, in memory that is in use already
             if self.blocked:
-                self.blocked = False
                 for queue in self.queues:
                     queue.disable()
-            self.progress_at = self._clock.now
+            self._progress(not self.ends)
         return found
 
     def _done(self, number: int) -> None:

@@ -1,19 +1,18 @@
 """Which event raises which interrupt (virtio 4.1.5.1.2)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from motenet.core.errors import DriverError
 from motenet.datasheets.virtio.pci import NO_VECTOR
 from motenet.doors import Function
-from motenet.drivers.virtio.transport import Transport
-
-Handler = Callable[[], bool]
+from motenet.drivers.virtio.transport import CONFIG_CAUSE, Transport
 
 
 class Vectors:
     """INTx, a platform's line, or MSI-X: one vector for the configuration and one a queue, fewer if there are fewer.
 
-    `on_line` asks the transport what has happened; `on_config`, `on_queues` and `on_all` need not.
+    `interrupt(config, queues)` is told whether the configuration has changed, and whether queues want to be looked at.
     """
 
     def __init__(
@@ -21,14 +20,11 @@ class Vectors:
         function: Function,
         transport: Transport,
         kinds: Sequence[str],
-        on_line: Handler,
-        on_config: Handler,
-        on_queues: Handler,
-        on_all: Handler,
+        interrupt: Callable[[bool, bool], bool],
     ) -> None:
         self._function, self._transport, self._kinds = function, transport, tuple(kinds)
         self._allocated: list[int] = []
-        self._on_line, self._on_config, self._on_queues, self._on_all = on_line, on_config, on_queues, on_all
+        self._interrupt = interrupt
 
     def allocate(self, queues: Sequence[int]) -> None:
         """Get vectors for the configuration and these queues; MSI-X is enabled hereby."""
@@ -37,7 +33,7 @@ class Vectors:
     def connect(self, queues: Sequence[int]) -> None:
         """After FEATURES_OK, before the queues are opened: map what the device takes, and connect the handlers."""
         if not self._transport.messages():
-            self._function.interrupts.connect(self._allocated[0], self._on_line)
+            self._function.interrupts.connect(self._allocated[0], self._line)
             return
         for plan in self._plans(len(self._allocated), len(queues)):
             if self._map(plan, queues):
@@ -69,11 +65,13 @@ class Vectors:
 
     def _connect(self, plan: list[int]) -> None:
         for entry in range(max(plan) + 1):
-            if entry != plan[0]:
-                handler = self._on_queues
-            else:
-                handler = self._on_all if entry in plan[1:] else self._on_config
+            handler = partial(self._interrupt, entry == plan[0], entry in plan[1:])  # one vector may be for both
             self._function.interrupts.connect(self._allocated[entry], handler)
+
+    def _line(self) -> bool:
+        """INTx, or a platform's line: reading tells what it is, and takes the line back (4.1.5.5, 4.2.3.4.1)."""
+        causes = self._transport.causes()
+        return bool(causes) and self._interrupt(bool(causes & CONFIG_CAUSE), True)
 
     def _fall_back(self) -> None:
         """The device refuses to map anything: MSI-X off, INTx instead."""
@@ -82,7 +80,7 @@ class Vectors:
         if "intx" not in self._kinds:
             raise DriverError(f"{self._function.name}: the device maps no MSI-X vector (virtio 4.1.5.1.2.2)")
         self._allocated = interrupts.allocate(1, ("intx",))
-        interrupts.connect(self._allocated[0], self._on_line)
+        interrupts.connect(self._allocated[0], self._line)
 
     def free(self) -> None:
         """Disconnect everything."""

@@ -321,7 +321,7 @@ def test_a_device_that_is_gone_is_counted_and_never_raises(make_fake):
     fake.device.status |= 0x40
     driver.config_changed = True
     driver.poll()
-    assert driver.drops == {"device reset": 1, "device dead": 1}
+    assert driver.drops == {"device reset": 1, "card dead": 1}
     assert not driver.is_link_up
     for _ in range(1000):
         if not driver.send(bytes(60)):
