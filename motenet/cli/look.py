@@ -26,7 +26,7 @@ MEANING = {
     "curl": "the tests with a real Linux peer",
     "tshark": "captures checked by Wireshark",
     "qemu": "other people's drivers and devices",
-    "vfio-user": "motenet serve e1000: guest kernels whose card is ours",
+    "vfio-user": "motenet serve CARD: guest kernels whose card is ours",
     "guest": "the tests with Linux's drivers on our cards",
     "ipxe": "the tests with iPXE on our cards",
     "dpdk": "the tests with DPDK's driver on our virtio-net",
@@ -55,14 +55,16 @@ def registers(
     if card is None:
         _list_cards(as_json)
         return
-    maps, chosen = sheet(card).maps, None if name is None else view.find(card, name)
+    maps, chosen = sheet(card).maps, [] if name is None else view.find(card, name)
     if as_json:
-        wanted = [chosen] if chosen else [register for registers in maps for register in registers]
+        wanted = [one for _, one in chosen] or [register for registers in maps for register in registers]
         print(json.dumps([view.as_plain(register) for register in wanted], indent=2))
         return
     console = Console(highlight=False)
-    for part in [view.detail(chosen)] if chosen else [view.overview(registers) for registers in maps]:
-        console.print(part)
+    for number, (registers, register) in enumerate(chosen):
+        console.print(*[""] * bool(number), view.detail(registers, register), sep="\n")
+    for registers in () if chosen else maps:
+        console.print(view.overview(registers))
 
 
 def _list_cards(as_json: bool) -> None:

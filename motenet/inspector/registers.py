@@ -21,22 +21,35 @@ _AMOUNTS: dict[str, Callable[[int], str]] = {
     "RDBAL": "ring at {:#x}".format, "RDLEN": "{:,} bytes".format, "RDT": "descriptor {}".format,
     "TDBAL": "ring at {:#x}".format, "TDLEN": "{:,} bytes".format, "TDT": "descriptor {}".format,
     "ITR": lambda value: f"{256 * value / 1000:.3f} us between interrupts",
+    "RBSTART": "ring at {:#x}".format, "RDSARL": "ring at {:#x}".format, "TNPDSL": "ring at {:#x}".format,
+    "THPDSL": "ring at {:#x}".format,
+    "queue_select": "queue {}".format, "queue_size": "{:,} descriptors".format,
+    "queue_desc": "descriptors at {:#x}".format, "queue_driver": "driver area at {:#x}".format,
+    "queue_device": "device area at {:#x}".format, "queue_address": lambda value: f"rings at {value << 12:#x}",
+    "QueueSel": "queue {}".format, "QueueNum": "{:,} descriptors".format,
+    "QueueDescLow": "descriptors at {:#x}".format, "QueueDriverLow": "driver area at {:#x}".format,
+    "QueueDeviceLow": "device area at {:#x}".format,
 }  # fmt: skip
-"""Registers that hold an amount, in its unit (8254x 13.4.25 to 13.4.29, 13.4.36 to 13.4.40; 13.4.18: 256 ns)."""
+"""Registers that hold an amount, in its unit (8254x 13.4.25 to 13.4.29, 13.4.36 to 13.4.40; 13.4.18: 256 ns;
+RTL8139C 5, RTL8139C+ 6; virtio 4.1.4.3, 4.1.4.10 with pages of 4096 bytes (2.7.2), 4.2.2)."""
 _ELEMENT = re.compile(r"(.*?)(?:\[([0-9]{1,4})]|([0-9]{1,4}))")
 
 
-def find(card: str, name: str) -> Register:
-    """A card's register by name ("ral", "RAL3", "RAL[3]") or offset ("0x5400"). ConfigurationError names similar."""
+def find(card: str, name: str) -> list[tuple[RegisterMap, Register]]:
+    """A card's register by name ("ral", "RAL3", "RAL[3]") or offset ("0x5400"), in each part that has such a one.
+
+    ConfigurationError names similar ones.
+    """
     maps = sheet(card).maps
-    for registers in maps:
-        found = _by_name(registers, name) or _by_offset(registers, name)
-        if found is not None:
-            return found
+    found = [(registers, _by_name(registers, name) or _by_offset(registers, name)) for registers in maps]
+    if any(register for _, register in found):
+        return [(registers, register) for registers, register in found if register is not None]
     names = {known.upper(): known for registers in maps for known in registers.by_name}
     similar = [names[close] for close in get_close_matches(name.upper().partition("[")[0], names, n=3)]
     hint = f"did you mean {' or '.join(similar)}?" if similar else f"`motenet registers {card}` lists them"
-    raise ConfigurationError(f"{' and '.join(registers.name for registers in maps)} has no register {name!r}; {hint}")
+    parts = ", ".join(registers.name for registers in maps)
+    has = "has" if len(maps) == 1 else "have"
+    raise ConfigurationError(f"{parts} {has} no register {name!r}; {hint}")
 
 
 def _by_name(registers: RegisterMap, name: str) -> Register | None:
@@ -98,19 +111,19 @@ def overview(registers: RegisterMap) -> RenderableType:
     table.add_column("Register", style="bold", no_wrap=True)
     table.add_column("Reset", no_wrap=True)
     table.add_column("Clause", style="dim", max_width=14)
-    table.add_column("Meaning and fields", ratio=1)
+    table.add_column("Meaning and fields", ratio=1, overflow="fold")
     for register in sorted(registers, key=lambda register: register.offset):
         array = f"[{register.count}]" if register.count > 1 else ""
         names = " ".join(field.name for field in register.fields) if len(register.fields) > 1 else ""
         meaning = Text(register.doc)
         if names:
             meaning.append(f"\n{names}" if register.doc else names, style="dim")
-        offset, reset = f"{register.offset:#07x}", f"{register.reset:#0{2 + register.width // 4}x}"
+        offset, reset = f"{register.offset:#07x}", f"{register.reset:#0{2 + min(register.width // 4, 8)}x}"
         table.add_row(offset, Text(register.name + array), reset, register.clause, meaning)
     return table
 
 
-def detail(register: Register) -> RenderableType:
+def detail(registers: RegisterMap, register: Register) -> RenderableType:
     """One register, bit by bit from the highest down, reserved bits included."""
     last = register.offset + (register.count - 1) * register.stride
     where = f"{register.offset:#07x}" + (f" to {last:#07x}, {register.count} of them" if register.count > 1 else "")
@@ -129,7 +142,8 @@ def detail(register: Register) -> RenderableType:
         table.add_row(bits(field), field.name, reset, READS[field.read], WRITES[field.write], field.doc)
         above = field.lsb
     _add_reserved(table, above - 1, 0)
-    return Group(Text(register.name, style="bold"), *(Text(fact) for fact in facts if fact), Text(), table)
+    name = Text.assemble((register.name, "bold"), f" of {registers.name}")
+    return Group(name, *(Text(fact) for fact in facts if fact), Text(), table)
 
 
 def bits(field: Field) -> str:

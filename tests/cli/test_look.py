@@ -65,6 +65,10 @@ def test_json_tells_a_fields_effects(motenet: Motenet) -> None:
         (("registers", "e1000", ""), "82540EM has no register ''"),
         (("registers", "e1000", "RAL[16]"), "82540EM has no register 'RAL[16]'"),
         (("registers", "e1000", "CTRL0"), "82540EM has no register 'CTRL0'"),
+        (
+            ("registers", "rtl8139cp", "TNPDS"),
+            "RTL8139C+ in C+ mode, RTL8139C+ have no register 'TNPDS'; did you mean TNP",
+        ),
         (("doctor", "--jsn"), "No such option: --jsn"),
         (("doctor", "x"), "Got unexpected extra argument"),
         (("demo", "--seed", "abc"), "Invalid value for '--seed'"),
@@ -106,6 +110,24 @@ def test_every_card_shows_its_registers(motenet: Motenet) -> None:
     assert "offset 0x0003e, 16 bits" in motenet("registers", "rtl8139", "isr").out
     assert "offset 0x00020, 64 bits" in motenet("registers", "virtio-net", "queue_desc").out
     assert "reset 0x74726976" in motenet("registers", "virtio-net-mmio", "MagicValue").out
+
+
+def test_an_offset_that_several_parts_have_shows_all_of_them(motenet: Motenet) -> None:
+    """virtio 4.1.4.3, 5.1.4; RTL8139C 5 and RTL8139C+ 6: TNPDS lies before TSAD in C+ mode."""
+    listed = json.loads(motenet("registers", "virtio-net", "0x14", "--json").out)
+    assert [entry["name"] for entry in listed[:1]] == ["device_status"]
+    assert "supported_hash_types" in [entry["name"] for entry in listed]
+    done = motenet("registers", "rtl8139cp", "0x20")
+    assert "TNPDSL of RTL8139C+ in C+ mode\n" in done.out
+    assert "TSAD of RTL8139C+\n" in done.out
+
+
+def test_notifications_and_messages_have_their_places(motenet: Motenet) -> None:
+    """virtio 4.1.4.4; PCI 3.0 6.8.2: 16 bytes an entry, and masked after reset."""
+    (notify,) = json.loads(motenet("registers", "virtio-net", "queue_notify", "--json").out)
+    assert (notify["width"], notify["stride"]) == (16, 4)
+    (mask,) = json.loads(motenet("registers", "virtio-net", "MSIX_TABLE_CONTROL[0]", "--json").out)
+    assert (mask["offset"], mask["stride"], mask["reset"]) == (12, 16, 1)
 
 
 def test_an_output_that_is_full_is_one_line() -> None:
