@@ -1,4 +1,4 @@
-"""The README stays true: its programs run, and its demo's fingerprint is the demo's."""
+"""The README stays true: its programs run, and its demo's fingerprint is the demo's. So do the examples."""
 
 import json
 import re
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -28,3 +29,18 @@ def test_its_demo_is_the_demo() -> None:
     shown = re.search(r"\n([0-9a-f]{64})\n", README)
     assert shown is not None
     assert json.loads(done.stdout)["fingerprint"] == shown[1], "run the demo again and show its output in the README"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "line"),
+    [
+        ("two_hosts.py", (), "1000000 bytes in "),
+        ("two_cards.py", (), "writes TSD[0] "),  # RTL8139C 5.2
+        ("two_cards.py", ("virtio-net-mmio", "e1000"), "writes QueueNotify "),  # virtio 4.2.2
+    ],
+)
+def test_the_examples_run(script: str, arguments: tuple[str, ...], line: str) -> None:
+    command = [sys.executable, "-m", "motenet", "run", str(ROOT / "examples" / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert line in done.stdout

@@ -1,6 +1,6 @@
-"""A guest's 82540EM on a bad cable: frames are lost and damaged, and every three seconds the plug is out for one.
+"""A guest's card on a bad cable: frames are lost and damaged, and every three seconds the plug is out for one.
 
-`python examples/kernel/faults.py nic.sock`, then the QEMU line that it prints, with your kernel.
+`python examples/kernel/faults.py nic.sock`, with a card's name behind it for another than the e1000, then the QEMU line that it prints, with your kernel.
 """
 
 import sys
@@ -11,7 +11,8 @@ from motenet.bridge.vfio_user import Guest, Server
 from motenet.bridge.vfio_user.qemu import command_line
 from motenet.core.trace import Changed, Dropped, Event
 from motenet.core.units import SECOND
-from motenet.devices import E1000
+from motenet.doors import PciCard
+from motenet.sim.host import make_card
 
 
 def show(event: Event) -> None:
@@ -22,11 +23,14 @@ def show(event: Event) -> None:
         print(f"{event.time / SECOND:9.3f} s  {event.path}: {event.what} {event.detail}", flush=True)
 
 
-def main(socket: str) -> None:
+def main(socket: str, nic: str = "e1000") -> None:
     """Serve until QEMU has gone."""
     world = motenet.World(seed=7)
     peer = world.host("peer", address="10.0.0.2/24")
-    guest = Guest(world.clock, "guest", E1000(mac="52:54:00:12:34:56"))
+    card = make_card(nic, "52:54:00:12:34:56")
+    if not isinstance(card, PciCard):
+        raise motenet.ConfigurationError(f"{nic} goes into no PCI slot")
+    guest = Guest(world.clock, "guest", card)
     world.join(guest)
     cable = world.link(guest, peer, bandwidth="1Gbit/s", delay="50us", loss=0.1, corrupt=0.1)
     world.watch(show, guest, cable)
