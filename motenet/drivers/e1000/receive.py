@@ -5,7 +5,6 @@ but where the ring ends.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
@@ -25,6 +24,7 @@ from motenet.datasheets.e1000 import (
 )
 from motenet.datasheets.layouts import dtype
 from motenet.doors import PciFunction, Received
+from motenet.drivers import receive
 from motenet.drivers.e1000.card import Card
 from motenet.drivers.gro import Train, train
 from motenet.drivers.ring import Ring
@@ -59,10 +59,8 @@ def buffer_bits(size: int) -> int:
     return RCTL["BSEX"] | RCTL.field("BSIZE").put((32768 // size).bit_length() - 1)
 
 
-class Receiver(Component):
-    """The receive ring and its buffers. `receive` is NetworkDriver's."""
-
-    STATE: ClassVar[tuple[str, ...]] = ("frames", "joined")
+class Receiver(receive.Receiver):
+    """The receive ring and its buffers."""
 
     def __init__(
         self,
@@ -75,7 +73,7 @@ class Receiver(Component):
         checksum: bool,
         gro: bool,
     ) -> None:
-        self.path = "rx"
+        super().__init__()
         if size not in _BUFFER_SIZES:
             raise ConfigurationError(f"rx_buffer={size}: the card knows {', '.join(map(str, _BUFFER_SIZES))} bytes")
         self.ring = Ring(function.dma, RDESC_CODEC, count, path="rx/ring")
@@ -88,13 +86,6 @@ class Receiver(Component):
         self._load, self._lend = self.ring.load_at, self.buffers.lend
         descriptors = self.ring.buffer.columns(dtype(RDESC), 0, count)
         self._addresses, self._statuses = descriptors["address"], descriptors["status"]
-        self.on_empty: Callable[[], bool] | None = None
-        """Called when there is no frame: interrupts go on. True: they were off, and a frame may have been missed."""
-
-        self.frames = 0
-        """Frames handed up; those that GRO has joined count as one."""
-        self.joined = 0
-        """Segments that GRO has added to another."""
 
     def parts(self) -> tuple[Component, ...]:
         return (self.ring,)
@@ -127,14 +118,6 @@ class Receiver(Component):
 
     # --- receiving
 
-    def receive(self) -> Received | None:
-        """See NetworkDriver.receive. The views of the last call end here: their buffers may go back to the card."""
-        self.repost()
-        received = self._next()
-        if received is None and self.on_empty is not None and self.on_empty():
-            received = self._next()
-        return received
-
     def repost(self) -> None:
         """Give buffers back that have been read, a batch at a time (13.4.29)."""
         ring, count = self.ring, self._count
@@ -156,7 +139,6 @@ class Receiver(Component):
         return ring.consumed < ring.produced and bool(self._load(ring.offset(ring.consumed))[3] & _DD)
 
     def _next(self) -> Received | None:
-        """The next good frame. Everything that the card has written is checked before it is used."""
         ring = self.ring
         while ring.consumed < ring.produced:
             index = ring.consumed % self._count

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from motenet.core.errors import ConfigurationError
-from motenet.core.state import Component
 from motenet.core.units import MS
 from motenet.datasheets.rtl8139 import (
     CAPR,
@@ -23,6 +22,7 @@ from motenet.datasheets.rtl8139 import (
     RX_UNFINISHED,
 )
 from motenet.doors import PciFunction, Received
+from motenet.drivers.receive import Receiver
 from motenet.drivers.rtl8139.card import GONE, Card
 
 SIZES = (8 << 10, 16 << 10, 32 << 10, 64 << 10)
@@ -47,15 +47,15 @@ _NO_THRESHOLD, _UNLIMITED = RCR.field("RXFTH").put(7), RCR.field("MXDMA").put(7)
 _NEVER = -1
 
 
-class RingReceiver(Component):
-    """The receive ring. `receive` is NetworkDriver's."""
+class RingReceiver(Receiver):
+    """The receive ring. It joins no segments, for this mode verifies no checksums."""
 
-    STATE: ClassVar[tuple[str, ...]] = ("position", "limit", "released", "copying_since", "frames", "joined", "control")
+    STATE: ClassVar[tuple[str, ...]] = (*Receiver.STATE, "position", "limit", "released", "copying_since", "control")
 
     def __init__(
         self, function: PciFunction, card: Card, drop: Callable[[str, str], None], *, size: int, wrap: bool
     ) -> None:
-        self.path = "rx"
+        super().__init__()
         if size not in SIZES:
             raise ConfigurationError(f"rx_ring={size}: the card knows {', '.join(map(str, SIZES))} bytes")
         if wrap and size == SIZES[-1]:
@@ -68,8 +68,6 @@ class RingReceiver(Component):
         self._write16, self._read16 = card.window.write16, card.window.read16
         self._lend, self._header = self.memory.lend, self.memory.unpacker(RX_HEADER_CODEC)
         self._quarter = size // 4
-        self.on_empty: Callable[[], bool] | None = None
-        """Called when there is no frame: interrupts go on. True: they were off, and a frame may have been missed."""
 
         self.control = 0
         """RCR as written last."""
@@ -81,10 +79,6 @@ class RingReceiver(Component):
         """What CAPR says, without its 16."""
         self.copying_since = _NEVER
         """When the frame at hand was first found unfinished (ns), or -1."""
-        self.frames = 0
-        """Frames handed up."""
-        self.joined = 0
-        """Segments that GRO has added to another: none, for this mode verifies no checksums."""
 
     # --- up and down
 
@@ -136,13 +130,6 @@ class RingReceiver(Component):
 
     # --- receiving
 
-    def receive(self) -> Received | None:
-        """See NetworkDriver.receive. The view of the last call ends here: its bytes may go back to the card."""
-        received = self._next()
-        if received is None and self.on_empty is not None and self.on_empty():
-            received = self._next()
-        return received
-
     def repost(self) -> None:
         """Give bytes back that have been read."""
         position = self.position
@@ -169,8 +156,6 @@ class RingReceiver(Component):
         return self.limit != self.position
 
     def _next(self) -> Received | None:
-        """The next good frame."""
-        self.repost()
         while self.position != self.limit or self._look():
             begin, length = self.position + _HEADER, self._whole(self.position)
             if not length:

@@ -5,7 +5,6 @@ where the ring ends. What the card owns is told by OWN alone, so that it may hav
 """
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
@@ -26,6 +25,7 @@ from motenet.datasheets.rtl8139 import (
 )
 from motenet.doors import PciFunction, Received
 from motenet.drivers.gro import Train, train
+from motenet.drivers.receive import Receiver
 from motenet.drivers.ring import Ring
 from motenet.drivers.rtl8139.card import Card
 
@@ -56,10 +56,8 @@ def buffer_size(frame: int) -> int:
     return max(frame + 63 & ~63, _LINUX_BUFFER)
 
 
-class DescriptorReceiver(Component):
-    """The receive ring and its buffers. `receive` is NetworkDriver's."""
-
-    STATE: ClassVar[tuple[str, ...]] = ("frames", "joined")
+class DescriptorReceiver(Receiver):
+    """The receive ring and its buffers."""
 
     def __init__(
         self,
@@ -73,7 +71,7 @@ class DescriptorReceiver(Component):
         gro: bool,
     ) -> None:
         """`longest`: bytes of the longest frame that is to be received, with FCS."""
-        self.path = "rx"
+        super().__init__()
         if size % 8 or not BUFFER_RANGE[0] <= size <= BUFFER_RANGE[1]:
             raise ConfigurationError(
                 f"rx_buffer={size}: a buffer has {BUFFER_RANGE[0]} to {BUFFER_RANGE[1]} bytes, a multiple of 8"
@@ -94,13 +92,6 @@ class DescriptorReceiver(Component):
         self._addresses, self._commands, self._tags = (
             descriptors["address"], descriptors["command"], descriptors["vlan"],
         )  # fmt: skip
-        self.on_empty: Callable[[], bool] | None = None
-        """Called when there is no frame: interrupts go on. True: they were off, and a frame may have been missed."""
-
-        self.frames = 0
-        """Frames handed up; those that GRO has joined count as one."""
-        self.joined = 0
-        """Segments that GRO has added to another."""
 
     def parts(self) -> tuple[Component, ...]:
         return (self.ring,)
@@ -127,16 +118,6 @@ class DescriptorReceiver(Component):
         self.ring.consumed = self.ring.produced
 
     # --- receiving
-
-    def receive(self) -> Received | None:
-        """See NetworkDriver.receive. The views of the last call end here: their buffers may go back to the card."""
-        self.repost()
-        received = self._next()
-        if received is None:
-            self.repost()  # what was dropped
-            if self.on_empty is not None and self.on_empty():
-                received = self._next()
-        return received
 
     def repost(self) -> None:
         """Give buffers back that have been read, a batch at a time."""
@@ -167,7 +148,6 @@ class DescriptorReceiver(Component):
         return ring.consumed < ring.produced and not self._load(ring.offset(ring.consumed))[0] & _OWN
 
     def _next(self) -> Received | None:
-        """The next good frame. Everything that the card has written is checked before it is used."""
         ring = self.ring
         while ring.consumed < ring.produced:
             index = ring.consumed % self._count
