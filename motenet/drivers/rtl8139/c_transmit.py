@@ -28,7 +28,7 @@ _GONE = 0xFFFFFFFF
 class SlotTransmitter(Transmitter):
     """The four slots and their buffers."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Transmitter.STATE, "produced", "consumed", "threshold", "aborted")
+    STATE: ClassVar[tuple[str, ...]] = (*Transmitter.STATE, "produced", "consumed", "threshold")
 
     def __init__(self, function: PciFunction, card: Card, drop: Callable[[str, str], None], *, longest: int) -> None:
         super().__init__(function, longest)
@@ -42,15 +42,13 @@ class SlotTransmitter(Transmitter):
         self.consumed = 0
         """Frames that it is done with."""
         self.threshold = _FIRST_THRESHOLD
-        self.aborted = NONE
-        """The frame, counted as `produced` is, that the card has aborted and was told to send again; or -1."""
 
     # --- up and down
 
     def open(self) -> None:
         """After a reset the card begins with slot 0."""
         self.produced = self.consumed = 0
-        self.start = self.aborted = NONE
+        self.start = NONE
         self.threshold = _FIRST_THRESHOLD
         self.blocked = False
 
@@ -114,7 +112,8 @@ class SlotTransmitter(Transmitter):
             if status == _GONE:
                 self._drop("card gone", "TSD reads all ones")
                 break
-            if status & _ABORTED and self._send_again(status):
+            if status & _ABORTED:
+                self._send_again(status)
                 break
             if status & TSD["OWC"]:
                 self._drop("tx error", TSD.describe(status & TSD["OWC"]))
@@ -128,13 +127,11 @@ class SlotTransmitter(Transmitter):
         self.progress_at = self._clock.now
         return True
 
-    def _send_again(self, status: int) -> bool:
-        """An aborted frame stops the transmitter until CLRABT, which sends it once more; says whether to wait for it.
+    def _send_again(self, status: int) -> None:
+        """An aborted frame stops the transmitter until CLRABT, which sends it again: the slot stays the card's.
 
-        A frame that is aborted a second time is given up, as Linux 8139too.c does at once.
+        (Who takes the slot back then, as Linux 8139too.c does, may be a slot ahead of the card ever after.) A frame
+        that is aborted again and again makes no progress: the driver resets the card in the end.
         """
-        again = self.aborted != self.consumed
-        self._drop("tx abort", f"{TSD.describe(status)}; {'sent again' if again else 'given up'}")
+        self._drop("tx abort", TSD.describe(status))
         self._card.write(TCR, TRANSMIT_CONTROL | TCR["CLRABT"])
-        self.aborted = self.consumed if again else NONE
-        return again

@@ -207,6 +207,22 @@ def test_an_aborted_frame_is_sent_again(options):
         assert arrived == [plain(n) for n in range(6)]
 
 
+@pytest.mark.parametrize("aborts", range(1, 7))
+def test_after_aborts_driver_and_card_still_take_the_same_slots_in_turn(aborts):
+    """With all slots in use: a driver that is a slot ahead sees each frame leave three frames late."""
+    pair = Pair("C", "datasheet")
+    pair.cards[0].jam = aborts
+    frames = [plain(n) for n in range(9)]
+    pair.send(frames, group=4)
+    for n in range(9, 14):
+        pair.drivers[0].send(plain(n))
+        pair.run(20 * MS)
+        pair.take(0)
+        assert [entry[0] for entry in pair.received[1]][-1] == plain(n)
+    assert [entry[0] for entry in pair.received[1]] == [plain(n) for n in range(14)]
+    assert pair.drivers[0].recoveries == 0
+
+
 @ALL
 def test_link_changes_are_seen(options):
     pair = Pair(**options)
