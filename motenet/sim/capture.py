@@ -42,10 +42,10 @@ class Capture:
         """Take a frame; other events are none of a capture's business."""
         if isinstance(event, FramePassed):
             number = self._writer.interface(self.names[event.path])
-            damaged = event.verdict == "corrupted"
+            facts = event.facts if isinstance(event.facts, FrameFacts) else FrameFacts()
+            damaged = facts.damaged or event.verdict == "corrupted"
             comment = _COMMENTS.get(event.verdict, "")
-            frames = complete(event.frame, event.facts) if isinstance(event.facts, FrameFacts) else (event.frame,)
-            for frame in frames:
+            for frame in complete(event.frame, facts):
                 self._writer.frame(number, event.time, frame, event.direction, comment, damaged)
 
     def flush(self) -> None:

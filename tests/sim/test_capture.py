@@ -1,7 +1,9 @@
 """What a capture writes, and that one which cannot be written is a mistake of the caller's."""
 
+import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
@@ -74,6 +76,19 @@ def test_tshark_complains_of_no_checksum_and_nothing_malformed(written: Path, na
     assert statuses == ["1"] * 10  # 1: good; eight segments, one whole datagram, one put together again
     command = ["tshark", "-r", str(written / name), *checks, "-Y", "_ws.malformed || ip.checksum.status == 0"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
+
+
+@pytest.mark.parametrize("harm", [{}, {"duplicate": 1}, {"reorder": 1}])
+def test_a_damaged_frame_is_marked_wherever_it_is_seen(tmp_path: Path, harm: dict[str, Any]) -> None:
+    """EPB flags, bit 24: a CRC error; not only on the link, and whatever else the link has done to the frame."""
+    world = motenet.World(seed=1)
+    alice, bob = world.host("alice"), world.host("bob")
+    world.link(alice, bob, corrupt=1, **harm)
+    with world.capture(tmp_path / "link"), world.capture(tmp_path / "bob", at=bob):
+        alice.port.transmit(bytes(ETHER / V4 / Raw(PAYLOAD[:100])))
+        world.run("1s")
+    for name, frames in (("link", 1), ("bob", 2 if "duplicate" in harm else 1)):
+        assert len(re.findall(rb"\x02\0\x04\0.\0\0\x01", (tmp_path / name).read_bytes(), re.DOTALL)) == frames
 
 
 @pytest.mark.parametrize(("path", "reason"), [("no/x.pcapng", "No such file or directory"), (".", "Is a directory")])
