@@ -1,6 +1,6 @@
 """A guest's card on a bad cable: frames are lost and damaged, and every three seconds the plug is out for one.
 
-`python examples/kernel/faults.py nic.sock`, with a card's name behind it for another than the e1000, then the QEMU line that it prints, with your kernel.
+`python examples/kernel/faults.py nic.sock [card]` (an e1000 if left out), then QEMU as it prints it, with your kernel.
 """
 
 import sys

@@ -58,7 +58,7 @@ class Sheet:
         return tuple({space.registers.name: space.registers for space in self.spaces}.values())
 
     def touched(self, access: RegisterAccess) -> list[tuple[Register, str, int]]:
-        """The registers that an access touches: each with its label ("RAL[3]"), and its value as far as it is there."""
+        """The registers that an access touches: its label ("RAL[3]", "queue_desc+4"), its value as far as it is there."""
         for space in self.spaces:
             if space.space == access.space and (found := list(_parts(space, access))):
                 return found
@@ -70,7 +70,8 @@ def _parts(space: Space, access: RegisterAccess) -> Iterator[tuple[Register, str
     for register, at in space.registers.touched(offset, access.width):
         shift = 8 * (offset - at)
         value = access.value << shift if shift >= 0 else access.value >> -shift
-        yield register, space.registers.label(at), value & (1 << register.width) - 1
+        label = space.registers.label(at) + (f"+{offset - at}" if offset > at else "")
+        yield register, label, value & (1 << register.width) - 1
 
 
 def sheet_of(card: Card) -> Sheet:

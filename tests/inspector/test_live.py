@@ -25,6 +25,8 @@ def test_a_register_is_told_by_its_datasheet() -> None:
     assert name_access(E1000, TDT) == ("TDT", "0x00000005")
     array = RegisterAccess(0, "nic/bar0", "bar0", 0x5204, 4, 1, False)
     assert name_access(E1000, array)[0] == "MTA[1]"
+    upper = RegisterAccess(0, "", "bar4", 0x24, 4, 1, True)  # virtio 4.1.4.3: queue_desc has 64 bits, at 0x20
+    assert name_access(sheet("virtio-net"), upper) == ("queue_desc+4", "0x00000001")
     assert name_access(E1000, RegisterAccess(0, "", "bar0", 0x0FFFC, 4, 9, False)) == (
         "bar0+0xfffc",
         "0x00000009",
