@@ -217,6 +217,13 @@ class VirtioDevice(Watched):
 
     # --- queues
 
+    def queue_at(self, index: int, what: str, *, legacy: bool) -> VirtQueue | None:
+        """A queue that the driver wants to set up; that it is not there, or the other interface's, is an event."""
+        if index >= len(self.queues):
+            self.drop("no such queue", f"{what} of queue {index}; there are {len(self.queues)}")
+            return None
+        return self.queues[index] if self.use_interface(legacy=legacy) else None
+
     def enable_queue(self, queue: VirtQueue) -> None:
         """The driver has set the queue up. What is wrong with it has been told to `fail`."""
         features = self.features

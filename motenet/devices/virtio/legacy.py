@@ -95,12 +95,8 @@ class LegacyInterface(Component):
         return queues[self.select] if self.select < len(queues) else None
 
     def _existing(self, what: str) -> VirtQueue | None:
-        """The queue, to be written to; that it is not there, or another interface's, is an event."""
-        queue = self._queue()
-        if queue is None:
-            self._device.drop("no such queue", f"{what} of queue {self.select}; there are {len(self._device.queues)}")
-            return None
-        return queue if self._device.use_interface(legacy=True) else None
+        """The queue, to be written to; None, and an event, if it may not be."""
+        return self._device.queue_at(self.select, what, legacy=True)
 
     def _size(self) -> int:
         queue = self._queue()

@@ -38,12 +38,8 @@ class SelectedQueue(Component):
         return queues[self.select] if self.select < len(queues) else None
 
     def existing(self, what: str) -> VirtQueue | None:
-        """The queue, to be written to; that it is not there, or another interface's, is an event."""
-        queue = self.queue
-        if queue is None:
-            self._device.drop("no such queue", f"{what} of queue {self.select}; there are {len(self._device.queues)}")
-            return None
-        return queue if self._device.use_interface(legacy=False) else None
+        """The queue, to be written to; None, and an event, if it may not be."""
+        return self._device.queue_at(self.select, what, legacy=False)
 
     def _idle(self, what: str) -> VirtQueue | None:
         """The queue, to be set up; that it is enabled is an event."""
