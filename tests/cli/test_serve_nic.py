@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import socket
 import struct
@@ -132,6 +133,22 @@ def test_virtio_is_served_to_vhost_user_front_ends(tmp_path: Path) -> None:
     first, last = map(json.loads, out.splitlines())
     assert f"path={path}" in first["command"]
     assert last["clients"] == 1
+
+
+@pytest.mark.needs("dpdk")
+def test_the_command_that_it_prints_starts_dpdks_driver(tmp_path: Path) -> None:
+    path = tmp_path / "vu.sock"
+    command = [sys.executable, "-m", "motenet", "serve", "virtio-net", "--vhost-user", str(path), "--json"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    printed = json.loads(child.stdout.readline())["command"]
+    testpmd = subprocess.run(
+        shlex.split(printed), input="show port info 0\nquit\n", capture_output=True, text=True, timeout=60
+    )
+    out, err = child.communicate(timeout=20)
+    assert (testpmd.returncode, child.returncode) == (0, 0), testpmd.stderr + err
+    assert "net_virtio" in testpmd.stdout
+    assert json.loads(out)["clients"] == 1
 
 
 @pytest.mark.parametrize(
