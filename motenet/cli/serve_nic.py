@@ -39,11 +39,16 @@ from motenet.sim.host import CARDS, Outsider, make_card
 from motenet.sim.link import Link
 from motenet.sim.world import World
 
+SHARING = "virtio-net"
+"""The card whose queues vhost-user carries, without its registers."""
 ANY_MAC = "52:54:00:12:34:56"
 HELP = """Put an emulated {nic} into a guest in QEMU, for your own kernel's driver to find.
 
 Prints the command that starts such a guest. The other end of the cable is an emulated host that answers pings and
 serves http://10.0.0.2/ and /1MiB, or a TAP device. Ends when QEMU ends.
+"""
+SHARED = """
+With --vhost-user instead, it shares its queues' memory with DPDK's driver, or with QEMU for its guest.
 """
 REFRESH = 250 * MS
 PAGES = {"/": b"This page is served by motenet, to your driver.\n", "/1MiB": bytes(1 << 20)}
@@ -53,7 +58,8 @@ def add_to(serve: typer.Typer) -> None:
     """Give the group `motenet serve` a command for each card that goes into a PCI slot."""
     for nic in CARDS:
         if isinstance(make_card(nic, ANY_MAC), PciCard):
-            serve.command(nic, help=HELP.format(nic=nic))(serve_card)
+            words = HELP.format(nic=nic) + (SHARED if nic == SHARING else "")
+            serve.command(nic, help=words)(serve_card)
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,9 @@ def serve_card(
     ] = None,
     shared: Annotated[
         Path | None,
-        typer.Option("--vhost-user", metavar="SOCKET", help="Where DPDK or QEMU finds virtio-net."),
+        typer.Option("--vhost-user", metavar="SOCKET", help="Where DPDK or QEMU finds its queues (virtio-net)."),
     ] = None,
-    mac: Annotated[str, typer.Option(help="The address in the card's EEPROM.")] = ANY_MAC,
+    mac: Annotated[str, typer.Option(help="The card's own address.")] = ANY_MAC,
     timing: Annotated[str, typer.Option(help="The card's own delays: datasheet or instant.")] = "datasheet",
     peer: Annotated[
         str, typer.Option(help="The address of the emulated host at the cable's other end.")
@@ -141,7 +147,7 @@ def serve_card(
     world = World(seed=1)
     if slot is not None and shared is None:
         seat = in_a_slot(world.clock, nic, mac, timing, slot)
-    elif shared is not None and slot is None and nic == "virtio-net":
+    elif shared is not None and slot is None and nic == SHARING:
         seat = behind_queues(world.clock, mac, shared)
     else:
         raise ConfigurationError("where is the card to be? --vfio-user SOCKET, or for virtio-net --vhost-user SOCKET")

@@ -58,7 +58,7 @@ class Sheet:
         return tuple({space.registers.name: space.registers for space in self.spaces}.values())
 
     def touched(self, access: RegisterAccess) -> list[tuple[Register, str, int]]:
-        """The registers that an access touches: its label ("RAL[3]", "queue_desc+4"), its value as far as it is there."""
+        """The registers that an access touches: label ("RAL[3]", "queue_desc+4"), and value as far as it is there."""
         for space in self.spaces:
             if space.space == access.space and (found := list(_parts(space, access))):
                 return found

@@ -1,5 +1,7 @@
 """Events of core.trace as a line for people."""
 
+from motenet.core.errors import ConfigurationError
+from motenet.core.state import Component
 from motenet.core.trace import Changed, DmaAccess, Dropped, Event, FramePassed, InterruptChange, RegisterAccess
 from motenet.core.units import SECOND
 from motenet.doors import Card
@@ -21,7 +23,7 @@ def describe(event: Event, card: Subject = "e1000") -> str:
     """One line: seconds, the component's path, what happened there. `card` gives registers their names.
 
     It is the card's name ("rtl8139"), the device object, its host, or the world: then each event's own host tells.
-    ConfigurationError for a name that there is not.
+    ConfigurationError for what has no registers.
     """
     return f"{event.time / SECOND:.9f} s  {event.path}  {_what(event, card)}"
 
@@ -34,7 +36,10 @@ def _find_sheet(card: Subject, event: Event) -> Sheet:
         return card
     if isinstance(card, str):
         return sheet(card)
-    return sheet_of(card.nic if isinstance(card, Host) else card)
+    found = card.nic if isinstance(card, Host) else card
+    if not isinstance(found, Component):
+        raise ConfigurationError(f"{card!r} has no registers: give a card, its name, its host, or a world")
+    return sheet_of(found)
 
 
 def name_access(card: Sheet, access: RegisterAccess) -> tuple[str, str]:

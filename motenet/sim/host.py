@@ -123,6 +123,10 @@ class Host(Watched):
         """What runs on this host and is to be part of its snapshots."""
         self.poller = Poller(self.machine.clock, self.driver, self.stack, f"{name}/poller")
 
+    def __repr__(self) -> str:
+        link = "up" if self.driver.is_link_up else "down"
+        return f"<Host {self.name}: {' '.join(map(str, self.stack.addresses)) or 'no address'}, link {link}>"
+
     @property
     def port(self) -> Port:
         """The card's end of the cable."""

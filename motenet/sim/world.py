@@ -44,6 +44,10 @@ class World(Component):
         if trace:
             self.watch(self.events.append)
 
+    def __repr__(self) -> str:
+        nodes = ", ".join([*self.hosts, *self.switches, *self.outsiders]) or "nobody"
+        return f"<World seed={self.seed} at {units.format_duration(self.now)}: {nodes}>"
+
     def parts(self) -> Iterable[Component]:
         outsiders = self.outsiders.values()
         return (self._fingerprint, *self.hosts.values(), *self.switches.values(), *outsiders, *self.links)

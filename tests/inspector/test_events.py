@@ -107,3 +107,5 @@ def test_nothing_that_our_drivers_touch_is_without_a_name(card: str) -> None:
 def test_a_card_that_is_not_there_is_told() -> None:
     with pytest.raises(motenet.ConfigurationError, match="unknown NIC 'ne2000'; there is e1000"):
         describe(RegisterAccess(0, "h/nic", "bar0", 0, 4, 0, True), "ne2000")
+    with pytest.raises(motenet.ConfigurationError, match="give a card, its name, its host, or a world"):
+        describe(RegisterAccess(0, "h/nic", "bar0", 0, 4, 0, True), None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Mistakes in what a host is made of."""
+"""What a host tells of itself, and of mistakes in what it is made of."""
 
 import pytest
 
@@ -33,3 +33,15 @@ def test_a_card_sits_in_one_host_only() -> None:
 def test_what_makes_cards_is_no_card() -> None:
     with pytest.raises(motenet.ConfigurationError, match="call it"):
         motenet.World().host("a", nic=VirtioNet)  # type: ignore[arg-type]
+
+
+def test_a_notebook_shows_what_there_is() -> None:
+    world = motenet.World(seed=7)
+    alice = world.host("alice", nic="rtl8139", address="10.0.0.1/24")
+    bob = world.host("bob", nic="virtio-net-mmio")
+    world.link(alice, bob)
+    assert repr(alice) == "<Host alice: 10.0.0.1/24, link down>"
+    world.run("1s")
+    assert repr(alice) == "<Host alice: 10.0.0.1/24, link up>"
+    assert repr(bob) == "<Host bob: no address, link up>"
+    assert repr(world) == "<World seed=7 at 1.000 s: alice, bob>"
