@@ -251,9 +251,8 @@ class VirtioDevice(Watched):
             self.drop("early notification", f"of queue {index}, before DRIVER_OK (2.1.2, 3.1.1)")
         if not self.queues[index].enabled:
             self.drop("queue not enabled", f"notification of queue {index} (4.1.4.3.2)")
-        elif self.ready and not self.posted[index]:
-            self.posted[index] = 1
-            self._timers.after(0, self._serve, index)
+        elif self.ready:
+            self.serve_later(self.queues[index])
         elif not self.bus_master:
             self.drop("bus master off", f"notification of queue {index}")
         elif self.status & NEEDS_RESET:
@@ -261,11 +260,14 @@ class VirtioDevice(Watched):
 
     def serve_all(self) -> None:
         """Look at every enabled queue: what came before DRIVER_OK, or while the bus was off, may wait there."""
-        if self.ready:
-            for queue in self.queues:
-                if queue.enabled and not self.posted[queue.index]:
-                    self.posted[queue.index] = 1
-                    self._timers.after(0, self._serve, queue.index)
+        for queue in self.queues:
+            self.serve_later(queue)
+
+    def serve_later(self, queue: VirtQueue) -> None:
+        """Look at a queue in an event of its own, if it can be served."""
+        if self.ready and queue.enabled and not self.posted[queue.index]:
+            self.posted[queue.index] = 1
+            self._timers.after(0, self._serve, queue.index)
 
     def _serve(self, index: int) -> None:
         self.posted[index] = 0

@@ -200,6 +200,17 @@ def test_cve_commands_of_many_descriptors_are_spread_over_events(new_bench):
     assert max(used) <= 4
 
 
+def test_2_1_2_what_the_device_leaves_for_later_is_no_early_notification_of_the_drivers(new_bench):
+    """3.1.2: the legacy interface works before DRIVER_OK, and only the driver's own notification is told."""
+    bench = new_bench(CONTROL, size=1024, legacy=True)
+    bench.device.status = 3
+    head = bench.control.add(b"\0\0", *[b"x"] * 1000, 1)
+    bench.control.offer(*[head] * 19)
+    bench.control.kick()
+    assert len(bench.control.used()) == 20
+    assert bench.drops["early notification"] == 1
+
+
 @pytest.mark.parametrize("parts", [(b"\0\0",), (b"\0", 1), (1,), (b"\0\0\0",)])
 def test_buffers_that_hold_no_command_are_used_unanswered(new_bench, parts):
     bench = new_bench(CONTROL)

@@ -82,7 +82,7 @@ class ControlUnit(Component):
             queue.push(chain, written)
             work -= len(chain.readable) + len(chain.writable)
         else:
-            device.notify(queue.index)
+            device.serve_later(queue)
         if queue.publish():
             device.queue_interrupt(queue)
 

@@ -170,9 +170,7 @@ class NetFunction(Component):
         before = self.steering.pairs
         self.steering.use(pairs)
         for pair in range(before, pairs):
-            queue = self.queues[sheet.transmit_queue(pair)]
-            if queue.enabled:
-                self._device.notify(queue.index)
+            self._device.serve_later(self.queues[sheet.transmit_queue(pair)])
         return ""
 
     # --- the cable

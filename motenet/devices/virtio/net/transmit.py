@@ -60,7 +60,7 @@ class TransmitUnit(Component):
         if queue.publish():
             device.queue_interrupt(queue)
         if work <= 0:
-            device.notify(queue.index)
+            device.serve_later(queue)
 
     def _send_all(self, queue: VirtQueue, chains: list[Plain]) -> int:
         """Each in turn, until it is enough: the rest is given back. Returns the work.
