@@ -50,9 +50,9 @@ class QtestMachine(Outsider):
 
     `device` is QEMU's name of the card, `clock` that of the world in which the peers live: world.join() takes the
     machine in, so that it can be linked. `pin` puts QEMU and this process on one CPU for as long, which makes register
-    accesses three to five times faster. `capture` is a pcap file that QEMU writes. With `tap` the cable leads to a TAP of
-    that name instead of to `wire`: a card of the real host's, with its offloads. BridgeError when QEMU does not start
-    or has gone.
+    accesses three to five times faster. `capture` is a pcap file that QEMU writes. With `tap` the cable leads to a TAP
+    of that name instead of to `wire`: a card of the real host's, with its offloads. BridgeError when QEMU does not
+    start or has gone.
     """
 
     def __init__(
