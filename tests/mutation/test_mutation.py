@@ -1,4 +1,4 @@
-"""The issue's exam: of 200 masks and access effects flipped in a card's datasheet, its tests notice at least 80 %."""
+"""The exam: of 200 masks and access effects flipped in a card's datasheet, its tests notice at least 80 %."""
 
 import json
 import subprocess

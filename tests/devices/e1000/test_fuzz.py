@@ -1,4 +1,4 @@
-"""Arbitrary accesses, descriptors, addresses and frames: no exception, an end, and no stray byte (issue 2, 6)."""
+"""Arbitrary accesses, descriptors, addresses and frames: no exception, an end, and no stray byte."""
 
 from hypothesis import given
 from hypothesis import strategies as st

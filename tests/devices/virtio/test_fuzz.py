@@ -1,4 +1,4 @@
-"""Arbitrary rings, headers, commands and frames: no exception, an end, bounded work, and no stray byte (issue 4, 4)."""
+"""Arbitrary rings, headers, commands and frames: no exception, an end, bounded work, and no stray byte."""
 
 from struct import pack
 

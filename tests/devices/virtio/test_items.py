@@ -1,4 +1,4 @@
-"""items.toml maps every item of the issue that is about queues and the network device to tests that exist."""
+"""items.toml maps every promise that is about queues and the network device to tests that exist."""
 
 import ast
 import tomllib
@@ -21,7 +21,7 @@ def test_each_item_has_tests_that_exist(item):
 
 
 def test_every_item_of_the_issue_is_there():
-    """The issue's words, each found in an item."""
+    """The words of the promise, each found in an item."""
     words = (
         "split", "packed", "indirect descriptors", "event suppression", "event index", "CSUM", "TSO4/TSO6/ECN/UFO",
         "HOST_USO", "mergeable", "MAC", "STATUS", "MTU", "SPEED_DUPLEX", "control queue", "receive modes", "MAC table",

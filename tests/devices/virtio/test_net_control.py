@@ -448,7 +448,7 @@ def test_5_1_3_1_what_is_left_out_takes_with_it_what_needs_it(without, size, los
 
 
 def test_what_is_offered():
-    """The issue's list."""
+    """What a network card has."""
     wanted = {0, 1, 2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 56, 63}
     assert {bit for bit in range(64) if NetFunction(MAC).offered >> bit & 1} == wanted
     assert {bit for bit in range(64) if NetFunction(MAC, pairs=2).offered >> bit & 1} == wanted | {22}

@@ -1,4 +1,4 @@
-"""items.toml maps what the issue asks of the driver to tests that exist."""
+"""items.toml maps what the driver promises to tests that exist."""
 
 import ast
 import tomllib
@@ -20,7 +20,7 @@ def test_each_item_has_tests_that_exist(item):
 
 
 def test_every_item_of_the_issue_is_there():
-    """The issue's words about the driver, each found in an item."""
+    """The words of the promise, each found in an item."""
     words = (
         "whatever is offered", "FEATURES_OK", "generation", "DEVICE_NEEDS_RESET", "split and packed", "indirect",
         "event suppression", "event index", "PCI modern", "legacy", "MMIO version 2", "MSI-X", "INTx with ISR", "CSUM",
