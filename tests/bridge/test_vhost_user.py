@@ -731,9 +731,14 @@ def test_rarp(bench: Bench, client: Client) -> None:
 
 
 @pytest.mark.parametrize("mtu", [68, 1500, 65535])
-def test_an_mtu_of_the_specification_is_taken(client: Client, mtu: int) -> None:
+def test_an_mtu_of_the_specification_is_taken(bench: Bench, client: Client, mtu: int) -> None:
+    """virtio 5.1.4.1; the next front-end finds the card's own again."""
     client.negotiate()
     client.good(SET_MTU, struct.pack("<Q", mtu))
+    assert bench.backend.net.config.mtu == mtu
+    client.socket.close()
+    assert bench.run(lambda: not bench.server.connected, SECOND)
+    assert bench.backend.net.config.mtu == 1500
 
 
 # --- clients come and go

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from motenet.bridge.qtest.process import has_qtest_accelerator
 from motenet.bridge.vfio_user.linux import Lab
+from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -49,6 +51,17 @@ def ipxe_room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
     finally:
         for room in made:
             room.end()
+
+
+@pytest.fixture(params=["leaping time", "stepped time"])
+def program(request: pytest.FixtureRequest) -> str:
+    """A QEMU for each way of moving its clock: that of PATH, and one that has `-accel qtest`."""
+    if request.param == "leaping time":
+        return "qemu-system-x86_64"
+    found = find_qemu()
+    if found is None or not has_qtest_accelerator(found):
+        pytest.skip(f"no QEMU here has -accel qtest; {PREPARE} fetches one")
+    return found
 
 
 # --- the matrix in docs/fidelity.md

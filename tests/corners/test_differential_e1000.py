@@ -13,13 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from motenet.bridge.qtest.twins import Bench, Program, Twins
+from motenet.bridge.qtest.twins import Bench, Twins
 from motenet.datasheets.e1000 import *
 from motenet.datasheets.registers import Register
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from e1000_programs import *
+from shared import differences
 
 pytestmark = pytest.mark.needs("qemu")
 
@@ -28,11 +29,6 @@ pytestmark = pytest.mark.needs("qemu")
 def twins() -> Iterator[Twins]:
     with side_by_side() as twins:
         yield twins
-
-
-def agree(twins: Twins, program: Program) -> None:
-    differences = twins.run(program)
-    assert not differences, "\n".join(map(str, differences))
 
 
 @pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="reset values")
@@ -46,7 +42,7 @@ def test_all_registers_begin_alike(twins: Twins) -> None:
                 for offset in register.offsets():
                     bench.read(offset)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 ENGINES = {"STATUS", "CTRL_EXT", "MDIC", "EECD", "EERD", "ICR", "ICS", "IMS", "IMC", "TDT", "RDT"}
@@ -74,7 +70,7 @@ def test_all_registers_keep_what_they_are_given(twins: Twins, value: int) -> Non
             for index in {0, 1, register.count - 1}:
                 poke(bench, register, index, value)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 WORDS = st.one_of(st.integers(0, 0xFFFFFFFF), st.sampled_from([0, 0xFFFFFFFF, 1, 0x80000000]))
@@ -93,7 +89,7 @@ def test_any_sequence_of_register_writes_reads_back_alike(
         for register, index, _ in writes:
             bench.read(register.offset + index % register.count * register.stride)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 CAUSES = st.one_of(st.integers(0, ICR.mask()), st.sampled_from([1 << bit for bit in range(17)]))
@@ -120,7 +116,7 @@ def test_any_sequence_of_interrupt_causes_and_masks_gives_the_same_line(
         bench.read(ICS)
         bench.read(IMS)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="EEPROM")
@@ -143,7 +139,7 @@ def test_the_eeprom_has_the_address_and_the_checksum_on_both_ways(twins: Twins) 
         for index in range(3):
             bench.note("address", words[index])
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 def microwire(bench: Bench, address: int) -> int:
@@ -176,7 +172,7 @@ def test_the_phy_says_the_same_of_itself(twins: Twins) -> None:
         bench.settle()
         bench.read(ICR)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 # --- transmit
@@ -193,7 +189,7 @@ def test_legacy_descriptors_send_alike(twins: Twins, sizes: list[int]) -> None:
         bring_up(bench)
         transmit(bench, [legacy(bench, 0, size, "EOP IFCS RS") for size in sizes], frame(16288))
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.exercises(driver="programs", card="QEMU e1000 beside motenet 82540EM", what="transmit descriptors")
@@ -211,7 +207,7 @@ def test_the_ring_wraps_alike(twins: Twins) -> None:
             bench.frames()
         bench.read(BPTC)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +222,7 @@ def test_segments_are_alike(twins: Twins, payload: int, mss: int, cuts: tuple[in
         bring_up(bench)
         transmit(bench, segmented(bench, payload, mss, cuts), segment_prototype(payload))
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @dataclass
@@ -304,7 +300,7 @@ def test_any_descriptors_send_alike(twins: Twins, packets: list[Packet], batches
         descriptors = [one for packet in packets for one in packet.descriptors(bench)]
         transmit(bench, descriptors, content, min(batches, len(descriptors)), vme)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 # --- receive
@@ -320,7 +316,7 @@ def test_frames_fill_buffers_of_any_size_alike(twins: Twins, bsize: int, bsex: i
     size = (32768 if bsex else 2048) >> bsize
     frames = [frame(n, MAC, PEER) for n in (60, 255, 256, 257, 511, 512, 513, 1514) if n <= 4 * min(size, BUFFER)]
     control = RCTL["EN"] | RCTL["SECRC"] | RCTL.field("BSIZE").put(bsize) | bsex
-    agree(twins, lambda bench: (bring_up(bench), receive(bench, frames, control))[0])
+    assert not differences(twins, lambda bench: (bring_up(bench), receive(bench, frames, control))[0])
 
 
 @dataclass
@@ -389,4 +385,4 @@ def test_any_filters_let_the_same_frames_in(
         bring_up(bench, CTRL["VME"] if filters.vme else 0)
         receive(bench, arriving, filters.apply(bench), count=16)
 
-    agree(twins, program)
+    assert not differences(twins, program)

@@ -19,7 +19,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from motenet.bridge.qtest.process import has_qtest_accelerator
-from motenet.bridge.qtest.twins import Bench, Program, Twins
+from motenet.bridge.qtest.twins import Bench, Twins
 from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu
 from motenet.datasheets.registers import Register
 from motenet.datasheets.rtl8139 import *
@@ -29,6 +29,7 @@ from motenet.devices.rtl8139.filters import hash_bit
 sys.path.insert(0, str(Path(__file__).parent))
 
 from rtl8139_programs import *
+from shared import differences
 
 pytestmark = pytest.mark.needs("qemu")
 
@@ -62,11 +63,6 @@ def cplus(pairs: dict[str, Twins]) -> Twins:
     return pairs["C+"]
 
 
-def agree(twins: Twins, program: Program) -> None:
-    differences = twins.run(program)
-    assert not differences, "\n".join(map(str, differences))
-
-
 # --- registers
 
 
@@ -86,7 +82,7 @@ def test_all_registers_begin_alike() -> None:
                     bench.read(offset)
 
     with side_by_side() as pairs:
-        agree(pairs["C+"], program)
+        assert not differences(pairs["C+"], program)
 
 
 ENGINES = {
@@ -120,7 +116,7 @@ def test_all_registers_keep_what_they_are_given(cplus: Twins, value: int) -> Non
             for index in {0, 1, register.count - 1}:
                 poke(bench, register, index, value)
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 WORDS = st.one_of(st.integers(0, 0xFFFFFFFF), st.sampled_from([0, 0xFFFFFFFF, 1, 0x80000000]))
@@ -141,7 +137,7 @@ def test_any_sequence_of_register_writes_reads_back_alike(
         for register, index, _ in writes:
             bench.read(register.offset + index % register.count * register.stride)
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 RINGS = [DTCCRH, TNPDSL, TNPDSH, THPDSL, THPDSH, RDSARL, RDSARH]
@@ -166,7 +162,7 @@ def test_the_registers_of_cplus_mode_keep_what_they_are_given(
         for register in RINGS:
             bench.note(register.name, bench.look(register))
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_BOTH, what="register writes")
@@ -185,7 +181,7 @@ def test_the_configuration_is_locked_alike(twins: Twins) -> None:
                 bench.note("CONFIG3", bench.look(CONFIG3) if mode == EEM_CONFIG else 0)
             bench.read(CR9346)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_BOTH, what="register writes")
@@ -201,7 +197,7 @@ def test_the_engines_configuration_is_locked_while_they_are_off(twins: Twins) ->
                 bench.write(TCR, value)
                 bench.note("TCR", bench.look(TCR) & ~TCR["HWVERID_B"])
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_CPLUS, what="register writes")
@@ -223,7 +219,7 @@ def test_a_software_reset_leaves_alike(cplus: Twins) -> None:
             for offset in register.offsets():
                 bench.note(register.name, bench.look(offset) & (~ISR["PUN_LINKCHG"] if register is ISR else -1))
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_BOTH, what="register widths")
@@ -252,7 +248,7 @@ def test_parts_of_registers_and_several_at_once_are_accessed_alike(twins: Twins)
             bench.note(f"8 bits at {offset:#x}", bench.look(offset, 8))
         bench.note("TCR's highest byte", bench.look(TCR.offset + 3, 8))
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_CPLUS, what="configuration space")
@@ -271,7 +267,7 @@ def test_configuration_space_says_the_same_of_the_card(cplus: Twins) -> None:
         bench.note("pin", bench.config.read(0x3D, 1))
         bench.read(TSD)
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 CAUSES = st.one_of(st.integers(0, 0xFFFF), st.sampled_from([ISR["ROK"], ISR["TOK"], ISR["RXOVW"], ISR["TIMEOUT"]]))
@@ -318,7 +314,7 @@ def test_any_sequence_of_interrupt_causes_and_masks_gives_the_same_line(
         bench.read(ISR)
         bench.read(IMR)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +344,7 @@ def test_the_timer_interrupts_alike(punctual: Twins, limits: list[int]) -> None:
         bench.read(TIMERINT)
         look_and_clear(bench)
 
-    agree(punctual, program)
+    assert not differences(punctual, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_BOTH, what="EEPROM")
@@ -363,7 +359,7 @@ def test_the_eeprom_has_the_signature_and_the_address(twins: Twins) -> None:
         bench.write(CR9346, 0)
         bench.read(CR9346)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 def microwire(bench: Bench, address: int) -> int:
@@ -394,7 +390,7 @@ def test_the_phy_says_the_same_of_itself(twins: Twins) -> None:
             bench.write(ANAR, value)
             bench.read(ANAR)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 # --- C mode: transmission
@@ -410,7 +406,7 @@ def test_slots_send_alike(twins: Twins, sizes: list[int], batch: int) -> None:
         bring_up(bench)
         transmit(bench, sizes, frame(8400), batch)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @MANY
@@ -426,7 +422,7 @@ def test_any_slots_send_alike(twins: Twins, sizes: list[int], batch: int, thresh
         bring_up(bench)
         transmit(bench, sizes, data + frame(1600), batch, threshold)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_BOTH, what="loopback")
@@ -448,7 +444,7 @@ def test_what_is_looped_back_arrives_alike(twins: Twins) -> None:
         ring.note()
         bench.frames()
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 # --- C mode: reception
@@ -480,7 +476,7 @@ def test_the_ring_goes_round_alike(twins: Twins, length: int, wrap: int) -> None
         receive(bench, OPEN | wrap | RCR.field("RBLEN").put(length), frames, [1, 2, 0, 3])
 
     sizes = [60 + (size - 60) % 1455 for size in sizes]
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @MANY
@@ -501,7 +497,7 @@ def test_any_frames_lie_alike_in_the_ring(
         frames = [frame(size, MAC, PEER) for size in sizes]
         receive(bench, OPEN | wrap | RCR.field("RBLEN").put(length), frames, takes)
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_BOTH, what="C mode: receive ring")
@@ -523,7 +519,7 @@ def test_a_full_ring_says_so_alike(twins: Twins) -> None:
             ring.take()
         ring.note()
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @pytest.mark.parametrize("size", range(556, 571, 2))
@@ -545,7 +541,7 @@ def test_the_last_frame_that_fits_is_the_same(twins: Twins, size: int) -> None:
             ring.look()
         ring.note()
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 # --- filters
@@ -604,7 +600,7 @@ def test_any_filters_let_the_same_frames_into_the_ring(
         filters.apply(bench)
         receive(bench, filters.control | RCR.field("RBLEN").put(1), arriving, [1])
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @MANY
@@ -625,7 +621,7 @@ def test_any_filters_let_the_same_frames_into_descriptors(
         note_received(bench, 8)
         note_tally(bench, "rx_ok", "rx_ok_phy", "rx_ok_brd", "rx_ok_mul", "miss_pkt")
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 # --- C+ mode
@@ -658,7 +654,7 @@ def test_descriptors_send_alike(cplus: Twins, together: bool) -> None:
         note_sent(bench, send(bench, packets, together))
         note_tally(bench, "tx_ok", "tx_er", "rx_ok")
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 @pytest.mark.parametrize("size", [1, 5, 64])
@@ -672,7 +668,7 @@ def test_the_transmit_ring_wraps_alike(cplus: Twins, size: int) -> None:
         enter_cplus(bench)
         note_sent(bench, send(bench, [packet(bench, 0, 60 + n) for n in range(size + 4)], size=size))
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 @dataclass
@@ -732,7 +728,7 @@ def test_any_packets_are_sent_alike(cplus: Twins, packets: list[Sent], together:
         note_sent(bench, send(bench, ready, together, size))
         note_tally(bench, "tx_ok", "tx_er")
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 @pytest.mark.parametrize(
@@ -752,7 +748,7 @@ def test_segments_are_alike(cplus: Twins, payload: int, mss: int, cuts: tuple[in
         note_sent(bench, send(bench, [packet(bench, 0, 54 + payload, cuts, bits, tag)]))
         note_tally(bench, "tx_ok", prefix="large ")
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 @pytest.mark.parametrize("count", [3, 16, 64])
@@ -774,7 +770,7 @@ def test_frames_fill_descriptors_alike(cplus: Twins, count: int) -> None:
                 give_buffers(bench, [1600] * count)
         note_tally(bench, "rx_ok", "rx_ok_phy", "rx_ok_brd", "rx_er", "miss_pkt")
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 TAGS = st.one_of(st.just(-1), st.integers(0, 0xFFFF))
@@ -808,7 +804,7 @@ def test_any_frames_fill_descriptors_alike(
         note_received(bench, len(sizes))
         note_tally(bench, "rx_ok", "rx_er", "miss_pkt")
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 @pytest.mark.exercises(driver="programs", card=ON_CPLUS, what="loopback")
@@ -826,7 +822,7 @@ def test_what_is_looped_back_fills_descriptors_alike(cplus: Twins) -> None:
         note_received(bench, 8)
         note_tally(bench, "tx_ok", "rx_ok", "rx_ok_phy")
 
-    agree(cplus, program)
+    assert not differences(cplus, program)
 
 
 # --- sessions: everything in any order
@@ -990,7 +986,7 @@ def test_any_session_in_c_mode_goes_alike(twins: Twins, size: int, steps: list[t
         run_session(session, steps)
         session.ring.note()
 
-    agree(twins, program)
+    assert not differences(twins, program)
 
 
 @MANY
@@ -1002,4 +998,4 @@ def test_any_session_in_cplus_mode_goes_alike(cplus: Twins, size: int, steps: li
         run_session(DescriptorSession(bench, size), steps)
         note_sent(bench, 9)
 
-    agree(cplus, program)
+    assert not differences(cplus, program)

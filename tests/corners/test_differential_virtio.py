@@ -20,6 +20,7 @@ from motenet.datasheets.registers import Register
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from shared import differences
 from virtio_programs import *
 
 pytestmark = pytest.mark.needs("qemu")
@@ -73,13 +74,8 @@ class Both:
     modern: Twins
     legacy: Twins
 
-    def agree(self, features: int, program: Program) -> None:
-        agree(self.modern if features & VERSION_1 else self.legacy, program)
-
-
-def agree(twins: Twins, program: Program) -> None:
-    differences = twins.run(program)
-    assert not differences, "\n".join(str(one)[:400] for one in differences[:10])
+    def differences(self, features: int, program: Program) -> str:
+        return differences(self.modern if features & VERSION_1 else self.legacy, program)
 
 
 # --- what the cards are
@@ -105,7 +101,7 @@ def test_4_1_2_and_4_1_4_identity_and_capabilities(cards: Cards, properties: str
             bench.note(f"BAR {index}", config.read(at, 4))
             config.write(at, address, 4)
 
-    agree(cards(properties), program)
+    assert not differences(cards(properties), program)
 
 
 @pytest.mark.exercises(driver="programs", card=CARDS, what="common configuration")
@@ -129,7 +125,7 @@ def test_4_1_4_3_all_registers_begin_alike(modern: Twins) -> None:
             bench.note("configuration", bench.look(CONFIG + at, 8))
         bench.note("ISR", bench.look(ISR, 8))
 
-    agree(modern, program)
+    assert not differences(modern, program)
 
 
 @pytest.mark.exercises(driver="programs", card=CARDS, what="legacy interface")
@@ -145,7 +141,7 @@ def test_4_1_4_10_all_legacy_registers_begin_alike(legacy_only: Twins) -> None:
         for at in range(8):
             bench.note("configuration", bench.look(legacy.CONFIG_WITHOUT_MSIX + at, 8))
 
-    agree(legacy_only, program)
+    assert not differences(legacy_only, program)
 
 
 def forget(bench: Bench) -> None:
@@ -177,7 +173,7 @@ def test_4_1_4_10_msi_x_moves_the_configuration(legacy_only: Twins) -> None:
             for at in range(0, 8, width // 8):
                 bench.note("configuration", bench.look(legacy.CONFIG_WITHOUT_MSIX + at, width))
 
-    agree(legacy_only, program)
+    assert not differences(legacy_only, program)
 
 
 @pytest.mark.exercises(driver="programs", card=CARDS, what="legacy interface")
@@ -194,7 +190,7 @@ def test_2_2_3_a_transitional_card_works_through_its_legacy_interface(cards: Car
         card.note(card.rx)
         card.command(net.CTRL_RX, net.CTRL_RX_PROMISC, b"\0")
 
-    agree(cards(BOTH), program)
+    assert not differences(cards(BOTH), program)
 
 
 # --- what registers keep
@@ -242,7 +238,7 @@ def test_4_1_4_3_any_writes_read_back_alike(modern: Twins, writes: list[tuple[Re
             bench.write(common.QUEUE_SELECT, queue)
             bench.note(f"queue {queue} size", bench.look(common.QUEUE_SIZE))
 
-    agree(modern, program)
+    assert not differences(modern, program)
 
 
 LEGACY_WRITES = st.one_of(
@@ -276,7 +272,7 @@ def test_4_1_4_10_any_legacy_writes_read_back_alike(legacy_only: Twins, writes: 
                 bench.read(one)
             bench.note(f"queue {bench.look(legacy.QUEUE_SELECT)} size", bench.look(legacy.QUEUE_SIZE))
 
-    agree(legacy_only, program)
+    assert not differences(legacy_only, program)
 
 
 STEPS = st.lists(st.sampled_from([0, ACKNOWLEDGE, DRIVER, FEATURES_OK, DRIVER_OK, DEVICE_STATUS["FAILED"]]), max_size=8)
@@ -301,7 +297,7 @@ def test_2_1_any_status_bits_are_set_alike(modern: Twins, steps: list[int]) -> N
                     card.accept(RINGS["split"])
                 card.note_interrupt()
 
-    agree(modern, program)
+    assert not differences(modern, program)
 
 
 OFFERED = [
@@ -336,7 +332,7 @@ def test_3_1_1_any_features_are_negotiated_alike(modern: Twins, features: int, a
                 bench.write(common.DEVICE_STATUS, status)
                 bench.read(common.DEVICE_STATUS)
 
-    agree(modern, program)
+    assert not differences(modern, program)
 
 
 @pytest.mark.exercises(driver="programs", card=CARDS, what="queue setup, reset")
@@ -366,7 +362,7 @@ def test_2_4_a_reset_brings_everything_back(modern: Twins) -> None:
         card.tx.offer(Chain([bytes(12) + frame(61)]))
         card.kick(card.tx)
 
-    agree(modern, program)
+    assert not differences(modern, program)
 
 
 @pytest.mark.exercises(driver="programs", card=CARDS, what="configuration space, capabilities")
@@ -401,7 +397,7 @@ def test_4_1_4_9_the_window_in_configuration_space(modern: Twins) -> None:
         bench.read(common.QUEUE_SELECT)
         bench.read(common.DEVICE_STATUS)
 
-    agree(modern, program)
+    assert not differences(modern, program)
 
 
 # --- transmission
@@ -455,7 +451,7 @@ def test_5_1_6_2_any_chains_send_alike(both: Both, data: st.DataObject, features
                 card.tx.offer(chain)
             card.kick(card.tx)
 
-    both.agree(features, program)
+    assert not both.differences(features, program)
 
 
 # --- reception
@@ -494,7 +490,7 @@ def test_5_1_6_4_frames_fill_any_buffers_alike(
             card.receive(frame(size))
         card.note(card.rx)
 
-    both.agree(features, program)
+    assert not both.differences(features, program)
 
 
 @dataclass
@@ -565,7 +561,7 @@ def test_5_1_6_5_any_filters_let_the_same_frames_in(
         start = CONFIG if features & VERSION_1 else legacy.CONFIG_WITHOUT_MSIX
         bench.note("mac", bytes(bench.look(start + at, 8) for at in range(6)))
 
-    both.agree(features, program)
+    assert not both.differences(features, program)
 
 
 # --- the control queue
@@ -601,7 +597,7 @@ def test_5_1_6_5_any_commands_are_answered_alike(
         for (group, command, content), cuts, indirect in commands:
             card.command(group, command, content, cuts, 0 if indirect and features & INDIRECT else -1)
 
-    both.agree(features, program)
+    assert not both.differences(features, program)
 
 
 @pytest.mark.parametrize("features", RINGS.values(), ids=RINGS)
@@ -617,7 +613,7 @@ def test_5_1_6_5_all_classes_are_answered_alike(both: Both, features: int, group
                 if (group, content) != (net.CTRL_GUEST_OFFLOADS, bytes(8)):  # virtio-offloads
                     card.command(group, command, content)
 
-    both.agree(features, program)
+    assert not both.differences(features, program)
 
 
 GUEST = [FEATURES[f"GUEST_{name}"] for name in ("CSUM", "TSO4", "TSO6", "ECN", "UFO")]
@@ -654,7 +650,7 @@ def test_5_1_6_5_8_any_offloads_are_switched_alike(tapped: Twins, accepted: int,
         for content in commands:
             card.command(net.CTRL_GUEST_OFFLOADS, net.CTRL_GUEST_OFFLOADS_SET, content)
 
-    agree(tapped, program)
+    assert not differences(tapped, program)
 
 
 # --- errors
@@ -725,7 +721,7 @@ def test_2_1_2_what_is_wrong_with_a_ring_asks_for_a_reset(
         again.tx.offer(Chain([bytes(12) + frame(62)]))
         again.kick(again.tx)
 
-    both.agree(features, program)
+    assert not both.differences(features, program)
 
 
 LENGTHS = st.sampled_from([0, 20, 60, 72])
@@ -758,7 +754,7 @@ def test_2_7_any_descriptor_table_is_walked_alike(
             card.tx.publish(*(head for head in heads if head == 8 or not table[head][1] & 2))
             card.fail(card.tx, frames=False)
 
-    both.agree(features, program)
+    assert not both.differences(features, program)
 
 
 @MANY
@@ -777,7 +773,7 @@ def test_2_8_any_packed_descriptors_are_walked_alike(modern: Twins, batches: lis
                 begins = not flags & 1
             card.fail(card.tx, frames=False)
 
-    agree(modern, program)
+    assert not differences(modern, program)
 
 
 @pytest.mark.parametrize("features", [RINGS["split"], RINGS["packed"]])
@@ -788,4 +784,4 @@ def test_3_1_1_what_waits_at_driver_ok_is_sent_without_a_notification(modern: Tw
         bench.settle()
         bench.frames()
 
-    agree(modern, program)
+    assert not differences(modern, program)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,7 @@ from scapy.packet import Raw
 from scapy.utils import rdpcap
 
 from motenet.bridge.qtest import QtestHost, QtestMachine
-from motenet.bridge.qtest.process import has_qtest_accelerator
 from motenet.bridge.tap import BridgeError
-from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu
 from motenet.core.errors import ConfigurationError, DriverError
 from motenet.core.units import MS, SECOND
 from motenet.datasheets import e1000 as sheet
@@ -25,23 +24,16 @@ from motenet.sim.world import World
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from shared import transferred
+
 pytestmark = pytest.mark.needs("qemu")
 
 MAC = "52:54:00:12:34:56"
 PEER = "02:00:00:00:00:02"
 THAW = 1100 * MS
 """QEMU's card takes no frame for a second after each write to RCTL."""
-
-
-@pytest.fixture(params=["leaping time", "stepped time"])
-def program(request: pytest.FixtureRequest) -> str:
-    """A QEMU for each way of moving its clock: that of PATH, and one that has `-accel qtest`."""
-    if request.param == "leaping time":
-        return "qemu-system-x86_64"
-    found = find_qemu()
-    if found is None or not has_qtest_accelerator(found):
-        pytest.skip(f"no QEMU here has -accel qtest; {PREPARE} fetches one")
-    return found
 
 
 @pytest.fixture
@@ -322,18 +314,7 @@ class Pair:
         machine.run(2 * THAW)  # the stack's first poll sets the multicast filter, and so RCTL once more
 
     def transfer(self, sender: TcpSocket, receiver: TcpSocket, data: bytes) -> bytes:
-        """Send `data`; what arrives."""
-        rest, got = [memoryview(data)], bytearray()
-
-        def arrived() -> bool:
-            if rest[0]:
-                rest[0] = rest[0][sender.send(rest[0]) :]
-            while receiver.can_recv:
-                got.extend(receiver.recv(1 << 20))
-            return len(got) >= len(data)
-
-        assert self.machine.clock.wait(arrived, self.machine.clock.now + 60 * SECOND)
-        return bytes(got)
+        return transferred(self.machine.clock, sender, receiver, data)
 
 
 @pytest.fixture

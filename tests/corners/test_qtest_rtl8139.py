@@ -1,6 +1,8 @@
 """Our drivers and our stack on QEMU's rtl8139, a model by somebody else, in C mode and in C+ mode."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,6 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
 from motenet.bridge.qtest import QtestHost, QtestMachine
-from motenet.bridge.qtest.process import has_qtest_accelerator
-from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu
 from motenet.core.units import MS, SECOND
 from motenet.datasheets import rtl8139 as sheet
 from motenet.datasheets.pci import COMMAND, REVISION_ID
@@ -21,6 +21,10 @@ from motenet.drivers.rtl8139.c_receive import RingReceiver
 from motenet.sim.world import World
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from shared import transferred
 
 pytestmark = pytest.mark.needs("qemu")
 
@@ -38,17 +42,6 @@ C_PLUS_BARE: dict[str, Any] = {"mode": "C+", "checksum_offload": False, "segment
 def variants(*options: dict[str, Any]) -> pytest.MarkDecorator:
     """Run a test with each of these drivers."""
     return pytest.mark.parametrize("options", options, ids=lambda one: ",".join(f"{k}={v}" for k, v in one.items()))
-
-
-@pytest.fixture(params=["leaping time", "stepped time"])
-def program(request: pytest.FixtureRequest) -> str:
-    """A QEMU for each way of moving its clock: that of PATH, and one that has `-accel qtest`."""
-    if request.param == "leaping time":
-        return "qemu-system-x86_64"
-    found = find_qemu()
-    if found is None or not has_qtest_accelerator(found):
-        pytest.skip(f"no QEMU here has -accel qtest; {PREPARE} fetches one")
-    return found
 
 
 @pytest.fixture
@@ -457,18 +450,7 @@ class Pair:
         machine.run("3s")  # bob's card takes its time
 
     def transfer(self, sender: TcpSocket, receiver: TcpSocket, data: bytes) -> bytes:
-        """Send `data`; what arrives."""
-        rest, got = [memoryview(data)], bytearray()
-
-        def arrived() -> bool:
-            if rest[0]:
-                rest[0] = rest[0][sender.send(rest[0]) :]
-            while receiver.can_recv:
-                got.extend(receiver.recv(1 << 20))
-            return len(got) >= len(data)
-
-        assert self.machine.clock.wait(arrived, self.machine.clock.now + 60 * SECOND)
-        return bytes(got)
+        return transferred(self.machine.clock, sender, receiver, data)
 
 
 @pytest.fixture

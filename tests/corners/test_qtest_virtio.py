@@ -3,9 +3,11 @@
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from struct import pack_into
 
 import pytest
@@ -27,6 +29,10 @@ from motenet.drivers.virtio.transport import NEEDS_RESET
 from motenet.sim.world import World
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from shared import transferred
 
 pytestmark = pytest.mark.needs("qemu")
 
@@ -324,18 +330,7 @@ class Pair:
         machine.run("1ms")
 
     def transfer(self, sender: TcpSocket, receiver: TcpSocket, data: bytes) -> bytes:
-        """Send `data`; what arrives."""
-        rest, got = [memoryview(data)], bytearray()
-
-        def arrived() -> bool:
-            if rest[0]:
-                rest[0] = rest[0][sender.send(rest[0]) :]
-            while receiver.can_recv:
-                got.extend(receiver.recv(1 << 20))
-            return len(got) >= len(data)
-
-        assert self.machine.clock.wait(arrived, self.machine.clock.now + 60 * SECOND)
-        return bytes(got)
+        return transferred(self.machine.clock, sender, receiver, data)
 
     def exam(self, size: int) -> None:
         """Ping, UDP, and TCP both ways; nothing is lost or changed, and nothing is dropped for a reason."""
