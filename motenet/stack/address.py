@@ -8,8 +8,13 @@ from motenet.core.errors import ConfigurationError
 ANY = b"\0\0\0\0"
 """0.0.0.0: this host on this network, as a source before it has an address (RFC 1122, 3.2.1.3 a)."""
 
+ANY6 = b"\0" * 16
+"""::, the same for IPv6 (RFC 4291, 2.5.2)."""
+
 LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 """255.255.255.255: all hosts on this network (RFC 1122, 3.2.1.3 c)."""
+
+_SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff")
 
 
 def parse_address(text: str | bytes) -> bytes:
@@ -100,22 +105,44 @@ def is_loopback(address: bytes) -> bool:
     return address[0] == 127 if len(address) == 4 else address == b"\0" * 15 + b"\1"
 
 
-def is_unicast_host(address: bytes) -> bool:
-    """Whether it may name one IPv4 host: not 0/8, not loopback, below class D (RFC 1122, 3.2.1.3)."""
-    return 0 < address[0] < 0xE0 and address[0] != 127
+def is_unspecified(address: bytes) -> bool:
+    """RFC 1122, 3.2.1.3 a: 0.0.0.0; RFC 4291, 2.5.2: "::", the absence of an address."""
+    return not any(address)
+
+
+def is_link_local(address: bytes) -> bool:
+    """RFC 3927, 2.1: 169.254.0.0/16; RFC 4291, 2.5.6: fe80::/10. A router never forwards these."""
+    if len(address) == 4:
+        return address[:2] == b"\xa9\xfe"
+    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def is_single_host(address: bytes) -> bool:
+    """Whether it may name one other host: no group, not loopback, not "this network" (RFC 1122, 3.2.1.3; RFC 4291)."""
+    if len(address) == 4:
+        return 0 < address[0] < 0xE0 and address[0] != 127
+    return address[0] != 0xFF and not is_unspecified(address) and not is_loopback(address)
 
 
 def check_host_address(cidr: Cidr) -> Cidr:
     """The address, if an interface can have it; else ConfigurationError."""
-    if len(cidr.address) != 4:
-        raise ConfigurationError(f"{cidr}: this stack speaks IPv4; give an address like '10.0.0.1/24'")
-    if not is_unicast_host(cidr.address) or cidr.address == cidr.broadcast:
+    if not is_single_host(cidr.address) or cidr.address == cidr.broadcast:
         raise ConfigurationError(f"{cidr} cannot be a host's address: it is a group's, a broadcast or reserved")
-    if cidr.prefix < 31 and cidr.address == cidr.network:
+    if len(cidr.address) == 4 and cidr.prefix < 31 and cidr.address == cidr.network:
         raise ConfigurationError(f"{cidr} is the network itself; a host's address has bits of its own")
     return cidr
 
 
-def multicast_mac(address: bytes) -> bytes:
-    """The Ethernet group of an IPv4 group: 01-00-5E and its low 23 bits (RFC 1112, 6.4)."""
-    return bytes((0x01, 0x00, 0x5E, address[1] & 0x7F, address[2], address[3]))
+def solicited_node(address: bytes) -> bytes:
+    """The group in which an IPv6 address is asked for: ff02::1:ff and its last 24 bits (RFC 4291, 2.7.1)."""
+    return _SOLICITED_NODE + address[13:]
+
+
+def multicast_mac(group: bytes) -> bytes:
+    """The Ethernet group of an IP group.
+
+    RFC 1112, 6.4: 01-00-5E and the low 23 bits; RFC 2464, 7: 33-33 and the low 32 bits.
+    """
+    if len(group) == 4:
+        return bytes((0x01, 0x00, 0x5E, group[1] & 0x7F, group[2], group[3]))
+    return b"\x33\x33" + group[12:]

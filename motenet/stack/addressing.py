@@ -1,8 +1,10 @@
-"""Which addresses an interface has and listens to, and which way a destination lies from it."""
+"""An interface's own addresses, the groups it listens to, and the networks that lie on its link."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from typing import ClassVar
 
+from motenet.core.clock import FOREVER
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component, Plain
 from motenet.stack.address import (
@@ -10,82 +12,179 @@ from motenet.stack.address import (
     Cidr,
     check_host_address,
     format_address,
+    is_link_local,
     is_multicast,
     multicast_mac,
+    solicited_node,
 )
-from motenet.stack.routes import Routes
-from motenet.stack.wire import ethernet
 
 UNICAST, BROADCAST, MULTICAST = 1, 2, 3
 
 ALL_HOSTS = b"\xe0\0\0\1"
 """224.0.0.1, to which every host belongs for ever (RFC 1112, 4)."""
+ALL_ROUTERS = b"\xe0\0\0\2"
+"""224.0.0.2, to which every router belongs (RFC 1112, 4)."""
+ALL_NODES6 = bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 0001")
+ALL_ROUTERS6 = bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 0002")
+"""RFC 4291, 2.7.1 and 2.8: what each IPv6 node, and each router, is required to recognize."""
 
-_REMEMBERED = 4096  # ways, before all are forgotten
+TENTATIVE, OPTIMISTIC, PREFERRED, DEPRECATED = "tentative", "optimistic", "preferred", "deprecated"
+"""RFC 4862, 2 and 5.5.4; RFC 4429, 2: may not be used yet; may, though not proven unique; may; had better not."""
+
+
+def _nobody() -> None:
+    """An interface outside a node has nobody to tell."""
 
 
 @dataclass(slots=True)
-class Way:
-    """The way to a destination."""
+class Entry:
+    """One of our addresses."""
 
-    source: bytes
-    """Our address of choice on that way."""
-    hop: bytes
-    """The neighbor that takes the packet: the destination itself, or a gateway."""
-    mac: bytes
-    """For groups and broadcasts, whose Ethernet address follows from the IP address; else empty: ask the cache."""
-    local: bool
-    """The destination is this host."""
+    cidr: Cidr
+    origin: str
+    """ "static", "dhcp", "slaac" or "link-local"."""
+    state: str
+    preferred_until: int
+    """When it is deprecated, in ns; FOREVER: never."""
+    valid_until: int
+    """When it goes, in ns; FOREVER: never."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether packets may be sent from it, and are taken for it."""
+        return self.state != TENTATIVE
 
 
 class Addressing(Component):
-    """Addresses with their networks, groups, and routes."""
+    """Addresses with their networks and lifetimes, and groups."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("groups", "router")
 
     def __init__(self, path: str = "addressing") -> None:
         self.path = path
-        self.cidrs: list[Cidr] = []
+        self.changed: Callable[[], None] = _nobody
+        """Wiring: tells the node that ways may lead elsewhere now."""
+        self.entries: dict[bytes, Entry] = {}
+        """Our addresses, in the order in which they were given."""
+        self.prefixes: dict[Cidr, int] = {}
+        """Networks on the link beside those of our addresses -> until when, in ns (RFC 4861, 6.3.4)."""
         self.groups: dict[bytes, int] = {}
         """Multicast groups -> how often they have been joined."""
-        self.routes = Routes()
+        self.router = False
+        """We forward packets, and so belong to the routers' groups."""
         self.listening: dict[bytes, int] = {}
         """All destinations that mean us -> UNICAST, BROADCAST or MULTICAST."""
+        self.members: dict[bytes, None] = {}
+        """All groups that we listen to, in order; those of our addresses too."""
         self.macs: dict[bytes, None] = {}
         """The Ethernet groups to listen to, in order."""
-        self._ways: dict[bytes, Way | None] = {}
-        self._changed()
-
-    def parts(self) -> Iterable[Component]:
-        return (self.routes,)
+        self._update()
 
     # --- addresses
 
-    def add(self, address: str | Cidr) -> None:
+    def add(
+        self,
+        address: str | Cidr,
+        *,
+        origin: str = "static",
+        preferred_until: int = FOREVER,
+        valid_until: int = FOREVER,
+        tentative: bool = False,
+    ) -> Entry:
         """Have another address; its network is on the link. ConfigurationError if no host can have it, or we do."""
         cidr = check_host_address(Cidr.parse(address))
-        if self.has(cidr.address):
+        if cidr.address in self.entries:
             raise ConfigurationError(f"{cidr} is this interface's already")
-        self.cidrs.append(cidr)
-        self._changed()
+        state = TENTATIVE if tentative else PREFERRED
+        entry = self.entries[cidr.address] = Entry(cidr, origin, state, preferred_until, valid_until)
+        self._update()
+        return entry
 
     def remove(self, address: bytes) -> None:
         """Give up an address; one that is not ours is no mistake."""
-        self.cidrs[:] = [cidr for cidr in self.cidrs if cidr.address != address]
-        self._changed()
+        if self.entries.pop(address, None) is not None:
+            self._update()
+
+    def settle(self, address: bytes) -> None:
+        """It is proven that nobody else has this address (RFC 4862, 5.4)."""
+        entry = self.entries.get(address)
+        if entry is not None and entry.state in (TENTATIVE, OPTIMISTIC):
+            entry.state = PREFERRED
+            self._update()
+
+    def lifetimes(self, address: bytes, preferred_until: int, valid_until: int) -> None:
+        """Give an address other lifetimes, in ns (RFC 4862, 5.5.3 e); a deprecated one may be preferred again."""
+        entry = self.entries.get(address)
+        if entry is not None:
+            entry.preferred_until, entry.valid_until = preferred_until, valid_until
+            if entry.state == DEPRECATED:
+                entry.state = PREFERRED
+                self._update()
 
     def has(self, address: bytes) -> bool:
-        """Whether it is one of our own."""
+        """Whether it is one of our own, and usable."""
         return self.listening.get(address) == UNICAST
 
+    @property
+    def cidrs(self) -> list[Cidr]:
+        """Our usable addresses with their networks, in the order in which they were given."""
+        return [entry.cidr for entry in self.entries.values() if entry.usable]
+
+    @property
+    def link_local(self) -> bytes | None:
+        """Our IPv6 address of the link's scope, if we have a usable one."""
+        for address, entry in self.entries.items():
+            if len(address) == 16 and entry.usable and is_link_local(address):
+                return address
+        return None
+
+    def expire(self, now: int) -> list[Entry]:
+        """Deprecate and remove addresses and prefixes whose time is over; returns the addresses removed."""
+        gone = [entry for entry in self.entries.values() if entry.valid_until <= now]
+        for entry in gone:
+            del self.entries[entry.cidr.address]
+        for entry in self.entries.values():
+            if entry.preferred_until <= now and entry.state in (OPTIMISTIC, PREFERRED):
+                entry.state = DEPRECATED
+        for prefix in [prefix for prefix, until in self.prefixes.items() if until <= now]:
+            del self.prefixes[prefix]
+        self._update()
+        return gone
+
+    def poll_at(self) -> int | None:
+        """When `expire` next has work, in ns."""
+        times = [entry.valid_until for entry in self.entries.values()]
+        times += [entry.preferred_until for entry in self.entries.values() if entry.state in (OPTIMISTIC, PREFERRED)]
+        at = min((*times, *self.prefixes.values()), default=FOREVER)
+        return None if at == FOREVER else at
+
+    # --- networks on the link
+
+    def add_prefix(self, network: Cidr, until: int) -> None:
+        """A network lies on the link until then, in ns; a time that is over ends that."""
+        self.prefixes[network] = until
+        self.changed()
+
+    def network_of(self, address: bytes) -> Cidr | None:
+        """The most specific of the link's networks that has this address."""
+        networks = [entry.cidr for entry in self.entries.values() if entry.usable]
+        found = [cidr for cidr in (*networks, *self.prefixes) if cidr.contains(address)]
+        return max(found, key=lambda cidr: cidr.prefix, default=None)
+
     def is_neighbor(self, address: bytes) -> bool:
-        """Whether the address is in one of our networks."""
-        return self._on_link(address) is not None
+        """Whether the address is on the link: in one of its networks, or of the link's scope."""
+        return (len(address) == 16 and is_link_local(address)) or self.network_of(address) is not None
+
+    # --- groups
 
     def join(self, group: bytes) -> None:
         """Listen to a multicast group; as many `leave` as `join` end that."""
-        if len(group) != 4 or not is_multicast(group):
-            raise ConfigurationError(f"{format_address(group)} is not a group; IPv4's are 224.0.0.0 to 239.255.255.255")
+        if not is_multicast(group):
+            raise ConfigurationError(
+                f"{format_address(group)} is not a group; those are 224.0.0.0 to 239.255.255.255, and ff00::/8"
+            )
         self.groups[group] = self.groups.get(group, 0) + 1
-        self._changed()
+        self._update()
 
     def leave(self, group: bytes) -> None:
         """Take back one `join`."""
@@ -94,79 +193,42 @@ class Addressing(Component):
             self.groups[group] = count - 1
         else:
             self.groups.pop(group, None)
-        self._changed()
+        self._update()
 
-    def _changed(self) -> None:
-        self._ways.clear()
-        self.macs = {multicast_mac(group): None for group in (ALL_HOSTS, *self.groups)}
+    def route(self, on: bool) -> None:
+        """Belong to the groups of routers, or no more."""
+        self.router = on
+        self._update()
+
+    def _update(self) -> None:
+        six = [address for address in self.entries if len(address) == 16]
+        groups = [ALL_HOSTS, *([ALL_ROUTERS] if self.router else [])]
+        if six:
+            groups += [ALL_NODES6, *([ALL_ROUTERS6] if self.router else []), *map(solicited_node, six)]
+        self.members = dict.fromkeys((*groups, *self.groups))
+        self.macs = {multicast_mac(group): None for group in self.members}
         self.listening.clear()
-        self.listening.update(dict.fromkeys((ALL_HOSTS, *self.groups), MULTICAST))
+        self.listening.update(dict.fromkeys(self.members, MULTICAST))
         self.listening[LIMITED_BROADCAST] = BROADCAST
         for cidr in self.cidrs:
             if cidr.broadcast is not None:
                 self.listening[cidr.broadcast] = BROADCAST
         for cidr in self.cidrs:
             self.listening[cidr.address] = UNICAST
-
-    # --- routes
-
-    def add_route(self, network: Cidr, gateway: bytes | None) -> None:
-        """Add a route, in place of one to the same network. A gateway must be on the link."""
-        if gateway is not None and (not self.is_neighbor(gateway) or self.has(gateway)):
-            raise ConfigurationError(
-                f"the gateway {format_address(gateway)} is no neighbor; it has to be in one of the interface's networks"
-            )
-        self.routes.add(network, gateway)
-        self._ways.clear()
-
-    def remove_route(self, network: Cidr) -> None:
-        """Forget the route to exactly this network."""
-        self.routes.remove(network)
-        self._ways.clear()
-
-    def _on_link(self, address: bytes) -> Cidr | None:
-        """Our address in the most specific of our networks that has this one."""
-        return max((cidr for cidr in self.cidrs if cidr.contains(address)), key=lambda cidr: cidr.prefix, default=None)
-
-    def way(self, destination: bytes) -> Way | None:
-        """The way to a destination, or None when no route leads there."""
-        try:
-            return self._ways[destination]
-        except KeyError:
-            if len(self._ways) >= _REMEMBERED:
-                self._ways.clear()
-            way = self._ways[destination] = self._find(destination)
-            return way
-
-    def _find(self, destination: bytes) -> Way | None:
-        if not self.cidrs or len(destination) != 4:
-            return None
-        first = self.cidrs[0].address
-        kind = self.listening.get(destination)
-        if kind == UNICAST:
-            return Way(destination, destination, b"", True)
-        if is_multicast(destination):
-            return Way(first, destination, multicast_mac(destination), False)
-        own = self._on_link(destination)
-        if kind == BROADCAST:
-            return Way(own.address if own else first, destination, ethernet.BROADCAST, False)
-        route = self.routes.lookup(destination)
-        if own is not None and (route is None or route.network.prefix <= own.prefix):
-            return Way(own.address, destination, b"", False)
-        if route is None:
-            return None
-        hop = destination if route.gateway is None else route.gateway
-        neighbor = self._on_link(hop)
-        return Way(neighbor.address if neighbor else first, hop, b"", False)
+        self.changed()
 
     # --- state
 
     def save(self) -> Plain:
-        cidrs = [(cidr.address, cidr.prefix) for cidr in self.cidrs]
-        return {"cidrs": cidrs, "groups": dict(self.groups)}
+        entries = [(entry.cidr.address, entry.cidr.prefix, *astuple(entry)[1:]) for entry in self.entries.values()]
+        prefixes = [(prefix.address, prefix.prefix, until) for prefix, until in self.prefixes.items()]
+        return super().save() | {"entries": entries, "prefixes": prefixes}
 
     def load(self, state: Plain) -> None:
-        self.cidrs[:] = [Cidr(address, prefix) for address, prefix in state["cidrs"]]
-        self.groups.clear()
-        self.groups.update(state["groups"])
-        self._changed()
+        super().load(state)
+        self.entries.clear()
+        for address, prefix, *rest in state["entries"]:
+            self.entries[address] = Entry(Cidr(address, prefix), *rest)
+        self.prefixes.clear()
+        self.prefixes.update({Cidr(address, prefix): until for address, prefix, until in state["prefixes"]})
+        self._update()

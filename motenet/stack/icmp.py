@@ -1,38 +1,69 @@
-"""What the host itself does with ICMP (RFC 792; RFC 1122, 3.2.2): answer echoes, report errors, hear of them."""
+"""What the node itself does with ICMP: answer echoes, report errors, hear of them.
 
-from typing import ClassVar
+RFC 792, RFC 1122, 3.2.2 and RFC 1812, 4.3 for IPv4; RFC 4443 for IPv6.
+"""
+
+from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
-from motenet.stack.address import is_multicast
-from motenet.stack.addressing import UNICAST, Addressing
-from motenet.stack.egress import Egress
+from motenet.stack.address import Cidr, is_multicast, is_single_host, is_unspecified
+from motenet.stack.addressing import UNICAST
+from motenet.stack.output import Output
 from motenet.stack.packet import Outgoing
 from motenet.stack.reassembly import Partial
+from motenet.stack.routing import Routing
 from motenet.stack.sockets.set import SocketSet
-from motenet.stack.wire import icmpv4, ipv4
+from motenet.stack.wire import icmpv4, icmpv6, ipv4, ipv6
+
+if TYPE_CHECKING:
+    from motenet.stack.interface import Interface
 
 ERROR_BURST = 50
 ERRORS_A_SECOND = 1000
-"""A token bucket for the errors that we send (RFC 1812, 4.3.2.8); the figures are Linux's icmp_msgs_burst, _per_sec."""
+"""A token bucket for the errors that we send (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f); the figures are Linux's
+icmp_msgs_burst and icmp_msgs_per_sec."""
 
-QUOTED = 548
+QUOTED4 = 548
 """RFC 1812, 4.3.2.3: as much of the packet as possible, in an error of at most 576 bytes."""
+QUOTED6 = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - icmpv6.HEADER_LENGTH
+"""RFC 4443, 2.4 c: as much of it as fits into the smallest MTU."""
 
-_ECHO_REQUEST = bytes((icmpv4.ECHO_REQUEST,))
+REDIRECT_LIFETIME = 600 * SECOND
+"""RFC 1122, 3.3.1.4: what was learned goes again; the figure is a path MTU's."""
+
 _INTERVAL = SECOND // ERRORS_A_SECOND
+_QUOTING4 = (icmpv4.UNREACHABLE, icmpv4.TIME_EXCEEDED, icmpv4.PARAMETER_PROBLEM)
+_QUOTING6 = (icmpv6.UNREACHABLE, icmpv6.PACKET_TOO_BIG, icmpv6.TIME_EXCEEDED, icmpv6.PARAMETER_PROBLEM)
+_NDISC = range(icmpv6.ROUTER_SOLICITATION, icmpv6.REDIRECT + 1)
+_MLD = range(icmpv6.LISTENER_QUERY, icmpv6.LISTENER_DONE + 1)
+
+_ERRORS4 = {
+    "network": (icmpv4.UNREACHABLE, 0), "host": (icmpv4.UNREACHABLE, 1), "protocol": (icmpv4.UNREACHABLE, 2),
+    "port": (icmpv4.UNREACHABLE, 3), "too-big": (icmpv4.UNREACHABLE, 4), "hops": (icmpv4.TIME_EXCEEDED, 0),
+    "reassembly": (icmpv4.TIME_EXCEEDED, 1), "parameter": (icmpv4.PARAMETER_PROBLEM, 0),
+}  # fmt: skip
+_ERRORS6 = {
+    "network": (icmpv6.UNREACHABLE, 0), "host": (icmpv6.UNREACHABLE, 3), "protocol": (icmpv6.PARAMETER_PROBLEM, 1),
+    "port": (icmpv6.UNREACHABLE, 4), "too-big": (icmpv6.PACKET_TOO_BIG, 0), "hops": (icmpv6.TIME_EXCEEDED, 0),
+    "reassembly": (icmpv6.TIME_EXCEEDED, 1), "parameter": (icmpv6.PARAMETER_PROBLEM, 0),
+}  # fmt: skip
+"""What went wrong -> type and code (RFC 792, RFC 1122, 3.2.2; RFC 4443, 3)."""
+
+Packet = ipv4.Packet | ipv6.Packet
+Quote = ipv4.Quote | ipv6.Quote
 
 
-class IcmpResponder(Watched):
+class Icmp(Watched):
     """Answers and errors, and the errors that concern our sockets."""
 
     STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "next_at", "echoes", "errors")
 
-    def __init__(self, clock: HasNow, addressing: Addressing, sockets: SocketSet, egress: Egress) -> None:
+    def __init__(self, clock: HasNow, routing: Routing, sockets: SocketSet, output: Output) -> None:
         super().__init__(clock, "icmp")
-        self.addressing = addressing
+        self.routing = routing
         self.sockets = sockets
-        self.egress = egress
+        self.output = output
         self.next_at = 0
         """The bucket: when all errors sent so far are paid for, in ns."""
         self.echoes = 0
@@ -42,91 +73,184 @@ class IcmpResponder(Watched):
 
     # --- what arrives
 
-    def process(self, now: int, packet: ipv4.Packet, kind: int) -> None:
-        """Take a message; Malformed if it is none."""
+    def process4(self, interface: "Interface", packet: Packet, kind: int) -> None:
+        """Take an ICMPv4 message; Malformed if it is none."""
         message = icmpv4.parse(packet.payload)
         if message.type == icmpv4.ECHO_REQUEST:
-            self._echo(packet, message, kind)
+            if kind != UNICAST:
+                self.drop("icmp-echo-group")  # RFC 1122, 3.2.2.6: "MAY be silently discarded"
+                return
+            reply = icmpv4.Message(icmpv4.ECHO_REPLY, 0, message.word, message.payload)
+            self._answer_echo(interface, Outgoing(packet.destination, packet.source, ipv4.ICMP, reply, tos=packet.tos))
         elif message.type == icmpv4.ECHO_REPLY:
-            socket = self.sockets.icmp.get(message.ident)
-            if socket is None:
-                self.drop("icmp-no-socket")
-            else:
-                socket.process(now, packet.source, message)
-        elif message.type in (icmpv4.UNREACHABLE, icmpv4.TIME_EXCEEDED, icmpv4.PARAMETER_PROBLEM):
+            self._hand_reply(packet, message)
+        elif message.type in _QUOTING4:
             quote = ipv4.parse_quote(memoryview(message.payload))
-            if self.addressing.has(quote.source):
-                self.report(message.kind, quote)
-            else:
-                self.drop("icmp-foreign-quote")
+            self._hear(message.kind, quote, message.next_hop_mtu, quote.length)
+        elif message.type == icmpv4.REDIRECT:
+            gateway, quote = message.word.to_bytes(4, "big"), ipv4.parse_quote(memoryview(message.payload))
+            self.redirected(interface, packet.source, gateway, quote.destination)
         else:
             self.drop("icmp-type")  # RFC 1122, 3.2.2: an unknown type is silently discarded
 
-    def _echo(self, packet: ipv4.Packet, message: icmpv4.Message, kind: int) -> None:
-        """RFC 1122, 3.2.2.6: the data come back whole, from the address that they were sent to."""
-        if kind != UNICAST:
-            self.drop("icmp-echo-group")  # "MAY be silently discarded"
+    def process6(self, interface: "Interface", packet: Packet, kind: int) -> None:
+        """Take an ICMPv6 message; Malformed if it is none."""
+        message = icmpv6.parse(packet.payload, packet.source, packet.destination)
+        if message.type == icmpv6.ECHO_REQUEST:
+            source = packet.destination if kind == UNICAST else b""  # RFC 4443, 4.2
+            reply = icmpv6.Message(icmpv6.ECHO_REPLY, 0, message.word, message.payload)
+            self._answer_echo(interface, Outgoing(source, packet.source, ipv6.ICMP, reply, tos=packet.tos))
+        elif message.type == icmpv6.ECHO_REPLY:
+            self._hand_reply(packet, message)
+        elif message.type in _NDISC:
+            interface.discovery.ndisc(packet, message)
+        elif message.type in _MLD:
+            interface.listeners_asked(packet, message)
+        elif message.type in _QUOTING6:
+            quote = ipv6.parse_quote(memoryview(message.payload))
+            self._hear(message.kind, quote, message.mtu, 0)
+        else:
+            self.drop("icmp-type")  # RFC 4443, 2.4 b: an informational message of unknown type
+
+    def _answer_echo(self, interface: "Interface", reply: Outgoing) -> None:
+        """RFC 1122, 3.2.2.6; RFC 4443, 4.2: the data come back whole, from the address that they were sent to."""
+        if not is_single_host(reply.destination):
+            self.drop("source-address")
             return
         self.echoes += 1
-        reply = icmpv4.Message(icmpv4.ECHO_REPLY, 0, message.word, message.payload)
-        self.egress.reply(Outgoing(packet.destination, packet.source, ipv4.ICMP, reply))
+        reply.interface = interface.scope(reply.destination)
+        reply.tos &= 0xFC  # RFC 3168, 5: an answer is no part of an ECN-capable transport
+        self.output.reply(reply)
 
-    def report(self, kind: str, quote: ipv4.Quote) -> None:
-        """What we sent has failed: tell the socket that sent it (RFC 1122, 3.2.2.1)."""
+    def _hand_reply(self, packet: Packet, message: icmpv4.Message | icmpv6.Message) -> None:
+        socket = self.sockets.icmp.get(message.ident)
+        if socket is None:
+            self.drop("icmp-no-socket")
+        else:
+            socket.process(self.output.now, packet.source, message)
+
+    def _hear(self, kind: str, quote: Quote, mtu: int, length: int) -> None:
+        """An error about something that we are said to have sent."""
+        if not self.routing.is_ours(quote.source):
+            self.drop("icmp-foreign-quote")
+        elif self.report(kind, quote) and kind in ("fragmentation-needed", "packet-too-big"):
+            if self.routing.too_big(quote.destination, mtu, length, self.output.now):
+                self.sockets.refit(quote.destination)
+
+    def report(self, kind: str, quote: Quote) -> bool:
+        """What we sent has failed: tell the socket that sent it (RFC 1122, 3.2.2.1). Says whether there is one."""
         here, there = (int.from_bytes(quote.payload[at : at + 2], "big") for at in (0, 2))
         if quote.protocol == ipv4.TCP:
             tcp = self.sockets.tcp.get((quote.source, here, quote.destination, there))
             if tcp is not None and tcp.outstanding(int.from_bytes(quote.payload[4:8], "big")):
                 tcp.unreachable(kind)
-                return
+                return True
         elif quote.protocol == ipv4.UDP:
             udp = self.sockets.udp_socket(quote.source, here)
             if udp is not None and udp.accepts(quote.destination, there):
                 udp.fail(kind, quote.destination, there)
-                return
-        elif quote.protocol == ipv4.ICMP and quote.payload[:1] == _ECHO_REQUEST:
+                return True
+        elif quote.protocol in (ipv4.ICMP, ipv6.ICMP) and quote.payload[:1] in _ECHO_REQUESTS:
             ident = int.from_bytes(quote.payload[4:6], "big")
             icmp = self.sockets.icmp.get(ident)
             if icmp is not None:
                 icmp.fail(kind, quote.destination, int.from_bytes(quote.payload[6:8], "big"))
-                return
+                return True
         else:
             raw = self.sockets.raw.get(quote.protocol)
             if raw is not None:
                 raw.fail(kind, quote.destination, 0)
-                return
+                return True
         self.drop("icmp-no-socket")
+        return False
+
+    def redirected(self, interface: "Interface", source: bytes, gateway: bytes, destination: bytes) -> None:
+        """Our router knows a better one (RFC 1122, 3.2.2.2 and 3.3.1.2; RFC 4861, 8.3); `gateway` may be the target."""
+        way = self.routing.way(destination, interface.scope(destination))
+        if not interface.accept_redirects or way is None or way.hop != source or way.interface is not interface:
+            self.drop("icmp-redirect")  # not from the router that we use
+        elif not interface.addressing.is_neighbor(gateway) or not is_single_host(destination):
+            self.drop("icmp-redirect")
+        else:
+            host = Cidr(destination, 8 * len(destination))
+            expires = self.output.now + REDIRECT_LIFETIME
+            onward = None if gateway == destination else gateway
+            self.routing.routes.add(host, onward, interface.name, expires, "redirect")
 
     # --- errors that we send
 
-    def port_unreachable(self, now: int, packet: ipv4.Packet, kind: int) -> None:
-        """RFC 1122, 4.1.3.1: nobody listens at this UDP port."""
-        self._error(now, icmpv4.UNREACHABLE, icmpv4.PORT_UNREACHABLE, packet, kind)
+    def port_unreachable(self, interface: "Interface", packet: Packet, kind: int) -> None:
+        """RFC 1122, 4.1.3.1; RFC 4443, 3.1: nobody listens at this UDP port."""
+        self.error(interface, packet, kind, "port")
 
-    def protocol_unreachable(self, now: int, packet: ipv4.Packet, kind: int) -> None:
-        """RFC 1122, 3.2.2.1: nobody here speaks this protocol."""
-        self._error(now, icmpv4.UNREACHABLE, icmpv4.PROTOCOL_UNREACHABLE, packet, kind)
+    def protocol_unreachable(self, interface: "Interface", packet: Packet, kind: int) -> None:
+        """RFC 1122, 3.2.2.1; RFC 8200, 4: nobody here speaks this protocol."""
+        pointer = packet.protocol_at if isinstance(packet, ipv6.Packet) else 0
+        self.error(interface, packet, kind, "protocol", pointer)
 
-    def reassembly_expired(self, now: int, partial: Partial) -> None:
-        """RFC 1122, 3.3.2: only if the first fragment has come."""
-        if partial.header:
-            source, destination = partial.header[12:16], partial.header[16:20]
-            if self.addressing.has(destination):
-                code = icmpv4.REASSEMBLY_TIME_EXCEEDED
-                self._send_error(now, icmpv4.TIME_EXCEEDED, code, destination, source, partial.header)
-
-    def _error(self, now: int, kind: int, code: int, packet: ipv4.Packet, destination_kind: int) -> None:
-        """RFC 1122, 3.2.2: no error about a packet that was not sent to one host, or comes from none."""
-        if destination_kind == UNICAST:
-            quoted = bytes(packet.header) + bytes(packet.payload[: QUOTED - len(packet.header)])
-            self._send_error(now, kind, code, packet.destination, packet.source, quoted)
-
-    def _send_error(self, now: int, kind: int, code: int, source: bytes, destination: bytes, quoted: bytes) -> None:
-        if is_multicast(destination) or destination[0] == 0:
+    def reassembly_expired(self, partial: Partial) -> None:
+        """RFC 1122, 3.3.2; RFC 8200, 4.5: only if the first fragment has come."""
+        header = partial.header
+        if not header:
             return
-        if self.next_at - now > (ERROR_BURST - 1) * _INTERVAL:
+        six = header[0] >> 4 == 6
+        source, destination = (header[8:24], header[24:40]) if six else (header[12:16], header[16:20])
+        if self.routing.is_ours(destination):
+            kind, code = (_ERRORS6 if six else _ERRORS4)["reassembly"]
+            self._send(kind, code, destination, source, header, 0)
+
+    def error(self, interface: "Interface", packet: Packet, kind: int, what: str, word: int = 0) -> None:
+        """RFC 1122, 3.2.2; RFC 4443, 2.4 e: no error about what was not sent to one host, comes from none, or is one.
+
+        `word` is the message's second: an MTU, or a pointer. The sender hears from the address that it meant, if that
+        is ours.
+        """
+        six = len(packet.source) == 16
+        answered = kind == UNICAST or (six and what == "too-big")
+        if not answered or packet.offset or _is_error(packet):
+            return
+        if is_multicast(packet.destination) or not self.routing.is_ours(packet.destination):
+            source = b""
+        else:
+            source = packet.destination
+        code = (_ERRORS6 if six else _ERRORS4)[what]
+        room = (QUOTED6 if six else QUOTED4) - len(packet.header)
+        quoted = bytes(packet.header) + bytes(packet.payload[: max(room, 0)])
+        self._send(*code, source, packet.source, quoted, word, interface.scope(packet.source))
+
+    def refused(self, interface: "Interface", view: memoryview, kind: int, refusal: ipv6.Refused) -> None:
+        """RFC 4443, 3.4: a header that its receiver has to refuse."""
+        source, destination = bytes(view[8:24]), bytes(view[24:40])
+        if kind == UNICAST or refusal.multicast:
+            ours = destination if kind == UNICAST else b""
+            quoted = bytes(view[:QUOTED6])
+            scope = interface.scope(source)
+            self._send(icmpv6.PARAMETER_PROBLEM, refusal.code, ours, source, quoted, refusal.pointer, scope)
+
+    def _send(
+        self, kind: int, code: int, source: bytes, destination: bytes, quoted: bytes, word: int, scope: str = ""
+    ) -> None:
+        if not is_single_host(destination) or is_unspecified(destination):
+            return
+        if self.next_at - self.output.now > (ERROR_BURST - 1) * _INTERVAL:
             self.drop("icmp-rate")
             return
-        self.next_at = max(self.next_at, now) + _INTERVAL
+        self.next_at = max(self.next_at, self.output.now) + _INTERVAL
         self.errors += 1
-        self.egress.reply(Outgoing(source, destination, ipv4.ICMP, icmpv4.Message(kind, code, 0, quoted)))
+        if len(destination) == 16:
+            packet = Outgoing(source, destination, ipv6.ICMP, icmpv6.Message(kind, code, word, quoted[:QUOTED6]))
+        else:
+            packet = Outgoing(source, destination, ipv4.ICMP, icmpv4.Message(kind, code, word, quoted))
+        packet.interface = scope
+        self.output.reply(packet)
+
+
+_ECHO_REQUESTS = (bytes((icmpv4.ECHO_REQUEST,)), bytes((icmpv6.ECHO_REQUEST,)))
+
+
+def _is_error(packet: Packet) -> bool:
+    """Whether it is an ICMP message about which no error is sent: an error, or a redirect (RFC 4443, 2.4 e)."""
+    first = packet.payload[0] if len(packet.payload) else 0
+    if len(packet.source) == 4:
+        return packet.protocol == ipv4.ICMP and first in icmpv4.ERRORS
+    return packet.protocol == ipv6.ICMP and (first < 128 or first == icmpv6.REDIRECT)

@@ -1,126 +1,122 @@
-"""The interface: one device, its addresses, its sockets; `poll` moves packets between them (smoltcp's shape)."""
+"""An interface: one device (or one VLAN of it), its addresses, its neighbors, and its frames in and out."""
 
 from collections.abc import Iterable
-from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from motenet.core.rng import Stream
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
-from motenet.core.units import MS, SECOND
 from motenet.doors import Capabilities
-from motenet.stack.address import format_address
+from motenet.stack.address import is_link_local, is_multicast
 from motenet.stack.addressing import Addressing
-from motenet.stack.egress import Egress
-from motenet.stack.errors import NetworkUnreachable
-from motenet.stack.icmp import IcmpResponder
+from motenet.stack.discovery import Discovery
 from motenet.stack.ingress import Ingress
-from motenet.stack.neighbor import Held, NeighborCache
+from motenet.stack.link import Link
+from motenet.stack.neighbor import NeighborCache, Resolution
+from motenet.stack.node import Node
 from motenet.stack.phy import Device
-from motenet.stack.reassembly import Reassembly
-from motenet.stack.sockets.set import AnySocket, SocketSet
-from motenet.stack.sockets.tcp.listener import TcpListener
-from motenet.stack.sockets.tcp.socket import TcpSocket
-from motenet.stack.wire import ethernet, ipv4, tcp
+from motenet.stack.wire import ethernet, ipv4, ipv6, tcp
+
+if TYPE_CHECKING:
+    from motenet.core.rng import Stream
+    from motenet.stack.sockets.set import SocketSet
 
 FRAME_BUDGET = 256
 """Frames taken in one poll; if more wait, `poll_at` says that the next poll is due at once."""
 
-FULL_RETRY = MS
-"""When to try again after the device was full, should the driver not call for a poll before."""
-DOWN_RETRY = SECOND
-"""The same while there is no carrier, without which no room comes: only the sockets' own timers need it."""
-
-_HEADERS = ipv4.HEADER_LENGTH + tcp.HEADER_LENGTH
-_LARGEST_HEADERS = ipv4.HEADER_LENGTH + 60
+_LARGEST_HEADERS = {4: ipv4.HEADER_LENGTH + 60, 16: ipv6.HEADER_LENGTH + 60}
 """With all options that TCP can have (RFC 9293, 3.1: the data offset has four bits)."""
 
 
 class Interface(Watched):
-    """Ethernet and IPv4 on one device. All times are integer nanoseconds."""
+    """Ethernet, IPv4 and IPv6 on one device. Several of them share a Node; one alone makes its own.
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "retry_at", "more")
+    All times are integer nanoseconds.
+    """
 
-    def __init__(self, clock: HasNow, stream: Stream) -> None:
-        super().__init__(clock, "interface")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "more", "accept_redirects")
+
+    def __init__(
+        self,
+        clock: HasNow,
+        stream: "Stream",
+        node: Node | None = None,
+        name: str = "eth0",
+        parent: "Interface | None" = None,
+        vlan: int | None = None,
+    ) -> None:
+        super().__init__(clock, name)
+        self.name = name
+        self.vlan = vlan
+        """IEEE 802.1Q: the identifier, 1 to 4094, of the network that is ours; None: what has no tag."""
+        self.vlans: dict[int, Interface] = {}
+        """Interfaces on the same device, by the VLAN that is theirs."""
+        if parent is not None and vlan is not None:
+            parent.vlans[vlan] = self
+        self.node = node = Node(clock, stream) if node is None else node
+        self.link = Link(clock, stream, vlan)
         self.addressing = Addressing()
+        self.addressing.changed = node.routing.forget
         self.neighbors = NeighborCache(clock)
-        self.reassembly = Reassembly(clock)
-        self.sockets = SocketSet(clock, stream)
-        self.egress = Egress(clock, self.addressing, self.neighbors, stream)
-        self.icmp = IcmpResponder(clock, self.addressing, self.sockets, self.egress)
-        self.ingress = Ingress(
-            clock, self.addressing, self.neighbors, self.reassembly, self.sockets, self.egress, self.icmp
-        )
-        self.retry_at = 0
-        """When to try again after the device was full; 0: it is not."""
+        self.discovery = Discovery(clock, self, stream)
+        self.ingress = Ingress(clock, self)
+        self.max_segmented: dict[int, int] = {4: 0, 16: 0}
+        """For each length of an address: payload bytes that the card cuts into TCP segments; 0: it does not."""
+        self.unreachable: dict[bytes, None] = {}
+        """Neighbors that were not found in this poll: what waited for them counts as sent and lost."""
         self.more = False
         """The last poll has left frames in the device."""
         self.link_up = True
         """Whether there is a carrier, as the stack has found before this poll."""
-        self.sockets.source_for = self.source_for
-        self.sockets.suspect = self._suspect
+        self.accept_redirects = True
+        """RFC 1122, 3.2.2.2 and RFC 4861, 8.3; a router takes none (RFC 1812, 5.2.7.2)."""
+        self.alone = True
+        """There is no other interface."""
+        node.join(self)
 
     def parts(self) -> Iterable[Component]:
-        return (
-            self.addressing, self.neighbors, self.reassembly, self.egress, self.icmp, self.ingress, self.sockets,
-        )  # fmt: skip
+        return (self.addressing, self.neighbors, self.link, self.discovery, self.ingress)
+
+    @property
+    def sockets(self) -> "SocketSet":
+        """All sockets of the node."""
+        return self.node.sockets
 
     def adopt(self, mac: bytes, capabilities: Capabilities) -> None:
         """Take the device's Ethernet address and what it can do."""
-        self.egress.mac = self.ingress.mac = mac
-        self.egress.adopt(capabilities)
-        largest = min(capabilities.max_segmented - ethernet.HEADER_LENGTH, ipv4.MAXIMUM_LENGTH) - _LARGEST_HEADERS
-        self.sockets.limit(capabilities.mtu - _HEADERS, max(largest, 0))
+        self.ingress.mac = mac
+        self.link.adopt(mac, capabilities)
+        for family, limit in ((4, capabilities.max_segmented), (16, capabilities.max_segmented_ipv6)):
+            largest = min(limit - ethernet.HEADER_LENGTH, ipv4.MAXIMUM_LENGTH) - _LARGEST_HEADERS[family]
+            self.max_segmented[family] = max(largest, 0) if self.vlan is None else 0
+        self.node.routing.forget()
+        self.node.sockets.refit()
 
-    def source_for(self, destination: bytes) -> bytes:
-        """Our address on the way to a destination. NetworkUnreachable if there is no way."""
-        way = self.addressing.way(destination)
-        if way is None:
-            raise NetworkUnreachable(
-                f"no route leads to {format_address(destination)}: add an address of its network, or a gateway"
-            )
-        return way.source
-
-    def _suspect(self, destination: bytes) -> None:
-        way = self.addressing.way(destination)
-        if way is not None:
-            self.neighbors.suspect(way.hop, self.egress.now)
+    def scope(self, address: bytes) -> str:
+        """Our name, if the address means something on this link alone (RFC 4007, 6)."""
+        return self.name if is_link_local(address) or is_multicast(address) else ""
 
     # --- poll
 
     def poll(self, now: int, device: Device) -> bool:
-        """Receive what has come, send what is due. Says whether anything was received or sent."""
-        before = self.ingress.frames + self.egress.frames
-        self.sockets.polling = True
-        self.retry_at = 0
-        self.egress.begin(now, device)
-        self.ingress.now = now
-        self._receive(now, device)
-        if self.reassembly.partials or self.neighbors.unresolved:
-            self._expire(now)
-        self._dispatch(now)
-        self._ask_neighbors(now)
-        self.egress.unreachable.clear()
-        if self.egress.full:
-            self.retry_at = now + (FULL_RETRY if self.link_up else DOWN_RETRY)
-        self.sockets.polling = False
-        return self.ingress.frames + self.egress.frames != before
+        """Receive what has come, send what is due. Says whether anything was received or sent.
+
+        For an interface that is alone; several are polled by their NetworkStack.
+        """
+        return self.node.poll(now, ((self, device),))
 
     def poll_at(self, now: int) -> int | None:
         """When `poll` next has work, in ns; None if only a frame or an application can make some."""
-        if self.more or self.egress.looped:
-            return now
-        sockets_at = self.sockets.poll_at(now)
-        if self.egress.backlog or (self.retry_at and sockets_at == now):
-            sockets_at = max(self.retry_at, now)
-        times = (sockets_at, self.neighbors.poll_at(), self.reassembly.poll_at())
-        return min((time for time in times if time is not None), default=None)
+        return self.node.poll_at(now)
 
-    def _receive(self, now: int, device: Device) -> None:
-        frame, looped = self.ingress.frame, self.egress.looped
-        for _ in range(len(looped)):
-            self.ingress.looped(looped.popleft())
+    def begin(self, now: int, device: Device) -> None:
+        """A poll begins: what was left over from the last one goes first."""
+        self.link.begin(now, device)
+        for interface in self.vlans.values():
+            interface.link.begin(now, device)
+
+    def receive(self, now: int, device: Device) -> None:
+        """Take the device's frames, those of its VLANs too."""
+        frame = self.ingress.frame
         for _ in range(FRAME_BUDGET):
             tokens = device.receive(now)
             if tokens is None:
@@ -129,56 +125,28 @@ class Interface(Watched):
             tokens[0].consume(frame)
         self.more = True
 
-    def _expire(self, now: int) -> None:
-        """What has waited in vain: datagrams for their fragments, packets and sockets for a neighbor."""
-        for datagram in self.reassembly.expired(now):
-            self.reassembly.drop("reassembly-timeout")
-            self.icmp.reassembly_expired(now, datagram)
-        for address, resolution in self.neighbors.failed(now):
-            self.egress.unreachable[address] = None
-            for packet in resolution.packets:
-                self.neighbors.drop("neighbor-unreachable")
-                self._undeliverable(packet)
-            for handle in resolution.sockets:
-                socket = self.sockets.get(handle)
-                if isinstance(socket, TcpSocket):
-                    socket.unreachable("host")
-                self.sockets.mark(handle)
+    def expire(self, now: int) -> list[tuple[bytes, Resolution]]:
+        """End what has had its time; returns the neighbors that were not found, with what waited for them."""
+        at = self.addressing.poll_at()
+        if at is not None and at <= now:
+            self.addressing.expire(now)
+        return self.neighbors.failed(now) if self.neighbors.unresolved else []
 
-    def _undeliverable(self, packet: Held) -> None:
-        """RFC 1122, 2.4: what the link layer finds unreachable is reported as ICMP would."""
-        source, destination, protocol, _, _, payload = packet
-        self.icmp.report("host", ipv4.Quote(source, destination, protocol, payload))
-
-    def _dispatch(self, now: int) -> None:
-        sockets, egress = self.sockets, self.egress
-        for handle in sockets.take_ready(now):
-            socket = sockets.get(handle)
-            if socket is None:
-                continue
-            if egress.full and self.link_up:
-                sockets.mark(handle)
-                continue
-            egress.stalled = egress.lost = None
-            if isinstance(socket, TcpSocket):
-                socket.dispatch(now, partial(egress.send_for, socket))
-            elif not isinstance(socket, TcpListener):
-                socket.dispatch(now, egress.send)
-            if egress.stalled is not None:
-                self.neighbors.park(egress.stalled, handle, now)
-            if egress.lost is not None:
-                self._tell_no_route(socket, egress.lost)
-            sockets.settle(handle, now, egress.stalled is not None)
-
-    def _tell_no_route(self, socket: AnySocket, destination: bytes) -> None:
-        if isinstance(socket, TcpSocket):
-            socket.unreachable("network")
-        elif not isinstance(socket, TcpListener):
-            socket.fail("network", destination, 0)
-
-    def _ask_neighbors(self, now: int) -> None:
+    def ask(self, now: int) -> list[int]:
+        """Send what neighbors are to be asked, or told; returns the sockets that are to be looked at meanwhile."""
         asked, released = self.neighbors.due(now)
         for address, mac in asked:
-            self.egress.solicit(address, mac)
-        for handle in released:
-            self.sockets.mark(handle)
+            self.discovery.solicit(address, mac)
+        return released
+
+    def next_at(self) -> int | None:
+        """When `expire` or `ask` next has work, in ns."""
+        times = (self.neighbors.poll_at(), self.addressing.poll_at())
+        return min((time for time in times if time is not None), default=None)
+
+    def resolved(self, mac: bytes, resolution: Resolution | None) -> None:
+        """A neighbor is found: what waited for it goes on."""
+        if resolution is not None:
+            self.node.output.release(self, resolution.packets, mac)
+            for handle in resolution.sockets:
+                self.node.sockets.mark(handle)

@@ -1,17 +1,10 @@
-"""An IPv4 packet on its way out: what the transport says, and what the interface adds to it."""
+"""A packet on its way out: what the transport says, and what the interface adds to it."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 from motenet.core.checksum import Buffer, pseudo_header_sum
-from motenet.doors import FrameFacts
-from motenet.stack.wire import ethernet, ipv4, tcp, udp
-
-TRANSPORT = ethernet.HEADER_LENGTH + ipv4.HEADER_LENGTH
-"""Where the transport's header begins in a frame that we send."""
-
-CHECKSUM_OFFSETS = {ipv4.TCP: 16, ipv4.UDP: udp.CHECKSUM_OFFSET}
-"""Where the checksum lies in the headers of the transports whose checksum a card computes (RFC 9293, 3.1; RFC 768)."""
+from motenet.stack.wire import ethernet, ipv4, ipv6, tcp
 
 
 class Transport(Protocol):
@@ -57,7 +50,7 @@ class TcpSegment:
 
 @dataclass(slots=True)
 class Outgoing:
-    """A packet to be sent. The interface fills in the fields after `idents`."""
+    """A packet to be sent. The link fills in the fields after `complete`."""
 
     source: bytes
     """Empty: the address that the route suggests."""
@@ -66,26 +59,76 @@ class Outgoing:
     transport: Transport
     hop_limit: int = ipv4.DEFAULT_HOP_LIMIT
     tos: int = 0
-    facts: FrameFacts | None = None
-    """How the card is to cut it into segments."""
+    """IPv4's type of service, IPv6's traffic class; the lowest two bits are ECN's (RFC 3168, 5)."""
+    interface: str = ""
+    """Where a group, a broadcast or an address of the link's scope lies; empty: on the first that suits."""
+    whole: bool = False
+    """No router may cut it up: the sender finds the path's MTU (RFC 1191, 3)."""
+    router_alert: bool = False
+    """Routers are to look at it (RFC 2113; RFC 2711)."""
+    segment_size: int = 0
+    """Above zero: the card cuts it into segments of so many bytes of payload."""
+    transport_header: int = 0
+    """Bytes of the transport's header, which each segment gets."""
+    complete: bool = False
+    """The transport is the whole packet with its IP header: one that is forwarded, or was kept."""
     idents: int = 1
     """How many packets it becomes."""
     ident: int = 0
     flags: int = 0
+    """IPv4's, as they stand in the header."""
+    fragment: tuple[int, bool, int] | None = None
+    """IPv6: offset in bytes, whether more follow, and the ident of a fragment."""
     length: int = 0
+    """The transport's, in bytes."""
     checksum: bool = True
     """The transport's checksum is computed here, not by the card."""
     from_mac: bytes = b""
     to_mac: bytes = b""
+    tag: int | None = None
+    """IEEE 802.1Q's tag control information."""
 
     def write(self, view: memoryview) -> None:
         """Write the frame into a view of exactly its length."""
-        ethernet.emit(view, self.to_mac, self.from_mac, ethernet.IPV4)
-        pseudo_sum = ipv4.emit(
-            view[ethernet.HEADER_LENGTH : TRANSPORT], self.source, self.destination, self.protocol, self.length,
-            self.hop_limit, self.ident, self.flags, self.tos,
-        )  # fmt: skip
-        self.transport.emit(view[TRANSPORT:], pseudo_sum, self.checksum)
+        six = len(self.destination) == 16
+        ethertype = ethernet.IPV6 if six else ethernet.IPV4
+        start = ethernet.emit(view, self.to_mac, self.from_mac, ethertype, self.tag)
+        if self.complete:
+            self.transport.emit(view[start:], 0, False)
+            return
+        end = start + self.header_length
+        if six:
+            pseudo_sum = self._write_header6(view[start:end])
+        else:
+            options = ipv4.ROUTER_ALERT if self.router_alert else b""
+            pseudo_sum = ipv4.emit(
+                view[start:end], self.source, self.destination, self.protocol, self.length,
+                self.hop_limit, self.ident, self.flags, self.tos, options,
+            )  # fmt: skip
+        self.transport.emit(view[end:], pseudo_sum, self.checksum)
+
+    def _write_header6(self, view: memoryview) -> int:
+        fragment = self.fragment
+        if fragment is None:
+            return ipv6.emit(
+                view, self.source, self.destination, self.protocol, self.length, self.hop_limit, self.tos, 0,
+                self.router_alert,
+            )  # fmt: skip
+        length = ipv6.FRAGMENT_HEADER_LENGTH + self.length
+        ipv6.emit(view, self.source, self.destination, ipv6.FRAGMENT, length, self.hop_limit, self.tos)
+        ipv6.emit_fragment_header(view[ipv6.HEADER_LENGTH :], self.protocol, *fragment)
+        return 0  # its transport is complete
+
+    @property
+    def header_length(self) -> int:
+        """Bytes of the IP header, options and extension headers included."""
+        if self.complete:
+            return 0
+        if len(self.destination) == 4:
+            return ipv4.HEADER_LENGTH + (len(ipv4.ROUTER_ALERT) if self.router_alert else 0)
+        if self.fragment is not None:
+            return ipv6.HEADER_LENGTH + ipv6.FRAGMENT_HEADER_LENGTH
+        return ipv6.HEADER_LENGTH + (ipv6.ROUTER_ALERT_LENGTH if self.router_alert else 0)
 
     def payload(self) -> bytes:
         """The transport's bytes alone, complete with their checksum."""

@@ -1,4 +1,4 @@
-"""Putting IPv4 fragments together (RFC 791, 3.2; RFC 815; RFC 1122, 3.3.2), bounded in time, memory and count."""
+"""Putting fragments together (RFC 791, 3.2; RFC 1122, 3.3.2; RFC 8200, 4.5), bounded in time, memory and count."""
 
 from bisect import bisect
 from dataclasses import astuple, dataclass, field, replace
@@ -6,18 +6,20 @@ from dataclasses import astuple, dataclass, field, replace
 from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
-from motenet.stack.wire import Malformed
-from motenet.stack.wire.ipv4 import FRAGMENT_OFFSET, MAXIMUM_LENGTH, MORE_FRAGMENTS, Packet
+from motenet.stack.wire import Malformed, ipv4, ipv6
 
 LIFETIME = 60 * SECOND
-"""RFC 1122, 3.3.2: "a fixed timeout value ... between 60 seconds and 120 seconds"."""
+"""RFC 1122, 3.3.2: "a fixed timeout value ... between 60 seconds and 120 seconds"; RFC 8200, 4.5: 60 seconds."""
 
 MAXIMUM_DATAGRAMS = 64
 MAXIMUM_BYTES = 1 << 20
 _FRAGMENT_COST = 128  # bytes of bookkeeping that each fragment is charged beside its data
 
 Key = tuple[bytes, bytes, int, int]
-"""RFC 791, 3.2: source, destination, protocol and identification name a datagram."""
+"""RFC 791, 3.2: source, destination, protocol and identification name a datagram; RFC 8200, 4.5: without the
+protocol, which is 0 here."""
+
+Packet = ipv4.Packet | ipv6.Packet
 
 
 @dataclass(slots=True)
@@ -36,9 +38,9 @@ class Partial:
 
 
 class Reassembly(Watched):
-    """The datagrams under way. A fragment that overlaps another ends its datagram, as RFC 5722 has it for IPv6.
+    """The datagrams under way. A fragment that overlaps another ends its datagram (RFC 8200, 4.5; RFC 5722).
 
-    (RFC 1858 and RFC 3128 tell what overlaps are used for; Linux drops such datagrams in IPv4 too.)
+    RFC 1858 and RFC 3128 tell what overlaps are used for; Linux drops such datagrams in IPv4 too.
     """
 
     def __init__(self, clock: HasNow, path: str = "reassembly") -> None:
@@ -48,19 +50,18 @@ class Reassembly(Watched):
 
     def add(self, packet: Packet, now: int) -> Packet | None:
         """Take a fragment; returns the datagram when it is whole. Malformed if the fragment is refused."""
-        key = (packet.source, packet.destination, packet.protocol, packet.ident)
-        offset = (packet.flags & FRAGMENT_OFFSET) * 8
-        length = len(packet.payload)
-        last = not packet.flags & MORE_FRAGMENTS
-        if not last and (length == 0 or length % 8):
+        six = isinstance(packet, ipv6.Packet)
+        key = (packet.source, packet.destination, 0 if six else packet.protocol, packet.ident)
+        offset, length = packet.offset, len(packet.payload)
+        if packet.more and (length == 0 or length % 8):
             raise Malformed("fragment-length")  # RFC 791, 3.1: fragments are counted in units of 8 octets
-        if offset + length + len(packet.header) > MAXIMUM_LENGTH:
+        if offset + length + (0 if six else len(packet.header)) > ipv4.MAXIMUM_LENGTH:
             raise Malformed("fragment-too-long")
         partial = self.partials.get(key)
         if partial is None:
             partial = self._begin(key, now)
         try:
-            if not self._insert(partial, offset, packet.payload, last):
+            if not self._insert(partial, offset, packet.payload, not packet.more):
                 return None
         except Malformed:
             self._end(key)
@@ -69,8 +70,7 @@ class Reassembly(Watched):
             partial.header = bytes(packet.header) + bytes(packet.payload[:8])
         if partial.total and partial.have == partial.total:
             self._end(key)
-            header, payload = memoryview(partial.header)[:-8], memoryview(b"".join(partial.pieces))
-            return replace(packet, header=header, payload=payload, flags=0)
+            return _whole(packet, partial)
         self._make_room(key)
         return None
 
@@ -135,3 +135,11 @@ class Reassembly(Watched):
         for key, fields in state["partials"]:
             self.partials[key] = Partial(*plain(fields))
         self.bytes = sum(partial.cost for partial in self.partials.values())
+
+
+def _whole(packet: Packet, partial: Partial) -> Packet:
+    """The datagram of which `packet` was the last fragment missing. What follows a Fragment header is parsed now."""
+    payload = b"".join(partial.pieces)
+    if isinstance(packet, ipv4.Packet):
+        return replace(packet, header=memoryview(partial.header)[:-8], payload=memoryview(payload), flags=0)
+    return ipv6.parse(memoryview(ipv6.reassembled(partial.header[:-8], payload)))

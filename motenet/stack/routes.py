@@ -1,12 +1,19 @@
-"""Routes: which neighbor a packet goes to, by longest prefix (RFC 1812, 5.2.4.3)."""
+"""Routes: which neighbor on which interface a packet goes to, by longest prefix (RFC 1812, 5.2.4.3)."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass
 from typing import Any
 
+from motenet.core.clock import FOREVER
 from motenet.core.state import Component, Plain
 from motenet.stack.address import Cidr, format_address
 
 DEFAULT = Cidr(b"\0\0\0\0", 0)
+DEFAULT6 = Cidr(b"\0" * 16, 0)
+
+
+def _nobody() -> None:
+    """Routes outside a node have nobody to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +22,14 @@ class Route:
 
     network: Cidr
     gateway: bytes | None
+    interface: str = ""
+    """Its name; empty: the one on whose link the gateway is."""
+    expires: int = FOREVER
+    """In ns."""
+    origin: str = "static"
+    """Who has told: "static", "dhcp", "ra" (a router's advertisement) or "redirect"."""
+    preference: int = 0
+    """Among equals: 1 high, 0 medium, -1 low (RFC 4191, 2.1)."""
 
     def __str__(self) -> str:
         way = "on link" if self.gateway is None else f"via {format_address(self.gateway)}"
@@ -22,39 +37,76 @@ class Route:
 
 
 class Routes(Component):
-    """The routing table, longest prefix first."""
+    """The routing table, longest prefix first; of equals, the preferred and then the older one first."""
 
     def __init__(self, path: str = "routes") -> None:
         self.path = path
+        self.changed: Callable[[], None] = _nobody
+        """Wiring: tells the node that ways may lead elsewhere now."""
         self.table: list[Route] = []
 
-    def add(self, network: Cidr, gateway: bytes | None = None) -> None:
-        """Add a route, in place of one to the same network."""
-        self.remove(network)
-        self.table.append(Route(network, gateway))
-        self.table.sort(key=lambda route: -route.network.prefix)
+    def add(
+        self,
+        network: Cidr,
+        gateway: bytes | None = None,
+        interface: str = "",
+        expires: int = FOREVER,
+        origin: str = "static",
+        preference: int = 0,
+    ) -> None:
+        """Add a route, in place of one to the same network of the same origin: only "ra" may have several."""
+        self.remove(network, gateway if origin == "ra" else None, origin)
+        cidr = Cidr(network.network, network.prefix)
+        self.table.append(Route(cidr, gateway, interface, expires, origin, preference))
+        self.table.sort(key=lambda route: (-route.network.prefix, -route.preference))
+        self.changed()
 
-    def remove(self, network: Cidr) -> None:
-        """Forget the route to exactly this network, if there is one."""
+    def remove(self, network: Cidr, gateway: bytes | None = None, origin: str = "") -> None:
+        """Forget the routes to exactly this network: all, or those of a gateway, or of an origin."""
         name = (network.network, network.prefix)
-        self.table[:] = [route for route in self.table if (route.network.network, route.network.prefix) != name]
+        self.table[:] = [
+            route
+            for route in self.table
+            if (route.network.network, route.network.prefix) != name
+            or (gateway is not None and route.gateway != gateway)
+            or (origin and route.origin != origin)
+        ]
+        self.changed()
+
+    def candidates(self, destination: bytes) -> Iterator[Route]:
+        """All routes to an address, the best first."""
+        return (route for route in self.table if route.network.contains(destination))
 
     def lookup(self, destination: bytes) -> Route | None:
-        """The most specific route to an address."""
-        for route in self.table:
-            if route.network.contains(destination):
-                return route
-        return None
+        """The best route to an address."""
+        return next(self.candidates(destination), None)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The table, for people: network as text, gateway as bytes or None."""
+    def expire(self, now: int) -> None:
+        """Forget the routes whose time is over."""
+        self.table[:] = [route for route in self.table if route.expires > now]
+        self.changed()
+
+    def poll_at(self) -> int | None:
+        """When `expire` next has work, in ns."""
+        at = min((route.expires for route in self.table), default=FOREVER)
+        return None if at == FOREVER else at
+
+    def rows(self, now: int) -> list[dict[str, Any]]:
+        """The table, for people: network and gateway as text, interface, origin, and the ns left of it."""
         return [
-            {"network": f"{format_address(route.network.network)}/{route.network.prefix}", "gateway": route.gateway}
+            {
+                "network": f"{format_address(route.network.network)}/{route.network.prefix}",
+                "gateway": None if route.gateway is None else format_address(route.gateway),
+                "interface": route.interface,
+                "origin": route.origin,
+                "expires_in": None if route.expires == FOREVER else route.expires - now,
+            }
             for route in self.table
         ]
 
     def save(self) -> Plain:
-        return [(route.network.address, route.network.prefix, route.gateway) for route in self.table]
+        return [(route.network.address, route.network.prefix, *astuple(route)[1:]) for route in self.table]
 
     def load(self, state: Plain) -> None:
-        self.table[:] = [Route(Cidr(address, prefix), gateway) for address, prefix, gateway in state]
+        self.table[:] = [Route(Cidr(address, prefix), *rest) for address, prefix, *rest in state]
+        self.changed()

@@ -1,0 +1,169 @@
+"""A router's work: packets that are for somebody else (RFC 1812, 5.2; RFC 8200)."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from motenet.core.checksum import internet_checksum, pseudo_header_sum
+from motenet.core.trace import HasNow, Watched
+from motenet.doors import Received
+from motenet.stack.address import is_link_local, is_loopback, is_multicast, is_single_host
+from motenet.stack.addressing import UNICAST
+from motenet.stack.icmp import Icmp
+from motenet.stack.link import CHECKSUM_OFFSETS
+from motenet.stack.output import Output
+from motenet.stack.packet import Outgoing, Raw
+from motenet.stack.routing import Routing, Way
+from motenet.stack.wire import ipv4, ipv6, tcp
+
+if TYPE_CHECKING:
+    from motenet.stack.interface import Interface
+
+
+class Forwarding(Watched):
+    """Takes packets that are not ours, and sends them on."""
+
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "enabled", "packets", "redirects")
+
+    def __init__(self, clock: HasNow, routing: Routing, output: Output, icmp: Icmp) -> None:
+        super().__init__(clock, "forwarding")
+        self.routing = routing
+        self.output = output
+        self.icmp = icmp
+        self.enabled = False
+        """This node is a router."""
+        self.packets = 0
+        """Packets sent on."""
+        self.redirects = True
+        """Tell a neighbor of a better first hop (RFC 1812, 5.2.7.2; RFC 4861, 8.2)."""
+
+    def forward4(self, interface: "Interface", packet: ipv4.Packet, received: Received) -> None:
+        """Send an IPv4 packet on (RFC 1812, 5.2.1)."""
+        source, destination = packet.source, packet.destination
+        if not is_single_host(source) or not is_single_host(destination) or is_link_local(source):
+            self.drop("forward-scope")  # RFC 1812, 5.3.7; RFC 3927, 2.7
+            return
+        way = self._way(interface, packet, destination)
+        if way is None:
+            return
+        for whole in self._segments(packet, received):
+            if len(whole) <= way.mtu:
+                self._send(whole, packet, way)
+            elif packet.flags & ipv4.DONT_FRAGMENT:
+                self.icmp.error(interface, packet, UNICAST, "too-big", way.mtu)  # RFC 1191, 4
+                self.drop("forward-too-big")
+                return
+            else:
+                for piece in ipv4.fragments(memoryview(whole), way.mtu):
+                    self._send(piece, packet, way)
+        self._redirect(interface, packet, way)
+
+    def forward6(
+        self, interface: "Interface", header: ipv6.Packet, view: memoryview, received: Received
+    ) -> None:
+        """Send an IPv6 packet on (RFC 8200, 3 and 4.5: a router never cuts it up)."""
+        source, destination = header.source, header.destination
+        local = is_link_local(source) or is_link_local(destination) or is_multicast(destination)
+        if local or not is_single_host(source) or is_loopback(destination):
+            self.drop("forward-scope")  # RFC 4291, 2.5.6
+            return
+        way = self._way(interface, header, destination)
+        if way is None:
+            return
+        for whole in self._segments(header, received):
+            if len(whole) > way.mtu:
+                self.icmp.error(interface, header, UNICAST, "too-big", way.mtu)
+                self.drop("forward-too-big")
+                return
+            self._send(whole, header, way)
+        self._redirect(interface, header, way)
+
+    def _way(self, interface: "Interface", packet: ipv4.Packet | ipv6.Packet, destination: bytes) -> Way | None:
+        if packet.hop_limit <= 1:
+            self.icmp.error(interface, packet, UNICAST, "hops")  # RFC 1812, 5.3.1
+            self.drop("forward-hops")
+            return None
+        way = self.routing.way(destination)
+        if way is None:
+            self.icmp.error(interface, packet, UNICAST, "network")
+            self.drop("forward-no-route")
+            return None
+        if way.mac:
+            self.drop("forward-broadcast")  # RFC 1812, 5.3.5.2: a network's broadcast, by default
+            return None
+        return way
+
+    def _send(self, whole: bytearray, packet: ipv4.Packet | ipv6.Packet, way: Way) -> None:
+        self.packets += 1
+        name = way.interface.name
+        onward = Outgoing(
+            packet.source, packet.destination, packet.protocol, Raw(bytes(whole)), interface=name, complete=True
+        )
+        self.output.reply(onward)
+
+    def _redirect(self, interface: "Interface", packet: ipv4.Packet | ipv6.Packet, way: Way) -> None:
+        if self.redirects and way.interface is interface and interface.addressing.is_neighbor(packet.source):
+            interface.discovery.redirect(packet, way.hop)
+
+    # --- the packet with one hop less
+
+    def _segments(self, packet: ipv4.Packet | ipv6.Packet, received: Received) -> list[bytearray]:
+        """The packet as it goes on; of segments that the driver has joined (GRO), each one again."""
+        first = bytearray(bytes(packet.header) + bytes(packet.payload))
+        _age(first)
+        if not received.more and not (received.checksum_ok and not packet.is_fragment):
+            return [first]
+        if packet.protocol not in CHECKSUM_OFFSETS:
+            return [first]
+        if not received.more:
+            _sum(first, len(packet.header), packet)
+            return [first]
+        return _separate(first, len(packet.header), packet, received)
+
+
+def _age(whole: bytearray) -> None:
+    """One hop less (RFC 1812, 5.3.1; RFC 1624, 3: the checksum is updated, not computed anew)."""
+    if whole[0] >> 4 == 6:
+        whole[7] -= 1
+        return
+    whole[8] -= 1
+    checksum = int.from_bytes(whole[10:12], "big") + 0x100
+    whole[10:12] = ((checksum & 0xFFFF) + (checksum >> 16)).to_bytes(2, "big")
+
+
+def _sum(whole: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet) -> None:
+    """The transport's checksum, which the sender's card may have left to somebody (a cable without noise)."""
+    at = header + CHECKSUM_OFFSETS[packet.protocol]
+    if len(whole) < at + 2:
+        return
+    length = len(whole) - header
+    whole[at : at + 2] = b"\0\0"
+    pseudo_sum = pseudo_header_sum(packet.source, packet.destination, packet.protocol, length)
+    value = internet_checksum(memoryview(whole)[header:], pseudo_sum)
+    whole[at : at + 2] = (value or 0xFFFF).to_bytes(2, "big") if packet.protocol == ipv4.UDP else value.to_bytes(2, "big")
+
+
+def _separate(
+    first: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet, received: Received
+) -> list[bytearray]:
+    """The segments of which a driver has made one: each its headers, the next sequence number and ident."""
+    headers = header + (first[header + 12] >> 4) * 4
+    seq = int.from_bytes(first[header + 4 : header + 8], "big")
+    ident = int.from_bytes(first[4:6], "big")
+    last = first[header + 13] & (tcp.PSH | tcp.FIN)
+    pieces = [bytes(first[headers:]), *map(bytes, received.more)]
+    wholes = []
+    for number, piece in enumerate(pieces):
+        whole = bytearray(first[:headers] + piece)
+        whole[header + 4 : header + 8] = (seq & tcp.MASK).to_bytes(4, "big")
+        if number < len(pieces) - 1:
+            whole[header + 13] &= ~last & 0xFF
+        if len(packet.source) == 4:
+            whole[2:4] = len(whole).to_bytes(2, "big")
+            whole[4:6] = (ident + number & 0xFFFF).to_bytes(2, "big")
+            whole[10:12] = b"\0\0"
+            whole[10:12] = internet_checksum(memoryview(whole)[:header]).to_bytes(2, "big")
+        else:
+            whole[4:6] = (len(whole) - ipv6.HEADER_LENGTH).to_bytes(2, "big")
+        _sum(whole, header, packet)
+        wholes.append(whole)
+        seq += len(piece)
+    return wholes

@@ -1,0 +1,118 @@
+"""The way out: from a socket's packet to the link that takes it, by way of routes and neighbors."""
+
+from collections import deque
+from typing import TYPE_CHECKING, ClassVar
+
+from motenet.core.trace import HasNow, Watched
+from motenet.stack.neighbor import Held
+from motenet.stack.packet import Outgoing, Raw, TcpSegment
+from motenet.stack.routing import Routing, Way
+from motenet.stack.sockets.tcp.socket import TcpSocket
+from motenet.stack.wire import ipv4, tcp
+
+if TYPE_CHECKING:
+    from motenet.stack.interface import Interface
+
+_LOOPED_LIMIT = 64  # frames to ourselves that wait for the next look
+_ECT0 = 2  # RFC 3168, 5: ECN-capable transport
+
+
+class Output(Watched):
+    """Sends packets of all sockets.
+
+    A `send` that returns False has not sent: the device is full, or a neighbor not known yet (`stalled`).
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "looped")
+
+    def __init__(self, clock: HasNow, routing: Routing, path: str = "output") -> None:
+        super().__init__(clock, path)
+        self.routing = routing
+        self.now = 0
+        self.stalled: "tuple[Interface, bytes] | None" = None
+        """The neighbor that a packet was not kept for; to be reset by who looks at it."""
+        self.lost: bytes | None = None
+        """A destination that no route led to; to be reset by who looks at it."""
+        self.looped: deque[tuple[str, bytes]] = deque()
+        """Frames to ourselves, each with the interface whose address they are for."""
+
+    # --- what others send
+
+    def send(self, packet: Outgoing, keep: bool = True) -> bool:
+        """Send a packet. While its neighbor is not known it is kept here, or with `keep` off by the caller."""
+        way = self.routing.way(packet.destination, packet.interface)
+        if way is None:
+            self.lost = packet.destination
+            self.drop("no-route")
+            return True
+        packet.source = packet.source or way.source
+        if way.local:
+            return self._loop(packet, way)
+        interface = way.interface
+        mac = way.mac or interface.neighbors.lookup(way.hop, self.now)
+        if mac is not None:
+            return interface.link.transmit(packet, mac, way.mtu)
+        if keep:
+            self._hold(way, packet)
+            return True
+        if way.hop in interface.unreachable:
+            self.drop("neighbor-unreachable")
+            return True
+        if not interface.neighbors.has_room(way.hop):
+            self.drop("neighbor-searches")  # counts as sent and lost: one destination more must not stop all others
+            return True
+        self.stalled = (interface, way.hop)
+        return False
+
+    def answer(self, source: bytes, destination: bytes, segment: tcp.Segment, interface: str = "") -> None:
+        """Send a TCP segment that no socket would send again."""
+        length = tcp.header_length(segment) + segment.payload_length
+        self.reply(Outgoing(source, destination, ipv4.TCP, TcpSegment(segment, length), interface=interface))
+
+    def reply(self, packet: Outgoing) -> None:
+        """Send a packet that a full device loses."""
+        if not self.send(packet):
+            self.drop("device-full")
+
+    def send_for(self, socket: TcpSocket, segment: tcp.Segment) -> bool:
+        """Send a socket's segment, which the card cuts up if it says so. False: the socket keeps it."""
+        header = tcp.header_length(segment)
+        tos = socket.traffic_class
+        packet = Outgoing(
+            socket.local[0], socket.remote[0], ipv4.TCP, TcpSegment(segment, header + segment.payload_length),
+            socket.hop_limit, tos | _ECT0 if segment.ect else tos, socket.interface, True,
+        )  # fmt: skip
+        size = segment.segment_size
+        if size:
+            packet.segment_size, packet.transport_header = size, header
+            packet.idents = -(-segment.payload_length // size)
+        return self.send(packet, keep=False)
+
+    def release(self, interface: "Interface", held: list[Held], mac: bytes) -> None:
+        """The neighbor is known: send what waited for it."""
+        for packet in held:
+            source, destination, protocol, hop_limit, tos, complete, payload = packet
+            outgoing = Outgoing(source, destination, protocol, Raw(payload), hop_limit, tos, complete=complete)
+            way = self.routing.way(destination, interface.name)
+            if not interface.link.transmit(outgoing, mac, interface.link.mtu if way is None else way.mtu):
+                self.drop("device-full")
+
+    # --- how
+
+    def _loop(self, packet: Outgoing, way: Way) -> bool:
+        if len(self.looped) >= _LOOPED_LIMIT:
+            way.interface.link.full = True
+            return False
+        link = way.interface.link
+        packet.from_mac, packet.to_mac, packet.tag = link.mac, link.mac, link.tag
+        packet.length = packet.transport.length
+        frame = bytearray(link.header + packet.header_length + packet.length)
+        packet.write(memoryview(frame))
+        self.looped.append((way.interface.name, bytes(frame)))
+        return True
+
+    def _hold(self, way: Way, packet: Outgoing) -> None:
+        source, destination = packet.source, packet.destination
+        payload = bytes(packet.transport.payload) if isinstance(packet.transport, Raw) else packet.payload()
+        held = (source, destination, packet.protocol, packet.hop_limit, packet.tos, packet.complete, payload)
+        way.interface.neighbors.hold(way.hop, held, self.now)
