@@ -1,33 +1,61 @@
-"""The neighbor cache: which Ethernet address an on-link IP address has, and what waits until that is known."""
+"""The neighbor cache: which Ethernet address a neighbor has, whether it still answers, and what waits for it.
 
+One machine for both families, RFC 4861, 7.3 and Appendix C: ARP goes through the same states, as it does in Linux.
+Keys are addresses of 4 or 16 bytes; times are ns.
+"""
+
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
 from typing import Any, ClassVar
 
+from motenet.core.rng import Stream
 from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
-from motenet.core.units import SECOND
+from motenet.core.units import MS, SECOND
+from motenet.stack.address import format_address
 
-LIFETIME = 60 * SECOND
-"""RFC 1122, 2.3.2.1: out-of-date entries must be flushed; "a timeout on the order of a minute"."""
+INCOMPLETE, REACHABLE, STALE, DELAY, PROBE = "incomplete", "reachable", "stale", "delay", "probe"
+"""RFC 4861, 7.3.2. What is INCOMPLETE is in `unresolved`, all else in `known`."""
 
-REFRESH = 10 * SECOND
-"""An entry in use is asked for again this long before its end, by unicast (RFC 1122, 2.3.2.1, 2: unicast poll)."""
+MAX_MULTICAST_SOLICIT = 3
+MAX_UNICAST_SOLICIT = 3
+REACHABLE_TIME = 30 * SECOND
+RETRANS_TIMER = SECOND
+"""RFC 4861, 10. For ARP it is RFC 1122, 2.3.2.1: at most one request a second to each destination."""
+DELAY_FIRST_PROBE_TIME = 5 * SECOND
 
-SILENCE = SECOND
-"""RFC 1122, 2.3.2.1: at most one request a second to each destination."""
-
-TRIES = 3
-"""Requests without an answer before the neighbor counts as unreachable."""
+LEAST_RETRANS_TIMER = 100 * MS
+"""A router may ask for less than this, but does not get it: as in Linux, a forged RA must start no storm."""
+MOST_REACHABLE_TIME = 3600 * SECOND
+"""RFC 4861, 6.2.1: AdvReachableTime must be no greater; what is, is not believed."""
+REDRAW = 2 * 3600 * SECOND
+"""RFC 4861, 6.3.2: a new random ReachableTime at least every few hours."""
 
 MAXIMUM_KNOWN = 1024
-MAXIMUM_UNRESOLVED = 256
+MAXIMUM_UNRESOLVED = 1024
+MAXIMUM_GIVEN_UP = 4096
+"""Addresses that were asked for within the last RetransTimer, and whose searches have given way to others."""
 MAXIMUM_HELD = 32
-"""Packets kept for one neighbor. RFC 1122, 2.3.2.2: at least the latest should be saved."""
+"""Packets kept for one neighbor. RFC 1122, 2.3.2.2: at least the latest should be saved; RFC 4861, 7.2.2: a few."""
 MAXIMUM_HELD_BYTES = 1 << 20
 """Payload kept for all neighbors together."""
 
-Held = tuple[bytes, bytes, int, int, int, bytes]
-"""A packet that waits: source, destination, protocol, hop limit, type of service, payload."""
+Held = tuple[Any, ...]
+"""A packet that waits; its last member is its payload, of bytes. The rest is its owner's."""
+
+
+@dataclass(slots=True)
+class Neighbor:
+    """A neighbor whose Ethernet address is known."""
+
+    mac: bytes
+    state: str
+    until: int
+    """The end of being REACHABLE, or the next step in DELAY and PROBE; for STALE, when it became that."""
+    ask_at: int = 0
+    """The earliest next solicitation (RFC 4861, 7.3.3: one each RetransTimer, whatever the state)."""
+    probes: int = 0
+    is_router: bool = False
 
 
 @dataclass(slots=True)
@@ -41,35 +69,77 @@ class Resolution:
     """Handles of sockets that keep what they want to send themselves."""
 
 
+def _nobody(address: bytes) -> None:
+    pass
+
+
+def _nothing(address: bytes, reachable: bool) -> None:
+    pass
+
+
 class NeighborCache(Watched):
     """Answers lookups; says through `due` whom to ask. It sends nothing itself."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "known", "held_bytes")
+    STATE: ClassVar[tuple[str, ...]] = (
+        *Watched.STATE, "held_bytes", "timed", "given_up", "released",
+        "base_reachable", "reachable_time", "retrans_timer", "redraw_at",
+    )  # fmt: skip
 
-    def __init__(self, clock: HasNow, path: str = "neighbors") -> None:
+    def __init__(self, clock: HasNow, stream: Stream | None = None, path: str = "neighbors") -> None:
+        """Without a stream, ReachableTime is not random."""
         super().__init__(clock, path)
-        self.known: dict[bytes, tuple[bytes, int, int]] = {}
-        """Address -> (MAC, when to refresh, when it expires), in ns."""
+        self.stream = stream
+        self.known: dict[bytes, Neighbor] = {}
+        """Those that something was heard of longest ago come first."""
         self.unresolved: dict[bytes, Resolution] = {}
+        self.timed: dict[bytes, None] = {}
+        """Those in DELAY and PROBE."""
+        self.given_up: dict[bytes, int] = {}
+        """Address -> when it may be asked for again. A late answer is still welcome."""
+        self.released: list[int] = []
+        """Sockets whose search has given way to another."""
         self.held_bytes = 0
-        self._refresh: dict[bytes, None] = {}  # used near their end; emptied by `due` at the end of each poll
+        self.base_reachable = REACHABLE_TIME
+        self.retrans_timer = RETRANS_TIMER
+        self.reachable_time = self._draw()
+        self.redraw_at = REDRAW
+        self.router_lost: Callable[[bytes], None] = _nobody
+        """Wiring: told of a router that says that it is none any more (RFC 4861, 7.2.5)."""
+        self.turned: Callable[[bytes, bool], None] = _nothing
+        """Wiring: told when what `reachable` says of an address has changed, with the new value."""
+
+    # --- sending
 
     def lookup(self, address: bytes, now: int) -> bytes | None:
-        """The MAC of a neighbor, or None: then `hold` a packet or `park` a socket for it."""
+        """The MAC to send a packet to now, or None: then `hold` a packet or `park` a socket for it."""
         found = self.known.get(address)
         if found is None:
             return None
-        if now < found[1]:
-            return found[0]
-        if now < found[2]:
-            self._refresh[address] = None
-            return found[0]
-        del self.known[address]
-        return None
+        if now >= found.until and (found.state == REACHABLE or found.state == STALE):
+            self._time(address, found, DELAY, now + DELAY_FIRST_PROBE_TIME)
+        return found.mac
+
+    def confirm(self, address: bytes, now: int) -> None:
+        """An upper layer makes progress with or through this neighbor (RFC 4861, 7.3.1)."""
+        found = self.known.get(address)
+        if found is not None:
+            if found.state != REACHABLE:
+                self._turn(address, found, REACHABLE)
+            found.until = now + self.reachable_time
+
+    def suspect(self, address: bytes, now: int) -> None:
+        """A transport hears nothing from there: the neighbor is probed at once.
+
+        RFC 1122, 3.3.1.4 (negative advice) and 2.3.2.1 (3).
+        """
+        found = self.known.get(address)
+        if found is not None and found.state != PROBE:
+            found.probes = 0
+            self._time(address, found, PROBE, max(now, found.ask_at))
 
     def hold(self, address: bytes, packet: Held, now: int) -> None:
         """Keep a packet until the neighbor is found; for want of room, the oldest that wait for it are given up."""
-        resolution = self._resolution(address, now)
+        resolution = self._search(address, now)
         if resolution is None:
             self.drop("neighbor-searches")
             return
@@ -81,29 +151,137 @@ class NeighborCache(Watched):
             self.drop("neighbor-queue")
 
     def has_room(self, address: bytes) -> bool:
-        """Whether the neighbor is searched for, or may be: not too many are already."""
-        return address in self.unresolved or len(self.unresolved) < MAXIMUM_UNRESOLVED
+        """Whether the neighbor is searched for, or may be: a search that has asked gives way to one that has not."""
+        if address in self.unresolved or len(self.unresolved) < MAXIMUM_UNRESOLVED:
+            return True
+        if address in self.given_up or len(self.given_up) >= MAXIMUM_GIVEN_UP:
+            return False
+        return next(iter(self.unresolved.values())).tries > 0  # the oldest; those not asked yet are the last
 
     def park(self, address: bytes, handle: int, now: int) -> None:
         """Note that a socket waits for the neighbor, for which there is room."""
-        resolution = self._resolution(address, now)
+        resolution = self._search(address, now)
         if resolution is not None and handle not in resolution.sockets:
             resolution.sockets.append(handle)
 
-    def _resolution(self, address: bytes, now: int) -> Resolution | None:
+    def _search(self, address: bytes, now: int) -> Resolution | None:
         found = self.unresolved.get(address)
         if found is None and self.has_room(address):
-            found = self.unresolved[address] = Resolution(now)
+            if len(self.unresolved) >= MAXIMUM_UNRESOLVED:
+                self._give_way(next(iter(self.unresolved)), now)
+            found = Resolution(now)
+            ask_at = self.given_up.pop(address, now)
+            if ask_at > now:  # it goes on where it gave way
+                found = Resolution(ask_at, 1)
+            self.unresolved[address] = found
         return found
 
-    def learn(self, address: bytes, mac: bytes, now: int) -> Resolution | None:
-        """Take what an ARP packet says. Returns what waited for it."""
-        if address not in self.known and len(self.known) >= MAXIMUM_KNOWN:
-            del self.known[min(self.known, key=lambda key: self.known[key][2])]
-            self.drop("neighbor-evicted")
-        self.known[address] = (mac, now + LIFETIME - REFRESH, now + LIFETIME)
-        self._refresh.pop(address, None)
-        return self._end(address)
+    def _give_way(self, address: bytes, now: int) -> None:
+        resolution = self._end(address)
+        if resolution is not None:
+            self._silent_until(address, resolution.ask_at, now)
+            self.released += resolution.sockets
+            for _ in resolution.packets:
+                self.drop("neighbor-searches")
+
+    def _silent_until(self, address: bytes, ask_at: int, now: int) -> None:
+        if ask_at > now:
+            self.given_up[address] = ask_at
+
+    # --- what is heard
+
+    def knows(self, address: bytes) -> bool:
+        """Whether an unasked packet about this address may update the table (RFC 826's Merge_flag)."""
+        return address in self.known or address in self.unresolved or address in self.given_up
+
+    def learn(self, address: bytes, mac: bytes, now: int, is_reply: bool = True) -> Resolution | None:
+        """Take what an ARP packet says of its sender. Returns what waited for it.
+
+        RFC 826 overwrites without asking. Only a reply to a request of ours confirms that the way there works: what
+        else is heard is STALE, as in Linux.
+        """
+        found = self.known.get(address)
+        asked = found.state == PROBE if found is not None else self.knows(address)
+        if asked and is_reply:
+            return self._enter(address, mac, now, REACHABLE)
+        if found is None or found.mac != mac:
+            return self._enter(address, mac, now, STALE)
+        return None
+
+    def advertised(
+        self, address: bytes, mac: bytes | None, now: int, solicited: bool, override: bool, is_router: bool
+    ) -> Resolution | None:
+        """Take a neighbor advertisement (RFC 4861, 7.2.5 and Appendix C): its target, target link-layer address option
+        and flags. Returns what waited for it.
+        """
+        found = self.known.get(address)
+        if found is None:
+            if mac is None or not self.knows(address):
+                return None
+            resolution = self._enter(address, mac, now, REACHABLE if solicited else STALE)
+            self._set_router(address, is_router)
+            return resolution
+        differs = mac is not None and mac != found.mac
+        if differs and not override:
+            if found.state == REACHABLE:
+                self._turn(address, found, STALE)
+                found.until = min(now, found.until)
+            return None
+        if solicited or differs:
+            self._enter(address, mac or found.mac, now, REACHABLE if solicited else STALE)
+        self._set_router(address, is_router)
+        return None
+
+    def heard(self, address: bytes, mac: bytes | None, now: int, is_router: bool | None = None) -> Resolution | None:
+        """Take a link-layer address option: of the source of an NS, RS or RA, or of a Redirect's target.
+
+        `is_router`: True for an RA and for a Redirect to a router, False for an RS (RFC 4861, 6.2.6), None for what
+        does not say (Appendix D). Returns what waited for it. Without an option only the flag is taken.
+        """
+        found = self.known.get(address)
+        resolution = None
+        if mac is not None and (found is None or found.mac != mac):
+            resolution = self._enter(address, mac, now, STALE)
+        if is_router is not None:
+            self._set_router(address, is_router)
+        return resolution
+
+    def is_router(self, address: bytes) -> bool:
+        """Whether the neighbor last said that it is a router."""
+        found = self.known.get(address)
+        return found is not None and found.is_router
+
+    def reachable(self, address: bytes) -> bool:
+        """Whether it is known and not found dead: a router to be preferred (RFC 4861, 6.3.6, 1)."""
+        return address in self.known
+
+    def _set_router(self, address: bytes, is_router: bool) -> None:
+        found = self.known.get(address)
+        if found is not None and found.is_router != is_router:
+            found.is_router = is_router
+            if not is_router:
+                self.router_lost(address)
+
+    def _enter(self, address: bytes, mac: bytes, now: int, state: str) -> Resolution | None:
+        """Have the neighbor with this Ethernet address; what waited for it is returned."""
+        resolution = self._end(address)
+        found = self.known.pop(address, None)
+        new = found is None
+        if found is None:
+            searched = resolution is not None or address in self.given_up
+            if len(self.known) >= MAXIMUM_KNOWN and not self._evict(now, searched):
+                self.drop("neighbor-full")
+                return None
+            found = Neighbor(mac, INCOMPLETE, now, self.given_up.pop(address, 0))
+            if resolution is not None and resolution.tries:
+                found.ask_at = resolution.ask_at
+        found.mac = mac
+        found.until = now + self.reachable_time if state == REACHABLE else now
+        self.known[address] = found
+        self._turn(address, found, state)
+        if new:
+            self.turned(address, True)
+        return resolution
 
     def _end(self, address: bytes) -> Resolution | None:
         resolution = self.unresolved.pop(address, None)
@@ -111,19 +289,56 @@ class NeighborCache(Watched):
             self.held_bytes -= sum(len(packet[-1]) for packet in resolution.packets)
         return resolution
 
-    def suspect(self, address: bytes, now: int) -> None:
-        """A transport hears nothing from there: one that leaves a unicast request unanswered is searched anew.
-
-        RFC 1122, 3.3.1.4 (negative advice) and 2.3.2.1 (3).
+    def _evict(self, now: int, searched: bool) -> bool:
+        """Make room: the oldest STALE one goes. Only for one that we have searched another goes, and no router if
+        there is a host: whoever sprays advertisements must not cut us off.
         """
-        found = self.known.get(address)
-        if found is not None:
-            self.known[address] = (found[0], found[1], min(found[2], now + TRIES * SILENCE))
-            self._refresh[address] = None
+        known = self.known.items()
+        victim = next((key for key, found in known if found.state == STALE or _ended(found, now)), None)
+        if victim is None and searched:
+            victim = next((key for key, found in known if not found.is_router), next(iter(self.known)))
+        if victim is None:
+            return False
+        self._silent_until(victim, self._remove(victim).ask_at, now)
+        self.drop("neighbor-evicted")
+        return True
 
-    def knows(self, address: bytes) -> bool:
-        """Whether an unasked packet about this address may update the table (RFC 826's Merge_flag)."""
-        return address in self.known or address in self.unresolved
+    def _remove(self, address: bytes) -> Neighbor:
+        found = self.known.pop(address)
+        self.timed.pop(address, None)
+        self.turned(address, False)
+        return found
+
+    # --- states and times
+
+    def _turn(self, address: bytes, found: Neighbor, state: str) -> None:
+        self.timed.pop(address, None)
+        if found.state != state:
+            found.state = state
+            if self.watch is not None:
+                self.changed("neighbor", f"{format_address(address)} is {state}")
+
+    def _time(self, address: bytes, found: Neighbor, state: str, until: int) -> None:
+        self._turn(address, found, state)
+        found.until = until
+        self.timed[address] = None
+
+    def adopt_times(self, reachable_time: int = 0, retrans_timer: int = 0) -> None:
+        """Take what a router advertises, in ns; 0 says nothing (RFC 4861, 6.3.4). ARP keeps its one second."""
+        if 0 < reachable_time <= MOST_REACHABLE_TIME and reachable_time != self.base_reachable:
+            self.base_reachable = reachable_time
+            self.reachable_time = self._draw()
+        if retrans_timer:
+            self.retrans_timer = max(retrans_timer, LEAST_RETRANS_TIMER)
+
+    def _draw(self) -> int:
+        """RFC 4861, 6.3.2 and 10: MIN_RANDOM_FACTOR 0.5 to MAX_RANDOM_FACTOR 1.5 times BaseReachableTime."""
+        if self.stream is None:
+            return self.base_reachable
+        return self.base_reachable // 2 + self.stream.below(self.base_reachable + 1)
+
+    def _silence(self, address: bytes) -> int:
+        return RETRANS_TIMER if len(address) == 4 else self.retrans_timer
 
     def due(self, now: int) -> tuple[list[tuple[bytes, bytes | None]], list[int]]:
         """Addresses to ask for now, with the MAC to ask at (None: everybody); and sockets to look at again meanwhile.
@@ -131,9 +346,24 @@ class NeighborCache(Watched):
         The asking is counted as done. Parked sockets get their turn so that their own timers go on.
         """
         asked: list[tuple[bytes, bytes | None]] = []
-        released: list[int] = []
-        due = [(key, found) for key, found in self.unresolved.items() if found.ask_at <= now and found.tries < TRIES]
+        released = self.released[:]
+        self.released.clear()
+        if now >= self.redraw_at:
+            self.redraw_at = now + REDRAW
+            self.reachable_time = self._draw()
+        if self.unresolved:
+            self._due_searches(now, asked, released)
+        for address in [key for key in self.timed if self.known[key].until <= now]:
+            self._due_probe(address, now, asked)
+        while self.given_up and next(iter(self.given_up.values())) <= now:
+            del self.given_up[next(iter(self.given_up))]
+        return asked, released
+
+    def _due_searches(self, now: int, asked: list[tuple[bytes, bytes | None]], released: list[int]) -> None:
+        due = [(key, found) for key, found in self.unresolved.items() if found.ask_at <= now]
         for address, resolution in due:
+            if resolution.tries >= MAX_MULTICAST_SOLICIT:
+                continue  # `failed` ends it
             if resolution.tries and not resolution.packets and not resolution.sockets:
                 del self.unresolved[address]  # nobody waits any more
                 continue
@@ -141,48 +371,84 @@ class NeighborCache(Watched):
                 released += resolution.sockets
                 resolution.sockets.clear()
             resolution.tries += 1
-            resolution.ask_at = now + SILENCE
+            resolution.ask_at = now + self._silence(address)
             asked.append((address, None))
-        for address in self._refresh:
-            if address in self.known:
-                mac, _, expires = self.known[address]
-                self.known[address] = (mac, now + SILENCE, expires)
-                asked.append((address, mac))
-        self._refresh.clear()
-        return asked, released
+
+    def _due_probe(self, address: bytes, now: int, asked: list[tuple[bytes, bytes | None]]) -> None:
+        """RFC 4861, 7.3.3: from DELAY to PROBE; then one solicitation each RetransTimer, and the end."""
+        found = self.known[address]
+        if found.state == DELAY:
+            found.probes = 0
+            self._time(address, found, PROBE, max(now, found.ask_at))
+        if found.until > now:
+            return
+        if found.probes >= MAX_UNICAST_SOLICIT:
+            self._remove(address)
+            self.changed("neighbor", f"{format_address(address)} does not answer")
+            return
+        found.probes += 1
+        found.until = found.ask_at = now + self._silence(address)
+        asked.append((address, found.mac))
 
     def failed(self, now: int) -> list[tuple[bytes, Resolution]]:
         """The searches that found nobody, which end here."""
         ended = [
             address
             for address, resolution in self.unresolved.items()
-            if resolution.ask_at <= now and resolution.tries >= TRIES
+            if resolution.ask_at <= now and resolution.tries >= MAX_MULTICAST_SOLICIT
         ]
         return [(address, resolution) for address in ended if (resolution := self._end(address)) is not None]
 
     def poll_at(self) -> int | None:
         """When `due` or `failed` next has work, in ns."""
-        return min((resolution.ask_at for resolution in self.unresolved.values()), default=None)
+        if self.released:
+            return 0
+        searches = min((resolution.ask_at for resolution in self.unresolved.values()), default=None)
+        if not self.timed:
+            return searches
+        probes = min(self.known[address].until for address in self.timed)
+        return probes if searches is None else min(searches, probes)
+
+    def flush(self) -> None:
+        """Forget all neighbors, not the searches: the cable may lead elsewhere now."""
+        for address in list(self.known):
+            self._remove(address)
 
     def rows(self, now: int) -> list[dict[str, Any]]:
-        """What is known, for people: address and mac as bytes, state, and the ns left of it."""
+        """What is known, for people: address and mac as bytes, state, router, and the ns left of the state."""
         known = [
-            {"address": address, "mac": mac, "state": "reachable", "expires_in": expires - now}
-            for address, (mac, _, expires) in self.known.items()
-            if expires > now
+            {
+                "address": address,
+                "mac": found.mac,
+                "state": STALE if _ended(found, now) else found.state,
+                "expires_in": found.until - now if found.until > now else None,
+                "router": found.is_router,
+            }
+            for address, found in self.known.items()
         ]
         searched = [
-            {"address": address, "mac": b"", "state": "incomplete", "expires_in": None} for address in self.unresolved
+            {"address": address, "mac": b"", "state": INCOMPLETE, "expires_in": None, "router": False}
+            for address in self.unresolved
         ]
         return known + searched
 
+    # --- state
+
     def save(self) -> Plain:
+        known = {address: astuple(found) for address, found in self.known.items()}
         searched = {address: plain(astuple(resolution)) for address, resolution in self.unresolved.items()}
-        return super().save() | {"unresolved": searched}
+        return super().save() | {"known": known, "unresolved": searched}
 
     def load(self, state: Plain) -> None:
         super().load(state)
-        self._refresh.clear()
+        self.known.clear()
+        for address, fields in state["known"].items():
+            self.known[address] = Neighbor(*fields)
         self.unresolved.clear()
         for address, fields in state["unresolved"].items():
             self.unresolved[address] = Resolution(*plain(fields))
+
+
+def _ended(found: Neighbor, now: int) -> bool:
+    """REACHABLE turns STALE without an event (RFC 4861, 7.3.3, the note): at the next packet, or when looked at."""
+    return found.state == REACHABLE and found.until <= now

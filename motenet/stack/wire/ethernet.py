@@ -13,10 +13,14 @@ ARP = 0x0806
 VLAN = 0x8100
 """IEEE 802.1Q, 9.6: two bytes of tag control information and the real type follow."""
 IPV6 = 0x86DD
+SERVICE_VLAN = 0x88A8
+"""IEEE 802.1Q, 9.5: a provider bridge's tag (802.1ad), with the customer's frame in it; no station's business."""
 
 BROADCAST = b"\xff\xff\xff\xff\xff\xff"
 
 _TAG = Struct("!HH")
+TAG_LENGTH = _TAG.size
+_TAGGED = Struct("!6s6sHHH")
 
 
 @dataclass(slots=True)
@@ -32,18 +36,26 @@ class Frame:
 
 
 def parse(view: memoryview) -> Frame:
-    """Read a frame; Malformed if its header is not whole."""
+    """Read a frame; Malformed if its header is not whole, or a second tag is in the first."""
     if len(view) < HEADER_LENGTH:
         raise Malformed("ethernet-short")
     destination, source, ethertype = HEADER.unpack_from(view)
+    if ethertype == SERVICE_VLAN:
+        raise Malformed("vlan-stacked")
     if ethertype != VLAN:
         return Frame(destination, source, ethertype, view[HEADER_LENGTH:])
     if len(view) < HEADER_LENGTH + _TAG.size:
         raise Malformed("ethernet-short")
     tag, ethertype = _TAG.unpack_from(view, HEADER_LENGTH)
+    if ethertype in (VLAN, SERVICE_VLAN):
+        raise Malformed("vlan-stacked")
     return Frame(destination, source, ethertype, view[HEADER_LENGTH + _TAG.size :], tag)
 
 
-def emit(view: memoryview, destination: bytes, source: bytes, ethertype: int) -> None:
-    """Write the header into the first 14 bytes."""
-    HEADER.pack_into(view, 0, destination, source, ethertype)
+def emit(view: memoryview, destination: bytes, source: bytes, ethertype: int, tag: int | None = None) -> int:
+    """Write the header, into the first 14 bytes or with a tag 18; returns where the payload begins."""
+    if tag is None:
+        HEADER.pack_into(view, 0, destination, source, ethertype)
+        return HEADER_LENGTH
+    _TAGGED.pack_into(view, 0, destination, source, VLAN, tag, ethertype)
+    return HEADER_LENGTH + TAG_LENGTH

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from struct import Struct
 
-from motenet.core.checksum import Buffer
 from motenet.stack.wire import Malformed
 
 _HEADER = Struct("!IHBB16s16s")
 HEADER_LENGTH = _HEADER.size
 MAXIMUM_PAYLOAD = 0xFFFF
 """Extension headers included (RFC 8200, 3)."""
+MINIMUM_MTU = 1280
+"""Of every link (RFC 8200, 5)."""
 
 # IANA, Protocol Numbers: the Next Header field (RFC 8200, 4)
 HOP_BY_HOP = 0
@@ -43,11 +44,7 @@ _EXTENSIONS = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION))
 _CHAIN = _EXTENSIONS | {AUTHENTICATION}
 
 _FRAGMENT = Struct("!BxHI")
-FRAGMENT_HEADER_LENGTH = _FRAGMENT.size
-
-_ROUTER_ALERT_HEADER = bytes((0, _ROUTER_ALERT, 2, 0, 0, _PAD_N, 0))
-"""After the Next Header field: RFC 2711, 2.1 with value 0, "contains a Multicast Listener Discovery message"."""
-ROUTER_ALERT_LENGTH = 1 + len(_ROUTER_ALERT_HEADER)
+FRAGMENT_LENGTH = _FRAGMENT.size
 
 _UPPER_LAYER = {TCP: 20, UDP: 8, ICMP: 8}  # bytes of the headers, without options
 
@@ -156,7 +153,7 @@ def _fragment(packet: Packet, whole: memoryview, position: int) -> None:
     protocol, place, packet.ident = _FRAGMENT.unpack_from(whole, position)
     packet.offset, packet.more, packet.fragmented = place & 0xFFF8, bool(place & 1), True
     if packet.more and not packet.offset:
-        protocol, at = _upper_layer(whole, protocol, position + FRAGMENT_HEADER_LENGTH)
+        protocol, at = _upper_layer(whole, protocol, position + FRAGMENT_LENGTH)
         if protocol in _CHAIN or at + _UPPER_LAYER.get(protocol, 0) > len(whole):
             raise Refused("ipv6-incomplete-chain", INCOMPLETE_CHAIN, 0)
 
@@ -214,7 +211,7 @@ def _upper_layer(packet: memoryview, protocol: int, position: int) -> tuple[int,
         elif packet[position + 2] or packet[position + 3] & 0xF8:
             return packet[position], len(packet)  # not the first fragment: the upper layer's header is in another
         else:
-            length = FRAGMENT_HEADER_LENGTH
+            length = FRAGMENT_LENGTH
         protocol, position = packet[position], position + length
     return protocol, position
 
@@ -228,40 +225,23 @@ def emit(
     hop_limit: int = DEFAULT_HOP_LIMIT,
     tos: int = 0,
     flow: int = 0,
-    router_alert: bool = False,
 ) -> int:
-    """Write a header into 40 bytes, or with the Router Alert option into 48; `length` is the upper layer's, in bytes.
+    """Write a header into 40 bytes; `length` is that of all that follows, in bytes.
 
-    Returns the pseudo-header's sum for the upper layer (RFC 8200, 8.1), since its parts are at hand.
+    Returns the pseudo-header's sum (RFC 8200, 8.1) for an upper layer that follows at once: its parts are at hand.
     """
-    first = 6 << 28 | tos << 20 | flow
-    if router_alert:
-        _HEADER.pack_into(view, 0, first, length + ROUTER_ALERT_LENGTH, HOP_BY_HOP, hop_limit, source, destination)
-        view[HEADER_LENGTH] = protocol
-        view[HEADER_LENGTH + 1 : HEADER_LENGTH + ROUTER_ALERT_LENGTH] = _ROUTER_ALERT_HEADER
-    else:
-        _HEADER.pack_into(view, 0, first, length, protocol, hop_limit, source, destination)
+    _HEADER.pack_into(view, 0, 6 << 28 | tos << 20 | flow, length, protocol, hop_limit, source, destination)
     return (int.from_bytes(source, "big") + int.from_bytes(destination, "big") + protocol + length - 1) % 0xFFFF + 1
 
 
-def emit_fragment_header(view: memoryview, protocol: int, offset: int, more: bool, ident: int) -> None:
-    """Write a Fragment header into 8 bytes (RFC 8200, 4.5); `offset` in bytes, a multiple of 8."""
-    _FRAGMENT.pack_into(view, 0, protocol, offset | more, ident)
+def fragment_header(protocol: int, offset: int, more: bool, ident: int) -> bytes:
+    """A Fragment header (RFC 8200, 4.5); `offset` in bytes, a multiple of 8."""
+    return _FRAGMENT.pack(protocol, offset | more, ident)
 
 
-def reassembled(header: Buffer, payload: Buffer) -> bytes:
-    """The original packet (RFC 8200, 4.5): the first fragment's headers but its Fragment header, and the whole payload.
-
-    `header` is a first fragment's Packet.header; parse() then reads what follows it.
-    """
-    packet = bytearray(header[:-FRAGMENT_HEADER_LENGTH])
-    at, position = 6, HEADER_LENGTH
-    while position < len(packet):
-        at, position = position, position + (packet[position + 1] + 1) * 8
-    packet[at] = header[-FRAGMENT_HEADER_LENGTH]
-    packet += payload
-    packet[4:6] = (len(packet) - HEADER_LENGTH).to_bytes(2, "big")
-    return bytes(packet)
+def router_alert_header(protocol: int) -> bytes:
+    """A Hop-by-Hop Options header that asks routers to look into the packet (RFC 2711, 2.1: value 0 says MLD)."""
+    return bytes((protocol, 0, _ROUTER_ALERT, 2, 0, 0, _PAD_N, 0))
 
 
 @dataclass(slots=True)
