@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from motenet.core.clock import FOREVER
 from motenet.core.errors import ConfigurationError
@@ -157,6 +157,19 @@ class Addressing(Component):
         times += [entry.preferred_until for entry in self.entries.values() if entry.state in (OPTIMISTIC, PREFERRED)]
         at = min((*times, *self.prefixes.values()), default=FOREVER)
         return None if at == FOREVER else at
+
+    def rows(self, now: int) -> list[dict[str, Any]]:
+        """Our addresses, for people: address with prefix, origin, state, and the ns left of both lifetimes."""
+        return [
+            {
+                "address": str(entry.cidr),
+                "origin": entry.origin,
+                "state": entry.state,
+                "preferred_for": None if entry.preferred_until == FOREVER else max(entry.preferred_until - now, 0),
+                "valid_for": None if entry.valid_until == FOREVER else entry.valid_until - now,
+            }
+            for entry in self.entries.values()
+        ]
 
     # --- networks on the link
 

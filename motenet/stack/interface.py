@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
 from motenet.doors import Capabilities
-from motenet.stack.address import is_link_local, is_multicast
+from motenet.stack.address import Cidr, is_link_local, is_multicast
 from motenet.stack.addressing import Addressing
+from motenet.stack.detection import Detection
 from motenet.stack.discovery import Discovery
 from motenet.stack.ingress import Ingress
 from motenet.stack.link import Link
@@ -33,7 +34,7 @@ class Interface(Watched):
     All times are integer nanoseconds.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "more", "accept_redirects")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "more", "accept_redirects", "dead")
 
     def __init__(
         self,
@@ -57,10 +58,13 @@ class Interface(Watched):
         self.addressing = Addressing()
         self.addressing.changed = node.routing.forget
         self.neighbors = NeighborCache(clock)
-        self.discovery = Discovery(clock, self, stream)
+        self.detection = Detection(clock, stream)
+        self.discovery = Discovery(clock, self)
         self.ingress = Ingress(clock, self)
         self.max_segmented: dict[int, int] = {4: 0, 16: 0}
         """For each length of an address: payload bytes that the card cuts into TCP segments; 0: it does not."""
+        self.dead: dict[bytes, None] = {}
+        """Routers that have not answered: others go first, until they do."""
         self.unreachable: dict[bytes, None] = {}
         """Neighbors that were not found in this poll: what waited for them counts as sent and lost."""
         self.more = False
@@ -71,10 +75,11 @@ class Interface(Watched):
         """RFC 1122, 3.2.2.2 and RFC 4861, 8.3; a router takes none (RFC 1812, 5.2.7.2)."""
         self.alone = True
         """There is no other interface."""
+        self.neighbors.turned = self._turned
         node.join(self)
 
     def parts(self) -> Iterable[Component]:
-        return (self.addressing, self.neighbors, self.link, self.discovery, self.ingress)
+        return (self.addressing, self.neighbors, self.detection, self.link, self.discovery, self.ingress)
 
     @property
     def sockets(self) -> "SocketSet":
@@ -91,9 +96,26 @@ class Interface(Watched):
         self.node.routing.forget()
         self.node.sockets.refit()
 
+    def configure(self, address: str | Cidr) -> None:
+        """Have another address, usable at once. ConfigurationError if no host can have it."""
+        self.addressing.add(address)
+
     def scope(self, address: bytes) -> str:
         """Our name, if the address means something on this link alone (RFC 4007, 6)."""
         return self.name if is_link_local(address) or is_multicast(address) else ""
+
+    def lose(self, address: bytes) -> None:
+        """A neighbor does not answer; if it is a router, others go before it (RFC 4861, 6.3.6)."""
+        if self.node.routing.has_gateway(address):
+            self.dead[address] = None
+            self.node.routing.forget()
+
+    def _turned(self, address: bytes, reachable: bool) -> None:
+        if not reachable:
+            self.lose(address)
+        elif address in self.dead:
+            del self.dead[address]
+            self.node.routing.forget()
 
     # --- poll
 

@@ -1,317 +1,218 @@
-"""A TCP/IP stack on a driver: what a host's applications use."""
+"""A TCP/IP stack on one driver or several: what a host's applications use."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.state import Component, walk
 from motenet.core.trace import Watched
-from motenet.core.units import duration, format_duration
-from motenet.doors import Capabilities, NetworkDriver
+from motenet.doors import NetworkDriver
 from motenet.stack.address import Cidr, format_address, format_mac, parse_address
-from motenet.stack.errors import HostUnreachable, TimedOut
+from motenet.stack.attachment import Attachment
 from motenet.stack.interface import Interface
-from motenet.stack.phy import DeviceWrapper, MulticastFilter
-from motenet.stack.routes import DEFAULT
-from motenet.stack.sockets.set import SocketSet
-from motenet.stack.sockets.tcp.connection import CAPACITY
-from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
-from motenet.stack.sockets.tcp.socket import TcpSocket
-from motenet.stack.sockets.tcp.state import State
-from motenet.stack.sockets.udp import UdpSocket
-
-Duration = str | int
-
-_OPENING = (State.SYN_SENT, State.SYN_RECEIVED)
-_CLOSED = (State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED)
+from motenet.stack.node import Node
+from motenet.stack.routes import DEFAULT, DEFAULT6
+from motenet.stack.verbs import Verbs
 
 
-class NetworkStack(Watched):
-    """IPv4 on one card. `poll` and `poll_at` drive it; `sockets` never blocks; the verbs block in virtual time.
+class NetworkStack(Verbs):
+    """IPv4 and IPv6 on a card, or on several. `poll` and `poll_at` drive it; `sockets` never blocks.
 
-    `address` is "10.0.0.1/24" or several of these, usable at once; `gateway` is the default router's address.
-    A verb called inside an event raises BlockingInsideWorld.
+    `address` is "10.0.0.1/24", "fd00::1/64" or several of these, usable at once; "auto" asks the link's routers for
+    addresses (SLAAC), "dhcp" a DHCP server. `gateway` is the default router's address, or one of each family.
+    The verbs (`ping`, `tcp_connect` ...) block in virtual time.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "link_up", "filtered")
+    STATE: ClassVar[tuple[str, ...]] = Watched.STATE
 
     def __init__(
         self,
         driver: NetworkDriver,
         address: str | Cidr | Sequence[str | Cidr] = (),
-        gateway: str | None = None,
+        gateway: str | Sequence[str] | None = None,
         *,
         seed: int = 0,
         name: str = "stack",
+        forwarding: bool = False,
     ) -> None:
         super().__init__(driver.clock, name)
         self.driver = driver
-        self.device = DeviceWrapper(driver)
         self.stream = Stream(seed, f"{name}/random")
-        self.interface = Interface(driver.clock, self.stream)
-        self.link_up = False
-        """The link, as of the last poll."""
-        self.filtered: list[bytes] = []
-        """The Ethernet groups that the card has been told to let pass."""
-        self._filter = driver if isinstance(driver, MulticastFilter) else None
-        self._capabilities: Capabilities | None = None
-        self._woken = False
-        for one in (address,) if isinstance(address, str | Cidr) else address:
-            self.add_address(one)
-        if gateway is not None:
-            self.add_route(DEFAULT, gateway)
-        self.place(name)
+        self.node = Node(driver.clock, self.stream)
+        self.attachments: list[Attachment] = []
+        """Our cards."""
+        self.interface = self.add_interface(driver, address)
+        for one in (gateway,) if isinstance(gateway, str) else gateway or ():
+            self.add_route(DEFAULT6 if ":" in one else DEFAULT, one)
+        self.forwarding = forwarding
 
     def parts(self) -> Iterable[Component]:
-        return (self.stream, self.interface)
+        return (self.stream, self.node, *self.attachments)
 
     # --- driving it
 
-    @property
-    def kick(self) -> Callable[[], None] | None:
-        """Wiring: called when an application has made a socket ready, so that the host polls; None: no host."""
-        return self.sockets.kick
-
-    @kick.setter
-    def kick(self, kick: Callable[[], None] | None) -> None:
-        self.sockets.kick = kick
-
     def poll(self, now: int) -> bool:
         """Receive what has come and send what is due; `now` in ns. Says whether there was anything."""
-        driver = self.driver
-        self.device.begin()
-        self._look_at_card(driver)
-        worked = self.interface.poll(now, self.device)
-        self.device.flush()
+        attachments = self.attachments
+        for attachment in attachments:
+            attachment.begin()
+        worked = self.node.poll(now, [(one.interface, one.device) for one in attachments])
+        for attachment in attachments:
+            attachment.flush()
         return worked
 
     def poll_at(self, now: int) -> int | None:
         """When to call `poll` next, in ns, unless driver or application call for it earlier; None: only then."""
-        return self.interface.poll_at(now)
+        return self.node.poll_at(now)
 
-    def _look_at_card(self, driver: NetworkDriver) -> None:
-        mac, capabilities = driver.mac_address, driver.capabilities
-        if mac != self.interface.egress.mac or capabilities is not self._capabilities:
-            self._capabilities = capabilities
-            self.interface.adopt(mac, capabilities)
-        link_up = driver.is_link_up
-        self.interface.link_up = link_up
-        if link_up != self.link_up:
-            self.link_up = link_up
-            self.changed("link", "up" if link_up else "down")
-        groups = list(self.interface.addressing.macs)
-        if self._filter is not None and groups != self.filtered:
-            self.filtered = groups
-            self._filter.set_multicast(groups)
+    # --- interfaces
+
+    @property
+    def drivers(self) -> list[NetworkDriver]:
+        """The drivers of our cards."""
+        return [attachment.driver for attachment in self.attachments]
+
+    @property
+    def interfaces(self) -> list[Interface]:
+        """All interfaces, VLANs too, in the order in which they were added."""
+        return list(self.node.interfaces)
+
+    def add_interface(
+        self, driver: NetworkDriver, address: str | Cidr | Sequence[str | Cidr] = (), name: str = ""
+    ) -> Interface:
+        """Another card: its driver, addresses and name ("eth1")."""
+        name = self._check_name(name or f"eth{len(self.attachments)}")
+        interface = Interface(driver.clock, self.stream, self.node, name)
+        self.attachments.append(Attachment(driver, interface))
+        self.place(self.path)
+        self._add_addresses(interface, address)
+        return interface
+
+    def add_vlan(
+        self, identifier: int, address: str | Cidr | Sequence[str | Cidr] = (), parent: str = "", name: str = ""
+    ) -> Interface:
+        """A network of IEEE 802.1Q on a card ("eth0"), as an interface of its own ("eth0.10")."""
+        below = self._interface(parent)
+        if not 0 < identifier < 0xFFF or identifier in below.vlans or below.vlan is not None:
+            raise ConfigurationError(f"VLAN {identifier}: give a new identifier, 1 to 4094, on a card itself")
+        name = self._check_name(name or f"{below.name}.{identifier}")
+        interface = Interface(below.clock, self.stream, self.node, name, below, identifier)
+        for attachment in self.attachments:
+            if attachment.interface is below:
+                attachment.renew()
+        self.place(self.path)
+        self._add_addresses(interface, address)
+        return interface
+
+    def _check_name(self, name: str) -> str:
+        if "/" in name or self.node.interface(name) is not None:
+            raise ConfigurationError(f"{name!r} cannot be an interface's name: it is taken, or has a slash")
+        return name
+
+    def _interface(self, name: str) -> Interface:
+        """The interface of that name; empty: the first."""
+        found = self.node.interface(name) if name else self.node.interfaces[0]
+        if found is None:
+            known = ", ".join(one.name for one in self.node.interfaces)
+            raise ConfigurationError(f"there is no interface {name!r}; this stack has {known}")
+        return found
+
+    def _add_addresses(self, interface: Interface, address: str | Cidr | Sequence[str | Cidr]) -> None:
+        for one in (address,) if isinstance(address, str | Cidr) else address:
+            self.add_address(one, interface.name)
 
     # --- configuration
 
     @property
-    def sockets(self) -> SocketSet:
-        """All sockets; opening, using and closing them here never blocks."""
-        return self.interface.sockets
-
-    @property
     def mac_address(self) -> bytes:
-        """The card's six bytes; DriverError before it was started."""
+        """The first card's six bytes; DriverError before it was started."""
         return self.driver.mac_address
 
     @property
     def is_link_up(self) -> bool:
-        """Whether there is a carrier, now."""
-        return self.driver.is_link_up
+        """Whether any card has a carrier, now."""
+        return any(driver.is_link_up for driver in self.drivers)
+
+    @property
+    def link_up(self) -> bool:
+        """The same, as of the last poll."""
+        return any(attachment.link_up for attachment in self.attachments)
 
     @property
     def addresses(self) -> list[Cidr]:
-        """Our addresses with their networks, in the order in which they were given."""
-        return list(self.interface.addressing.cidrs)
+        """Our usable addresses with their networks, in the order in which they were given."""
+        return [cidr for interface in self.node.interfaces for cidr in interface.addressing.cidrs]
 
-    def add_address(self, address: str | Cidr) -> None:
+    @property
+    def forwarding(self) -> bool:
+        """Whether this is a router: it sends on what is for others (RFC 1812)."""
+        return self.node.forwarding.enabled
+
+    @forwarding.setter
+    def forwarding(self, on: bool) -> None:
+        self.node.forwarding.enabled = on
+        for interface in self.node.interfaces:
+            interface.accept_redirects = not on
+            interface.addressing.route(on)
+
+    def add_address(self, address: str | Cidr, interface: str = "") -> None:
         """Have another address, usable at once. ConfigurationError if no host can have it."""
-        self.interface.addressing.add(address)
+        self._interface(interface).configure(address)
 
     def remove_address(self, address: str | bytes) -> None:
         """Give up an address; sockets that use it find out as their peers stop answering."""
-        self.interface.addressing.remove(parse_address(address))
+        for interface in self.node.interfaces:
+            interface.addressing.remove(parse_address(address))
 
     def announce(self) -> None:
         """Tell all neighbors our addresses (RFC 5227, 2.3), as after a change of card; goes out with the next poll."""
-        for cidr in self.addresses:
-            self.interface.egress.announce(cidr.address)
+        for interface in self.node.interfaces:
+            interface.discovery.announce()
         if self.kick is not None:
             self.kick()
 
-    def add_route(self, network: str | Cidr, gateway: str | bytes) -> None:
-        """Send what is for a network ("10.1.0.0/16") by way of a neighbor, in place of a route to the same network."""
-        self.interface.addressing.add_route(Cidr.parse(network), parse_address(gateway))
+    def add_route(self, network: str | Cidr, gateway: str | bytes, interface: str = "") -> None:
+        """Send what is for a network ("10.1.0.0/16") by way of a neighbor, in place of a route to the same network.
+
+        A gateway of the link's scope (fe80::1) needs the interface that it is on, if there are several.
+        """
+        hop = parse_address(gateway)
+        candidates = [self._interface(interface)] if interface else self.node.interfaces
+        found = [one for one in candidates if one.addressing.is_neighbor(hop)]
+        if not found or self.node.routing.is_ours(hop):
+            raise ConfigurationError(
+                f"the gateway {format_address(hop)} is no neighbor; it has to be in one of the interface's networks"
+            )
+        self.node.routing.routes.add(Cidr.parse(network), hop, found[0].name)
 
     def remove_route(self, network: str | Cidr) -> None:
-        """Forget the route to exactly this network."""
-        self.interface.addressing.remove_route(Cidr.parse(network))
+        """Forget the routes to exactly this network."""
+        self.node.routing.routes.remove(Cidr.parse(network))
 
-    def join_group(self, group: str | bytes) -> None:
+    def join_group(self, group: str | bytes, interface: str = "") -> None:
         """Listen to a multicast group, until `leave_group` was called as often."""
-        self.interface.addressing.join(parse_address(group))
+        self._interface(interface).addressing.join(parse_address(group))
 
-    def leave_group(self, group: str | bytes) -> None:
+    def leave_group(self, group: str | bytes, interface: str = "") -> None:
         """Take back one `join_group`."""
-        self.interface.addressing.leave(parse_address(group))
-
-    # --- the verbs that block in virtual time
-
-    def ping(
-        self, address: str | bytes, count: int = 3, interval: Duration = "1s", timeout: Duration = "1s", size: int = 56
-    ) -> list[int | None]:
-        """Send `count` echo requests with `size` bytes, one each `interval`. Returns the round-trip times in ns.
-
-        None stands for one that was not answered within `timeout`. NetworkUnreachable if no route leads there.
-        """
-        self._check_top_level()
-        destination = parse_address(address)
-        self.interface.source_for(destination)
-        self._wait(lambda: self.is_link_up, self._deadline(timeout))  # a card just started negotiates first
-        data = bytes(value & 0xFF for value in range(size))
-        socket = self.sockets.icmp_bind()
-        times: list[int | None] = []
-        try:
-            for sequence in range(1, count + 1):
-                started = self.clock.now
-                socket.send_echo(destination, sequence, data)
-                self._wait(lambda: socket.can_receive or bool(socket.failures), started + duration(timeout))
-                socket.failures.clear()
-                reply = socket.receive()
-                while reply is not None and reply.sequence != sequence:
-                    reply = socket.receive()
-                times.append(None if reply is None else reply.time - started)
-                if sequence < count:
-                    self._wait(_never, started + duration(interval))
-        finally:
-            socket.close()
-        return times
-
-    def tcp_connect(
-        self, address: str | bytes, port: int, timeout: Duration = "10s", *, buffer: str | int = CAPACITY
-    ) -> TcpSocket:
-        """A connection that is established. ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut.
-
-        `buffer` ("1MiB"): what each direction holds, and with it the largest window.
-        """
-        self._check_top_level()
-        socket = self.sockets.tcp_connect(address, port, buffer=buffer)
-        what = f"{format_address(socket.remote[0])} port {port}"
-        self._wait(lambda: socket.state not in _OPENING or socket.soft_failure != "", self._deadline(timeout))
-        if socket.error is not None:
-            error = socket.error
-            socket.release()
-            raise error
-        if socket.state in _OPENING:
-            failure = socket.soft_failure
-            socket.abort()
-            socket.release()
-            if failure:
-                raise HostUnreachable(
-                    f"{what} cannot be reached ({failure}): check the address, the cable and the peer"
-                )
-            raise TimedOut(f"{what} has not answered within {format_duration(duration(timeout))}")
-        return socket
-
-    def tcp_listen(
-        self, port: int, address: str | bytes = b"", backlog: int = BACKLOG, *, buffer: str | int = CAPACITY
-    ) -> TcpListener:
-        """A listener; its connections have such buffers. AddressInUse if there is one already."""
-        return self.sockets.tcp_listen(port, address, backlog, buffer)
-
-    def tcp_accept(self, listener: TcpListener, timeout: Duration = "10s") -> TcpSocket:
-        """The next connection to a listener. TimedOut if none comes."""
-        self._check_top_level()
-        self._wait(lambda: listener.can_accept, self._deadline(timeout))
-        socket = listener.accept()
-        if socket is None:
-            raise TimedOut(
-                f"nobody has connected to port {listener.local[1]} within {format_duration(duration(timeout))}"
-            )
-        return socket
-
-    def tcp_send(self, socket: TcpSocket, data: bytes, timeout: Duration = "60s") -> None:
-        """Hand all of `data` to a connection. TimedOut if its buffer stays full; the connection's errors."""
-        self._check_top_level()
-        view, deadline = memoryview(data), self._deadline(timeout)
-        while True:
-            view = view[socket.send(view) :]
-            if not view:
-                return
-            if not self._wait(lambda: socket.can_send or not socket.may_send, deadline):
-                raise TimedOut(f"{len(view)} of {len(data)} bytes could not be sent: the peer does not take them")
-
-    def tcp_receive(self, socket: TcpSocket, size: int = 65536, timeout: Duration = "60s") -> bytes:
-        """Up to `size` bytes, once there are some; none: the peer has closed. TimedOut; the connection's errors."""
-        self._check_top_level()
-        if not self._wait(lambda: socket.can_recv or not socket.may_recv, self._deadline(timeout)):
-            raise TimedOut(f"the peer has sent nothing within {format_duration(duration(timeout))}")
-        return socket.recv(size)
-
-    def tcp_close(self, socket: TcpSocket, timeout: Duration = "60s") -> None:
-        """Close a connection, and wait until the peer has all that was sent. TimedOut, after which it is aborted."""
-        self._check_top_level()
-        socket.close()
-        done = self._wait(lambda: socket.state in _CLOSED, self._deadline(timeout))
-        if not done:
-            socket.abort()
-        error = socket.error
-        socket.release()
-        if not done:
-            raise TimedOut(f"the peer has not taken all within {format_duration(duration(timeout))}; now it is reset")
-        if error is not None:
-            raise error
-
-    def udp_socket(self, port: int = 0, address: str | bytes = b"") -> UdpSocket:
-        """A UDP socket at a port (0: a free one). AddressInUse."""
-        return self.sockets.udp_bind(port, address)
-
-    def _deadline(self, timeout: Duration) -> int:
-        return self.clock.now + duration(timeout)
-
-    def _check_top_level(self) -> None:
-        """BlockingInsideWorld if an event is running: a clock that may not wait says so."""
-        self.driver.clock.wait(_always, self.clock.now)
-
-    def _wait(self, ready: Callable[[], bool], deadline: int) -> bool:
-        """Let the world run until `ready()`, or until `deadline` in ns. Without a host we poll ourselves."""
-        clock = self.driver.clock
-        if self.kick is not None:
-            return clock.wait(ready, deadline)
-        if self.driver.wake is None:
-            self.driver.wake = self._driver_wakes
-        while True:
-            self._woken = False
-            self.poll(clock.now)
-            if ready():
-                return True
-            if clock.now >= deadline:
-                return False
-            at = self.poll_at(clock.now)
-            clock.wait(self._is_woken, deadline if at is None else min(at, deadline))
-
-    def _driver_wakes(self) -> None:
-        self._woken = True
-
-    def _is_woken(self) -> bool:
-        return self._woken
+        self._interface(interface).addressing.leave(parse_address(group))
 
     # --- looking at it
 
     @property
     def statistics(self) -> dict[str, int]:
-        """Frames and bytes each way, datagrams fragmented, echoes answered, ICMP errors sent, all drops."""
-        face = self.interface
+        """Frames and bytes each way, datagrams fragmented and forwarded, echoes answered, ICMP errors sent, drops."""
+        interfaces, node = self.node.interfaces, self.node
         return {
-            "rx_frames": face.ingress.frames,
-            "rx_bytes": face.ingress.bytes,
-            "tx_frames": face.egress.frames,
-            "tx_bytes": face.egress.bytes,
-            "fragmented": face.egress.fragmented,
-            "echoes": face.icmp.echoes,
-            "icmp_errors": face.icmp.errors,
+            "rx_frames": sum(one.ingress.frames for one in interfaces),
+            "rx_bytes": sum(one.ingress.bytes for one in interfaces),
+            "tx_frames": sum(one.link.frames for one in interfaces),
+            "tx_bytes": sum(one.link.bytes for one in interfaces),
+            "fragmented": sum(one.link.fragmented for one in interfaces),
+            "forwarded": node.forwarding.packets,
+            "echoes": node.icmp.echoes,
+            "icmp_errors": node.icmp.errors,
             "drops": sum(self.drop_reasons.values()),
         }
 
@@ -329,21 +230,34 @@ class NetworkStack(Watched):
         """One row a socket: handle, kind, local, remote, state, receive_queue, send_queue (bytes)."""
         return self.sockets.rows()
 
+    def list_addresses(self) -> list[dict[str, Any]]:
+        """One row an address: interface, address with its prefix, origin, state, valid_for and preferred_for (ns)."""
+        now = self.clock.now
+        return [
+            {"interface": interface.name, **row}
+            for interface in self.node.interfaces
+            for row in interface.addressing.rows(now)
+        ]
+
     def list_neighbors(self) -> list[dict[str, Any]]:
-        """One row a neighbor: address, mac, state, and expires_in (ns or None)."""
-        rows = self.interface.neighbors.rows(self.clock.now)
-        return [row | {"address": format_address(row["address"]), "mac": format_mac(row["mac"])} for row in rows]
+        """One row a neighbor: address, mac, state, router, expires_in (ns or None) and interface."""
+        return [
+            row | {"address": format_address(row["address"]), "mac": format_mac(row["mac"]), "interface": one.name}
+            for one in self.node.interfaces
+            for row in one.neighbors.rows(self.clock.now)
+        ]
 
     def list_routes(self) -> list[dict[str, Any]]:
-        """One row a route: network, and gateway (None: on the link); our own networks first."""
-        own = [{"network": str(Cidr(cidr.network, cidr.prefix)), "gateway": None} for cidr in self.addresses]
-        rows = self.interface.addressing.routes.rows()
-        return own + [row | {"gateway": row["gateway"] and format_address(row["gateway"])} for row in rows]
-
-
-def _always() -> bool:
-    return True
-
-
-def _never() -> bool:
-    return False
+        """One row a route: network, gateway (None: on the link), interface, origin, expires_in; our networks first."""
+        own = [
+            {
+                "network": str(Cidr(cidr.network, cidr.prefix)),
+                "gateway": None,
+                "interface": one.name,
+                "origin": "link",
+                "expires_in": None,
+            }
+            for one in self.node.interfaces
+            for cidr in one.addressing.cidrs
+        ]
+        return own + self.node.routing.routes.rows(self.clock.now)

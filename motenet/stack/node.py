@@ -162,6 +162,7 @@ class Node(Watched):
         for interface in self.interfaces:
             for address, resolution in interface.expire(now):
                 interface.unreachable[address] = None
+                interface.lose(address)
                 for packet in resolution.packets:
                     interface.neighbors.drop("neighbor-unreachable")
                     self._undeliverable(packet)
@@ -170,7 +171,6 @@ class Node(Watched):
                     if isinstance(socket, TcpSocket):
                         socket.unreachable("host")
                     self.sockets.mark(handle)
-                self.routing.forget()  # another router may do
 
     def _undeliverable(self, packet: Held) -> None:
         """RFC 1122, 2.4; RFC 4861, 7.2.2: what the link layer finds unreachable is reported as ICMP would."""

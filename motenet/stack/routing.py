@@ -71,6 +71,10 @@ class Routing(Watched):
         """Whether any of our interfaces has this address."""
         return any(interface.addressing.has(address) for interface in self.interfaces)
 
+    def has_gateway(self, address: bytes) -> bool:
+        """Whether any route goes by way of this neighbor."""
+        return any(route.gateway == address for route in self.routes.table)
+
     def way(self, destination: bytes, name: str = "") -> Way | None:
         """The way to a destination, by the interface of that name or any; None when no route leads there."""
         key = (destination, name) if name else destination
@@ -134,7 +138,7 @@ class Routing(Watched):
             interface = self._interface_of(named, route)
             if interface is None or (fallback is not None and route.network.prefix < fallback[0].network.prefix):
                 continue
-            if route.gateway is None or not interface.neighbors.is_dead(route.gateway):
+            if route.gateway is None or route.gateway not in interface.dead:
                 return route, interface
             fallback = fallback or (route, interface)
         return fallback

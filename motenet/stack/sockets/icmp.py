@@ -1,4 +1,4 @@
-"""ICMP sockets: one conversation of echo requests and replies, as ping has it (RFC 792)."""
+"""ICMP sockets: one conversation of echo requests and replies, as ping has it (RFC 792; RFC 4443, 4)."""
 
 from typing import Any, ClassVar, NamedTuple
 
@@ -7,7 +7,7 @@ from motenet.stack import errors
 from motenet.stack.address import parse_address
 from motenet.stack.packet import Outgoing
 from motenet.stack.sockets.datagram import DatagramSocket
-from motenet.stack.wire import icmpv4, ipv4
+from motenet.stack.wire import icmpv4, icmpv6, ipv4, ipv6
 
 MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH - icmpv4.HEADER_LENGTH
 
@@ -25,11 +25,13 @@ class IcmpSocket(DatagramSocket):
     """Sends echo requests under one identifier, and receives the replies."""
 
     kind: ClassVar[str] = "icmp"
-    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "ident")
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "ident", "interface")
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
         self.ident: int | None = None
+        self.interface = ""
+        """Where groups and addresses of the link's scope lie; empty: on the first that suits."""
 
     @property
     def key(self) -> int | None:
@@ -52,12 +54,15 @@ class IcmpSocket(DatagramSocket):
 
     # --- towards the interface
 
-    def process(self, now: int, source: bytes, message: icmpv4.Message) -> None:
+    def process(self, now: int, source: bytes, message: icmpv4.Message | icmpv6.Message) -> None:
         """Take an echo reply with our identifier."""
         self._take(source, message.sequence, now, bytes(message.payload))
 
     def _packet(self, message: tuple[Any, ...]) -> Outgoing:
         address, sequence, data = message
         assert self.ident is not None, "the set takes bound sockets only"
-        request = icmpv4.echo_request(self.ident, sequence, data)
-        return Outgoing(b"", address, ipv4.ICMP, request, self.hop_limit)
+        if len(address) == 16:
+            request6 = icmpv6.echo_request(self.ident, sequence, data)
+            return Outgoing(b"", address, ipv6.ICMP, request6, self.hop_limit, interface=self.interface)
+        request4 = icmpv4.echo_request(self.ident, sequence, data)
+        return Outgoing(b"", address, ipv4.ICMP, request4, self.hop_limit, interface=self.interface)

@@ -8,7 +8,7 @@ from motenet.stack import errors
 from motenet.stack.address import parse_address
 from motenet.stack.packet import Outgoing, Raw
 from motenet.stack.sockets.datagram import DatagramSocket
-from motenet.stack.wire import ipv4
+from motenet.stack.wire import ipv4, ipv6
 
 MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH
 
@@ -25,11 +25,13 @@ class RawSocket(DatagramSocket):
     """Sends and receives whatever follows the IP header; it sees a copy of what other sockets get too."""
 
     kind: ClassVar[str] = "raw"
-    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "protocol")
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "protocol", "interface")
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
         self.protocol: int | None = None
+        self.interface = ""
+        """Where groups and addresses of the link's scope lie; empty: on the first that suits."""
 
     @property
     def key(self) -> int | None:
@@ -54,11 +56,11 @@ class RawSocket(DatagramSocket):
 
     # --- towards the interface
 
-    def process(self, packet: ipv4.Packet) -> None:
+    def process(self, packet: ipv4.Packet | ipv6.Packet) -> None:
         """Take a packet of our protocol."""
         self._take(packet.source, packet.destination, bytes(packet.payload))
 
     def _packet(self, message: tuple[Any, ...]) -> Outgoing:
         address, data = message
         assert self.protocol is not None, "the set takes bound sockets only"
-        return Outgoing(b"", address, self.protocol, Raw(data), self.hop_limit)
+        return Outgoing(b"", address, self.protocol, Raw(data), self.hop_limit, interface=self.interface)

@@ -41,8 +41,12 @@ _MAKERS: dict[str, Callable[[HasNow], AnySocket]] = {
 }
 
 
-def _no_route(destination: bytes) -> bytes:
+def _no_route(destination: bytes, interface: str = "") -> bytes:
     raise NetworkUnreachable("this set of sockets belongs to no interface: give a source address")
+
+
+def _no_path(destination: bytes, interface: str = "") -> tuple[int, int]:
+    return 1460, 0
 
 
 class SocketSet(Watched):
@@ -59,14 +63,14 @@ class SocketSet(Watched):
         self.kick: Callable[[], None] | None = None
         """Tells the host that a socket became ready outside a poll."""
         self.polling = False
-        self.source_for: Callable[[bytes], bytes] = _no_route
-        """Our address on the way to a destination; NetworkUnreachable if there is no way."""
+        self.source_for: Callable[[bytes, str], bytes] = _no_route
+        """Our address on the way to a destination by an interface (empty: any); NetworkUnreachable if none leads there."""
+        self.path_for: Callable[[bytes, str], tuple[int, int]] = _no_path
+        """The largest TCP payload, in bytes, in one packet to a destination, and in one that the card cuts up (0: none)."""
+        self.confirm: Callable[[bytes], None] | None = None
+        """Hears of destinations with which TCP makes progress (RFC 4861, 7.3.1)."""
         self.suspect: Callable[[bytes], None] | None = None
         """Hears of destinations that do not answer TCP (RFC 9293, MUST-20)."""
-        self.mss_limit = 1460
-        """The largest TCP segment's payload, in bytes, that fits into a packet."""
-        self.max_segmented = 0
-        """Payload bytes that the card cuts into segments; 0: it cuts none."""
         self.next_handle = 1
         self.ready: dict[int, None] = {}
         """Handles of sockets that have something to dispatch, in the order in which they said so."""
@@ -97,18 +101,21 @@ class SocketSet(Watched):
         port: int,
         source: str | bytes = b"",
         local_port: int = 0,
+        interface: str = "",
         buffer: str | int = CAPACITY,
     ) -> TcpSocket:
         """A connection that is being opened. AddressInUse, AddressNotAvailable, NetworkUnreachable.
 
-        Ports are 1 to 65535 (`local_port` 0: a free one); ConfigurationError for others. `buffer` ("1MiB") is what
+        Ports are 1 to 65535 (`local_port` 0: a free one); ConfigurationError for others. `interface`: where an address
+        of the link's scope lies. `buffer` ("1MiB") is what
         each direction holds, and with it the largest window.
         """
         remote = (parse_address(address), check_port(port))
-        local = parse_address(source) if source else self.source_for(remote[0])
+        local = parse_address(source) if source else self.source_for(remote[0], interface)
         if not local_port:
             local_port = self._free(lambda port: (local, port, *remote) in self.tcp or self.listener(local, port))
         socket = self._tcp_socket(check_buffer(buffer))
+        socket.interface = interface
         socket.connect(remote, (local, local_port))
         self.add(socket)
         return socket
@@ -212,8 +219,9 @@ class SocketSet(Watched):
         socket.watch = self.watch
         socket.place(f"{self.path}/{handle}")
         if isinstance(socket, TcpSocket):
-            socket.mss_limit, socket.max_segmented = self.mss_limit, self.max_segmented
-            socket.find, socket.reroute, socket.suspect = self.find, self._reroute, self.suspect
+            socket.mss_limit, socket.max_segmented = self.path_for(socket.remote[0], socket.interface)
+            socket.find, socket.reroute = self.find, self._reroute
+            socket.suspect, socket.confirm = self.suspect, self.confirm
         elif isinstance(socket, TcpListener):
             socket.spawn, socket.adopt, socket.find = self._tcp_socket, self._adopt, self.find
         self._sockets[handle] = socket
@@ -304,12 +312,13 @@ class SocketSet(Watched):
             heappop(timers)
         return timers[0][0] if timers else None
 
-    def limit(self, mss_limit: int, max_segmented: int) -> None:
-        """Take what the device can carry, for the connections to come and those that are there."""
-        if (mss_limit, max_segmented) != (self.mss_limit, self.max_segmented):
-            self.mss_limit, self.max_segmented = mss_limit, max_segmented
-            for socket in self.tcp.values():
-                socket.mss_limit, socket.max_segmented = mss_limit, max_segmented
+    def refit(self, remote: bytes = b"") -> None:
+        """Paths have changed, to one destination or to all: connections learn what fits into a packet now."""
+        for socket in self.tcp.values():
+            if not remote or socket.remote[0] == remote:
+                limit, socket.max_segmented = self.path_for(socket.remote[0], socket.interface)
+                if limit != socket.mss_limit:
+                    socket.path_mss(limit)
 
     def rows(self) -> list[dict[str, Any]]:
         """All sockets, for people: handle, kind, local and remote address and port, state, bytes queued."""

@@ -4,26 +4,27 @@ from typing import Any, ClassVar, NamedTuple
 
 from motenet.core.trace import HasNow
 from motenet.stack import errors
-from motenet.stack.address import check_port, parse_address
+from motenet.stack.address import check_port, is_multicast, parse_address
 from motenet.stack.packet import Outgoing
 from motenet.stack.sockets.datagram import DatagramSocket, exception
 from motenet.stack.wire import ipv4, udp
 
 
 class Message(NamedTuple):
-    """A received datagram, where it came from, and which of our addresses it was sent to."""
+    """A received datagram, where it came from, which of our addresses it was sent to, and by which interface."""
 
     data: bytes
     address: bytes
     port: int
     destination: bytes
+    interface: str = ""
 
 
 class UdpSocket(DatagramSocket):
     """Sends and receives datagrams at one port. Addresses go in as text or bytes, and come out as bytes."""
 
     kind: ClassVar[str] = "udp"
-    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "local", "remote")
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "local", "remote", "interface", "group_hop_limit")
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
@@ -31,6 +32,10 @@ class UdpSocket(DatagramSocket):
         """Address and port; the address is empty for all of ours."""
         self.remote: tuple[bytes, int] | None = None
         """With whom alone we speak, after `connect`."""
+        self.interface = ""
+        """Where groups, broadcasts and addresses of the link's scope lie, and what alone is heard; empty: any."""
+        self.group_hop_limit = 1
+        """RFC 1112, 6.1: what is sent to a group does not leave the link, unless the application wants it to."""
 
     @property
     def key(self) -> tuple[bytes, int] | None:
@@ -63,7 +68,7 @@ class UdpSocket(DatagramSocket):
         """The next datagram, or None. A connected socket raises what went wrong (RFC 1122, 4.1.3.3)."""
         self._raise_failure()
         message = self._next()
-        return None if message is None else Message(message[3], message[0], message[1], message[2])
+        return None if message is None else Message(message[4], *message[:4])
 
     def _raise_failure(self) -> None:
         if self.remote is not None and self.failures:
@@ -71,16 +76,19 @@ class UdpSocket(DatagramSocket):
 
     # --- towards the interface
 
-    def accepts(self, source: bytes, port: int) -> bool:
+    def accepts(self, source: bytes, port: int, interface: str = "") -> bool:
         """Whether a datagram from there is for this socket."""
+        if self.interface and interface and interface != self.interface:
+            return False
         return self.remote is None or self.remote == (source, port)
 
-    def process(self, source: bytes, destination: bytes, datagram: udp.Datagram) -> None:
+    def process(self, source: bytes, destination: bytes, datagram: udp.Datagram, interface: str = "") -> None:
         """Take a datagram that was sent to this socket."""
-        self._take(source, datagram.source_port, destination, bytes(datagram.payload))
+        self._take(source, datagram.source_port, destination, interface, bytes(datagram.payload))
 
     def _packet(self, message: tuple[Any, ...]) -> Outgoing:
         address, port, data = message
         assert self.local is not None, "the set takes bound sockets only"
         datagram = udp.Datagram(self.local[1], port, data)
-        return Outgoing(self.local[0], address, ipv4.UDP, datagram, self.hop_limit)
+        hop_limit = self.group_hop_limit if is_multicast(address) else self.hop_limit
+        return Outgoing(self.local[0], address, ipv4.UDP, datagram, hop_limit, interface=self.interface)
