@@ -152,17 +152,15 @@ def _shown(one: Cell) -> str:
 
 def shared_table(mode: str, rows: Sequence[Shared]) -> Table:
     """Table 2, with smoltcp's (which controls no congestion) beside it."""
-    link = f"{BANDWIDTH // 1_000_000} MB/s, 64 KiB of queue"
-    drawn = Table("flows", "B/s", "least", "most", "Jain's index", "dropped", "of the link", title=f"{mode}: {link}")
-    drawn.add_column("smoltcp's B/s, index, dropped")
+    title = f"{mode}: flows sharing {BANDWIDTH // 1_000_000} MB/s and 64 KiB of queue (right: smoltcp)"
+    drawn = Table("flows", title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("B/s", "Jain", "dropped", "of the link", "| B/s", "Jain", "dropped"):
+        drawn.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        their_total, their_fairness, their_drops = SHARED[row.flows]
-        style = "green" if row.total >= their_total else "red"
-        drawn.add_row(
-            str(row.flows), f"[{style}]{row.total:,.0f}[/]", f"{row.least:,.0f}", f"{row.most:,.0f}",
-            f"{row.fairness:.4f}", f"{row.dropped:.2%}", f"{row.utilization:.1%}",
-            f"{their_total:,.0f}  {their_fairness:.4f}  {their_drops:.1%}",
-        )  # fmt: skip
+        total, fairness, dropped = SHARED[row.flows]
+        style = "green" if row.total >= total else "red"
+        ours = (f"[{style}]{row.total:.0f}[/]", f"{row.fairness:.4f}", f"{row.dropped:.2%}", f"{row.utilization:.1%}")
+        drawn.add_row(str(row.flows), *ours, f"| {total:.0f}", f"{fairness:.4f}", f"{dropped:.2%}")
     return drawn
 
 
