@@ -1,0 +1,246 @@
+"""Duplicate address detection: whether somebody else has an address, before it is ours and while it is.
+
+IPv4: RFC 5227. IPv6: RFC 4862, 5.4, with RFC 7527's nonces; optimistic addresses (RFC 4429) are used meanwhile.
+"""
+
+from dataclasses import astuple, dataclass, field
+from typing import ClassVar
+
+from motenet.core.rng import Stream
+from motenet.core.state import Plain, plain
+from motenet.core.trace import HasNow, Watched
+from motenet.core.units import SECOND
+from motenet.stack.address import ANY, format_address, format_mac
+
+PROBE_WAIT = 1 * SECOND
+PROBE_NUM = 3
+PROBE_MIN = 1 * SECOND
+PROBE_MAX = 2 * SECOND
+ANNOUNCE_WAIT = 2 * SECOND
+ANNOUNCE_NUM = 2
+ANNOUNCE_INTERVAL = 2 * SECOND
+MAX_CONFLICTS = 10
+RATE_LIMIT_INTERVAL = 60 * SECOND
+DEFEND_INTERVAL = 10 * SECOND
+"""RFC 5227, 1.1."""
+
+DUP_ADDR_DETECT_TRANSMITS = 1
+"""RFC 4862, 5.1."""
+RETRANS_TIMER = 1 * SECOND
+MAX_RTR_SOLICITATION_DELAY = 1 * SECOND
+"""RFC 4861, 10."""
+NONCE_LENGTH = 6
+"""RFC 3971, 5.3.2: the shortest."""
+
+PROBE, ANNOUNCE, SETTLED, DUPLICATE = "probe", "announce", "settled", "duplicate"
+"""What `due` wants. PROBE: an ARP probe (RFC 5227, 2.1.1), or a solicitation from :: with `nonce` (RFC 4862, 5.4.2).
+ANNOUNCE: an ARP announcement (RFC 5227, 2.3). SETTLED: the address is ours. DUPLICATE: it must not be used any more.
+"""
+
+_PROBING, _ANNOUNCING, _USED = "probing", "announcing", "used"
+
+
+@dataclass(slots=True)
+class Claim:
+    """An address that is to be ours, or is."""
+
+    keep: bool
+    """Never to be given up (RFC 5227, 2.4 c). IPv6 gives no such choice (RFC 4862, 5.4.5)."""
+    stage: str = _PROBING
+    at: int = 0
+    """When the next step is due."""
+    sent: int = 0
+    """Probes or announcements of this stage."""
+    defended_at: int | None = None
+    nonces: list[bytes] = field(default_factory=list)
+    """Of the solicitations that we have sent."""
+
+
+class Detection(Watched):
+    """The addresses of one interface. It sends nothing itself: `due` says what is to be sent, and what was found."""
+
+    STATE: ClassVar[tuple[str, ...]] = (
+        *Watched.STATE, "results", "conflicts", "attempt_at", "transmits", "retrans_timer",
+    )  # fmt: skip
+
+    def __init__(self, clock: HasNow, stream: Stream, path: str = "detection") -> None:
+        super().__init__(clock, path)
+        self.stream = stream
+        self.claims: dict[bytes, Claim] = {}
+        self.results: list[tuple[str, bytes]] = []
+        """What the next `due` has to tell."""
+        self.conflicts = 0
+        """IPv4 conflicts on this interface so far (RFC 5227, 2.1.1)."""
+        self.attempt_at = -RATE_LIMIT_INTERVAL
+        """When the last attempt at a new IPv4 address began."""
+        self.transmits = DUP_ADDR_DETECT_TRANSMITS
+        """0: IPv6 addresses are ours without being asked for (RFC 4862, 5.1)."""
+        self.retrans_timer = RETRANS_TIMER
+
+    def begin(self, address: bytes, now: int, keep: bool = False, delay: bool = True) -> None:
+        """Begin to ask whether anybody has the address. Whether it may be used meanwhile is the caller's business.
+
+        `keep`: an IPv4 address is defended without end (RFC 5227, 2.4 c). `delay`: IPv6 waits for up to a second, as is
+        due for what an interface says first, and for addresses that follow from an RA (RFC 4862, 5.4.2).
+        """
+        claim = self.claims[address] = Claim(keep)
+        if len(address) == 4:
+            claim.at = self._attempt(now) + self._random(0, PROBE_WAIT)
+        elif self.transmits:
+            claim.at = now + (self._random(0, MAX_RTR_SOLICITATION_DELAY) if delay else 0)
+        else:
+            self._settle(address, claim)
+
+    def _attempt(self, now: int) -> int:
+        """RFC 5227, 2.1.1: after MAX_CONFLICTS, at most one new address each RATE_LIMIT_INTERVAL."""
+        if self.conflicts >= MAX_CONFLICTS:
+            now = max(now, self.attempt_at + RATE_LIMIT_INTERVAL)
+        self.attempt_at = now
+        return now
+
+    def restart(self, now: int) -> None:
+        """The link is up again, perhaps to another network: all addresses are asked for anew (RFC 5227, 2.1)."""
+        for address, claim in list(self.claims.items()):
+            self.begin(address, now, claim.keep)
+
+    def end(self, address: bytes) -> None:
+        """The address is not wanted any more."""
+        self.claims.pop(address, None)
+        self.results = [result for result in self.results if result[1] != address]
+
+    def nonce(self, address: bytes) -> bytes:
+        """The nonce of the solicitation that is to be sent now (RFC 7527, 4.1)."""
+        return self.claims[address].nonces[-1]
+
+    # --- what is heard
+
+    def heard_arp(self, sender: bytes, mac: bytes, target: bytes, own_mac: bytes, now: int) -> bool:
+        """Look at any ARP packet. Says whether its sender and we want the same address."""
+        if mac == own_mac:
+            return False
+        claim = self.claims.get(sender)
+        if claim is not None:
+            self._conflict(sender, claim, mac, now)
+            return True
+        claim = self.claims.get(target) if sender == ANY else None
+        if claim is None or claim.stage != _PROBING:
+            return False
+        self._conflict(target, claim, mac, now)  # RFC 5227, 2.1.1: somebody else probes for it, too
+        return True
+
+    def heard_solicitation(self, target: bytes, source: bytes, nonce: bytes, now: int) -> bool:
+        """Look at a neighbor solicitation (`nonce`: its option's, or empty). Says whether its sender wants our address.
+
+        RFC 4862, 5.4.3: only one from :: is a claim; RFC 7527, 4.2: unless it is our own, come back.
+        """
+        claim = self.claims.get(target)
+        if claim is None or claim.stage != _PROBING or any(source):
+            return False
+        if nonce in claim.nonces:
+            self.drop("nd-looped", format_address(target))
+            return False
+        self._give_up(target, "is wanted by another station, too")
+        return True
+
+    def heard_advertisement(self, target: bytes, mac: bytes, own_mac: bytes, now: int) -> bool:
+        """Look at a neighbor advertisement (`mac`: its option's, or empty). Says whether its sender has our address.
+
+        RFC 4862, 5.4.4. Once the address is ours, it stays: IPv6 knows no defence, and the conflict is only counted.
+        """
+        claim = self.claims.get(target)
+        if claim is None or mac == own_mac:
+            return False
+        if claim.stage == _USED:
+            self.drop("address-conflict", f"{format_address(target)} is {format_mac(mac)}'s, too")
+        else:
+            self._give_up(target, f"is {format_mac(mac)}'s")
+        return True
+
+    def _conflict(self, address: bytes, claim: Claim, mac: bytes, now: int) -> None:
+        self.conflicts += 1
+        detail = f"is {format_mac(mac)}'s"
+        if claim.stage == _PROBING and not claim.keep:
+            self._give_up(address, detail)
+            return
+        recent = claim.defended_at is not None and now - claim.defended_at < DEFEND_INTERVAL
+        if recent and not claim.keep:
+            self._give_up(address, detail)  # RFC 5227, 2.4 b: it MUST cease using it
+            return
+        self.drop("address-conflict", f"{format_address(address)} {detail}, too")
+        if not recent:  # 2.4 c: not more than one announcement each DEFEND_INTERVAL
+            claim.defended_at = now
+            self.results.append((ANNOUNCE, address))
+
+    def _give_up(self, address: bytes, detail: str) -> None:
+        self.drop("address-conflict", f"{format_address(address)} {detail}")
+        self.changed("address", f"{format_address(address)} {detail}")
+        self.end(address)
+        self.results.append((DUPLICATE, address))
+
+    # --- times
+
+    def due(self, now: int) -> list[tuple[str, bytes]]:
+        """What is to be done now, in order: (PROBE, ANNOUNCE, SETTLED or DUPLICATE; address)."""
+        for address, claim in self.claims.items():
+            if claim.stage != _USED and claim.at <= now:
+                self._step(address, claim, now)
+        results = self.results[:]
+        self.results.clear()
+        return results
+
+    def _step(self, address: bytes, claim: Claim, now: int) -> None:
+        ipv4 = len(address) == 4
+        if claim.stage == _ANNOUNCING:
+            self._announce(address, claim, now)
+        elif claim.sent < (PROBE_NUM if ipv4 else self.transmits):
+            claim.sent += 1
+            self.results.append((PROBE, address))
+            if not ipv4:
+                claim.nonces.append(self.stream.bytes(NONCE_LENGTH))
+                claim.at = now + self.retrans_timer
+            elif claim.sent < PROBE_NUM:
+                claim.at = now + self._random(PROBE_MIN, PROBE_MAX)
+            else:
+                claim.at = now + ANNOUNCE_WAIT
+        elif ipv4:
+            claim.stage, claim.sent = _ANNOUNCING, 0
+            self._announce(address, claim, now)
+            self._settled(address)
+        else:
+            self._settle(address, claim)
+
+    def _announce(self, address: bytes, claim: Claim, now: int) -> None:
+        self.results.append((ANNOUNCE, address))
+        claim.sent += 1
+        claim.at = now + ANNOUNCE_INTERVAL
+        if claim.sent >= ANNOUNCE_NUM:
+            claim.stage = _USED
+
+    def _settle(self, address: bytes, claim: Claim) -> None:
+        claim.stage = _USED
+        self._settled(address)
+
+    def _settled(self, address: bytes) -> None:
+        self.results.append((SETTLED, address))
+        self.changed("address", f"{format_address(address)} is ours")
+
+    def _random(self, least: int, most: int) -> int:
+        return least + self.stream.below(most - least + 1)
+
+    def poll_at(self) -> int | None:
+        """When `due` next has something, in ns."""
+        if self.results:
+            return 0
+        return min((claim.at for claim in self.claims.values() if claim.stage != _USED), default=None)
+
+    # --- state
+
+    def save(self) -> Plain:
+        claims = {address: plain(astuple(claim)) for address, claim in self.claims.items()}
+        return super().save() | {"claims": claims}
+
+    def load(self, state: Plain) -> None:
+        super().load(state)
+        self.claims.clear()
+        for address, fields in state["claims"].items():
+            self.claims[address] = Claim(*plain(fields))
