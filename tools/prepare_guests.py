@@ -33,6 +33,8 @@ from typing import Any
 SUITE, BACKPORTS = "trixie", "trixie-backports"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MODULES = ("e1000", "8139too", "8139cp", "virtio_net", "pktgen")
+MODULES += ("sch_netem", "sch_ingress", "ifb", "act_mirred", "cls_matchall")
+"""Drivers; and what loses, delays and reorders packets both ways (tc-netem(8), tc-mirred(8))."""
 MACHINE = (
     *("-M", "pc,memory-backend=mem", "-m", "256", "-smp", "1", "-nodefaults", "-nographic", "-no-reboot"),
     *("-object", "memory-backend-memfd,id=mem,size=256M,share=on"),
@@ -40,8 +42,13 @@ MACHINE = (
 """A saved state fits only the machine that it was saved on."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 CONSOLE = "console=ttyS0 quiet panic=-1 net.ifnames=0"
+PROGRAMS = {"ethtool": "usr/sbin/ethtool", "tc": "usr/sbin/tc"}
+"""The guest's programs beside busybox's, whose tc knows no netem; where their packages have them."""
 LIBRARIES = ("ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libmnl.so.0")
-"""What the guest's ethtool needs."""
+LIBRARIES += ("libbpf.so.1", "libelf.so.1", "libcap.so.2", "libxtables.so.12", "libz.so.1", "libzstd.so.1")
+"""What they need."""
+PACKAGES = ("busybox-static", "ethtool", "iproute2", "ipxe")
+PACKAGES += ("libc6", "libmnl0", "libbpf1", "libelf1t64", "libcap2", "libxtables12", "zlib1g", "libzstd1")
 
 INIT = """#!/bin/sh
 # Commands come over the second serial line, one a line; each answer ends in a line with a NUL and the exit status.
@@ -273,7 +280,7 @@ def archive(files: dict[str, tuple[int, bytes]]) -> bytes:
 
 
 def initramfs(root: Path, modules: dict[str, bytes]) -> bytes:
-    """busybox with all its names, ethtool with its libraries, the modules, and an init that takes commands."""
+    """busybox with all its names, PROGRAMS with their libraries, the modules, and an init that takes commands."""
     busybox = (root / "usr/bin/busybox").read_bytes()
     folders = ("bin", "dev", "lib64", "modules", "proc", "sys", "tmp")
     files = dict.fromkeys(folders, (stat.S_IFDIR | 0o755, b""))
@@ -282,7 +289,8 @@ def initramfs(root: Path, modules: dict[str, bytes]) -> bytes:
     for name in run(root / "usr/bin/busybox", "--list").split():
         if name != "busybox":
             files[f"bin/{name}"] = (stat.S_IFLNK | 0o777, b"busybox")
-    files["bin/ethtool"] = (stat.S_IFREG | 0o755, (root / "usr/sbin/ethtool").read_bytes())
+    for name, place in PROGRAMS.items():
+        files[f"bin/{name}"] = (stat.S_IFREG | 0o755, (root / place).read_bytes())
     for name in LIBRARIES:
         path = next(path for path in sorted(root.glob(f"usr/lib*/**/{name}")))
         files[f"lib64/{name}"] = (stat.S_IFREG | 0o755, path.read_bytes())
@@ -297,9 +305,8 @@ def prepare_guest(cache: Path, packages: Packages) -> None:
     """`vmlinux`, `initramfs.cpio` and iPXE's `ipxe.lkrn` in the cache."""
     root = cache / "guest"
     kernel = next(name for name in packages.depends("linux-image-amd64") if name.startswith("linux-image"))
-    say(f"guest: fetching {kernel}, busybox, ethtool, iPXE")
-    names = (kernel, "busybox-static", "ethtool", "libmnl0", "libc6", "ipxe")
-    unpack(packages.alone(*names), root)
+    say(f"guest: fetching {kernel}, busybox, ethtool, iproute2, iPXE")
+    unpack(packages.alone(kernel, *PACKAGES), root)
     say("guest: unpacking the kernel, packing the initramfs")
     image = next((root / "boot").glob("vmlinuz-*"))
     (cache / "vmlinux").write_bytes(vmlinux(image.read_bytes(), cache / "qemu"))

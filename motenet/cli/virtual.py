@@ -20,6 +20,10 @@ FIGURES = (
     "virtio_gain", "virtio_burst", "register_read", "watching", "idle_hosts_gib",
 )  # fmt: skip
 """Those of benchmarks/bench.py."""
+SCRIPTS = {"guest": "guest.py", "netsim": "netsim_table.py"}
+"""Measurements with a script of their own in benchmarks/."""
+SIZES = ("1MiB", "10MiB")
+"""Of a cell, for netsim: those of benchmarks/netsim_smoltcp.py."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -83,14 +87,28 @@ def demo(
 
 
 def bench(
-    only: Annotated[str | None, typer.Argument(help=f"One of {', '.join(FIGURES)}, guest; all without.")] = None,
+    only: Annotated[
+        str | None, typer.Argument(help=f"One of {', '.join((*FIGURES, *SCRIPTS))}; all figures without.")
+    ] = None,
+    size: Annotated[str, typer.Option(help="netsim: bytes a cell, 1MiB or 10MiB.")] = SIZES[0],
     as_json: Json = False,
 ) -> None:
-    """Measure what motenet costs, as ratios within one run. Needs the source tree's benchmarks/."""
-    guest = only == "guest"
-    script = Path(motenet.__file__).parent.parent / "benchmarks" / ("guest.py" if guest else "bench.py")
+    """Measure what motenet costs, as ratios within one run. Needs the source tree's benchmarks/.
+
+    netsim: smoltcp's tables of throughput under loss, in virtual time, beside smoltcp's own figures.
+    """
+    script = Path(motenet.__file__).parent.parent / "benchmarks" / SCRIPTS.get(only or "", "bench.py")
     if not script.is_file():
         raise ConfigurationError("the benchmarks come with the source tree: run this in a checkout, installed by -e")
-    if only not in (None, "guest", *FIGURES):
-        raise ConfigurationError(f"there is no figure {only!r}; there is {', '.join(FIGURES)}, guest")
-    run(script, [*(["--json"] if as_json else []), *([only] if only and not guest else [])])
+    if only not in (None, *FIGURES, *SCRIPTS):
+        raise ConfigurationError(f"there is no figure {only!r}; there is {', '.join((*FIGURES, *SCRIPTS))}")
+    if size not in SIZES or (size != SIZES[0] and only != "netsim"):
+        raise ConfigurationError(
+            f"--size {size}: netsim measures with {' or '.join(SIZES)}, and nothing else has a size"
+        )
+    arguments = ["--json"] if as_json else []
+    if only == "netsim":
+        arguments += ["--size", size]
+    elif only in FIGURES:
+        arguments.append(only)
+    run(script, arguments)

@@ -80,9 +80,10 @@ class Detection(Watched):
     def begin(self, address: bytes, now: int, keep: bool = False, delay: bool = True) -> None:
         """Begin to ask whether anybody has the address. Whether it may be used meanwhile is the caller's business.
 
-        `keep`: an IPv4 address is defended without end (RFC 5227, 2.4 c). `delay`: IPv6 waits for a random time of up to a second,
-        due for what an interface says first and for addresses that follow from an RA (RFC 4862, 5.4.2).
+        `keep`: an IPv4 address is defended without end (RFC 5227, 2.4 c). `delay`: IPv6 waits for up to a second, as is
+        due for what an interface says first, and for addresses that follow from an RA (RFC 4862, 5.4.2).
         """
+        self.end(address)
         claim = self.claims[address] = Claim(keep)
         if len(address) == 4:
             claim.at = self._attempt(now) + self._random(0, PROBE_WAIT)

@@ -210,14 +210,24 @@ def test_the_demos_checks_can_be_read_in_ascii() -> None:
 
 
 def test_an_unknown_figure_gets_the_names_of_all(motenet: Motenet) -> None:
-    """They are those of benchmarks/bench.py."""
-    source = (Path(virtual.__file__).parents[2] / "benchmarks" / "bench.py").read_text()
-    names = re.findall(r'^    "(\w+)": Figure\(', source, re.MULTILINE)
+    """They are those of benchmarks/bench.py, and of the scripts beside it."""
+    folder = Path(virtual.__file__).parents[2] / "benchmarks"
+    names = re.findall(r'^    "(\w+)": Figure\(', (folder / "bench.py").read_text(), re.MULTILINE)
     assert tuple(names) == virtual.FIGURES
+    assert all((folder / script).is_file() for script in virtual.SCRIPTS.values())
     done = motenet("bench", "nope")
-    expected = f"motenet: there is no figure 'nope'; there is {', '.join(names)}, guest\n"
+    expected = f"motenet: there is no figure 'nope'; there is {', '.join(names)}, guest, netsim\n"
     assert (done.code, done.err) == (2, expected)
     assert all(name in re.sub(r"\s", "", motenet("bench", "--help").out) for name in names)
+
+
+@pytest.mark.parametrize("arguments", [("netsim", "--size", "1GiB"), ("segment", "--size", "10MiB")])
+def test_a_size_is_netsims_alone(motenet: Motenet, arguments: tuple[str, ...]) -> None:
+    done = motenet("bench", *arguments)
+    assert done.code == 2
+    assert (
+        done.err == f"motenet: --size {arguments[2]}: netsim measures with 1MiB or 10MiB, and nothing else has a size\n"
+    )
 
 
 def test_bench_without_the_source_tree_says_so(
