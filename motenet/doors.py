@@ -318,6 +318,8 @@ class Capabilities:
     """The driver has no interrupts: `wake` is never called, and frames wait until somebody polls."""
     max_segmented: int = 0
     """Largest frame in bytes that the card cuts into segments (TSO for IPv4); 0: it cuts none."""
+    max_segmented_ipv6: int = 0
+    """The same for IPv6."""
 
 
 @dataclass(slots=True)

@@ -41,10 +41,8 @@ class Delivery(Watched):
             self._udp(interface, packet, kind, received)
         elif protocol == ipv4.ICMP and len(packet.source) == 4:
             self.icmp.process4(interface, packet, kind)
-        elif protocol == ipv6.ICMP and len(packet.source) == 16:
+        elif protocol == ipv6.ICMP and isinstance(packet, ipv6.Packet):
             self.icmp.process6(interface, packet, kind)
-        elif protocol == ipv4.IGMP and len(packet.source) == 4:
-            interface.groups_asked(packet)
         elif protocol == ipv6.NO_NEXT_HEADER and len(packet.source) == 16:
             return  # RFC 8200, 4.7: nothing follows
         elif raw is None:
@@ -73,7 +71,10 @@ class Delivery(Watched):
         else:
             listener = self.sockets.listener(destination, segment.destination_port)
             if listener is not None:
-                reply = listener.process(now, source, destination, segment, interface.name)
+                reply = listener.process(now, source, destination, segment)
+                scope = interface.scope(source)
+                if scope and ports in self.sockets.tcp:
+                    self.sockets.tcp[ports].interface = scope
             else:
                 self.drop("tcp-no-socket")
                 reply = reset_reply(segment)

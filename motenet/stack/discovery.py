@@ -3,13 +3,17 @@
 from typing import TYPE_CHECKING
 
 from motenet.core.trace import HasNow, Watched
-from motenet.stack.address import ANY
-from motenet.stack.wire import arp, ethernet
+from motenet.stack.address import ANY, ANY6, is_link_local, multicast_mac, solicited_node
+from motenet.stack.addressing import ALL_NODES6, OPTIMISTIC
+from motenet.stack.packet import Outgoing
+from motenet.stack.wire import arp, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndisc
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
 
 _NOWHERE = b"\0\0\0\0\0\0"
+_REDIRECTED = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - 64 & ~7
+"""RFC 4861, 4.6.3: of the packet as much as fits, behind two addresses and two options."""
 
 
 class Discovery(Watched):
@@ -24,12 +28,39 @@ class Discovery(Watched):
         """The Ethernet address of our own card."""
         return self.interface.link.mac
 
+    # --- asking and telling
+
     def solicit(self, target: bytes, mac: bytes | None) -> None:
         """Ask who has an address: everybody, or the one who had it."""
         way = self.interface.node.routing.way(target, self.interface.name)
-        if way is not None:
+        if way is None:
+            return
+        if len(target) == 16:
+            self._solicit6(target, way.source, mac)
+        else:
             request = arp.Packet(arp.REQUEST, self.mac, way.source, _NOWHERE, target)
             self.interface.link.send_arp(request, mac or ethernet.BROADCAST)
+
+    def _solicit6(self, target: bytes, source: bytes, mac: bytes | None) -> None:
+        """RFC 4861, 7.2.2; RFC 4429, 3.2: an optimistic address is not to get into other's caches."""
+        entry = self.interface.addressing.entries.get(source)
+        known = entry is not None and entry.state != OPTIMISTIC
+        record = ndisc.NeighborSolicitation(target, self.mac if known else b"")
+        self.send(record, source, target if mac else solicited_node(target), mac)
+
+    def probe(self, address: bytes) -> None:
+        """Ask whether anybody has an address that is to be ours (RFC 5227, 2.1.1; RFC 4862, 5.4.2)."""
+        if len(address) == 4:
+            self.interface.link.send_arp(arp.Packet(arp.REQUEST, self.mac, ANY, _NOWHERE, address), ethernet.BROADCAST)
+        else:
+            self.send(ndisc.NeighborSolicitation(address), ANY6, solicited_node(address))
+
+    def send(self, record: ndisc.Record, source: bytes, destination: bytes, mac: bytes | None = None) -> None:
+        """Send a message of neighbor discovery, to a group or to a neighbor's Ethernet address."""
+        packet = Outgoing(source, destination, ipv6.ICMP, ndisc.emit(record), ndisc.HOP_LIMIT)
+        link = self.interface.link
+        if not link.transmit(packet, mac or multicast_mac(destination), link.mtu):
+            self.drop("device-full")
 
     def announce(self) -> None:
         """Tell all neighbors our addresses (RFC 5227, 2.3); it goes out with the next poll."""
@@ -38,7 +69,9 @@ class Discovery(Watched):
                 packet = arp.Packet(arp.REQUEST, self.mac, cidr.address, _NOWHERE, cidr.address)
                 self.interface.link.postpone_arp(packet, ethernet.BROADCAST)
 
-    def arp(self, packet: arp.Packet) -> None:
+    # --- what is heard
+
+    def process_arp(self, packet: arp.Packet) -> None:
         """RFC 826, Packet Reception; the reply goes out before anything else."""
         interface, now = self.interface, self.interface.node.now
         sender, mac, target = packet.sender_address, packet.sender_mac, packet.target_address
@@ -59,3 +92,74 @@ class Discovery(Watched):
             interface.resolved(mac, interface.neighbors.learn(sender, mac, now, is_reply))
         if ours and packet.operation == arp.REQUEST:
             interface.link.send_arp(arp.Packet(arp.REPLY, self.mac, target, mac, sender), mac)
+
+    def process_ndisc(self, packet: ipv6.Packet, message: icmpv6.Message) -> None:
+        """Take a message of neighbor discovery; Malformed if it may not come so."""
+        record = ndisc.parse(message)
+        ndisc.check(record, packet.hop_limit, packet.source, packet.destination)
+        if isinstance(record, ndisc.NeighborSolicitation):
+            self._solicited(packet, record)
+        elif isinstance(record, ndisc.NeighborAdvertisement):
+            self._advertised(record)
+        elif isinstance(record, ndisc.Redirect):
+            self._redirected(packet, record)
+        else:
+            self.drop("ndisc-not-for-us")
+
+    def _solicited(self, packet: ipv6.Packet, record: ndisc.NeighborSolicitation) -> None:
+        """RFC 4861, 7.2.3 and 7.2.4; RFC 4862, 5.4.3."""
+        interface, now, target, source = self.interface, self.interface.node.now, record.target, packet.source
+        if interface.detection.heard_solicitation(target, source, b"", now):
+            return
+        if not interface.addressing.has(target):
+            self.drop("ndisc-other-host")
+            return
+        optimistic = interface.addressing.entries[target].state == OPTIMISTIC
+        router = interface.node.forwarding.enabled
+        if not any(source):
+            answer = ndisc.NeighborAdvertisement(target, router, False, not optimistic, self.mac)
+            self.send(answer, target, ALL_NODES6)
+            return
+        interface.resolved(record.source_mac, interface.neighbors.heard(source, record.source_mac or None, now))
+        answer = ndisc.NeighborAdvertisement(target, router, True, not optimistic, self.mac)
+        interface.node.output.reply(
+            Outgoing(target, source, ipv6.ICMP, ndisc.emit(answer), ndisc.HOP_LIMIT, interface=interface.name)
+        )
+
+    def _advertised(self, record: ndisc.NeighborAdvertisement) -> None:
+        """RFC 4861, 7.2.5; RFC 4862, 5.4.4."""
+        interface, now = self.interface, self.interface.node.now
+        if interface.detection.heard_advertisement(record.target, record.target_mac, self.mac, now):
+            return
+        waiting = interface.neighbors.advertised(
+            record.target, record.target_mac or None, now, record.solicited, record.override, record.router
+        )
+        interface.resolved(record.target_mac, waiting)
+
+    def _redirected(self, packet: ipv6.Packet, record: ndisc.Redirect) -> None:
+        """RFC 4861, 8.3."""
+        interface = self.interface
+        if interface.node.icmp.redirected(interface, packet.source, record.target, record.destination):
+            router = True if record.target != record.destination else None
+            waiting = interface.neighbors.heard(record.target, record.target_mac or None, interface.node.now, router)
+            interface.resolved(record.target_mac, waiting)
+
+    def redirect(self, packet: ipv4.Packet | ipv6.Packet, hop: bytes) -> None:
+        """A router's: tell a neighbor of a better first hop (RFC 1812, 5.2.7.2; RFC 4861, 8.2)."""
+        interface, icmp = self.interface, self.interface.node.icmp
+        if not icmp.may_send():
+            return
+        if isinstance(packet, ipv4.Packet):
+            quoted = bytes(packet.header) + bytes(packet.payload[:8])
+            message = icmpv4.Message(icmpv4.REDIRECT, icmpv4.REDIRECT_HOST, int.from_bytes(hop, "big"), quoted)
+            interface.node.output.reply(Outgoing(b"", packet.source, ipv4.ICMP, message, interface=interface.name))
+            return
+        own = interface.addressing.link_local
+        if own is None or (hop != packet.destination and not is_link_local(hop)):
+            return  # RFC 4861, 8.2: hosts know routers by such addresses alone
+        quoted = (bytes(packet.header) + bytes(packet.payload))[:_REDIRECTED]
+        mac = interface.neighbors.lookup(hop, interface.node.now) or b""
+        record = ndisc.Redirect(hop, packet.destination, mac, quoted)
+        interface.node.output.reply(
+            Outgoing(own, packet.source, ipv6.ICMP, ndisc.emit(record), ndisc.HOP_LIMIT, interface=interface.name)
+        )

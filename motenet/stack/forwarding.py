@@ -91,13 +91,21 @@ class Forwarding(Watched):
             return None
         return way
 
-    def _send(self, whole: bytearray, packet: ipv4.Packet | ipv6.Packet, way: Way) -> None:
+    def _send(self, whole: bytes | bytearray, packet: ipv4.Packet | ipv6.Packet, way: Way) -> None:
         self.packets += 1
         name = way.interface.name
         onward = Outgoing(
             packet.source, packet.destination, packet.protocol, Raw(bytes(whole)), interface=name, complete=True
         )
         self.output.reply(onward)
+
+    def undeliverable(self, whole: bytes) -> None:
+        """The next hop of a packet that has waited here was not found: tell its sender (RFC 1812, 5.2.7.1)."""
+        view = memoryview(whole)
+        packet: ipv4.Packet | ipv6.Packet = ipv4.parse(view) if whole[0] >> 4 == 4 else ipv6.parse_header(view)
+        way = self.routing.way(packet.source)
+        if way is not None and not way.local:
+            self.icmp.error(way.interface, packet, UNICAST, "host")
 
     def _redirect(self, interface: "Interface", packet: ipv4.Packet | ipv6.Packet, way: Way) -> None:
         if self.redirects and way.interface is interface and interface.addressing.is_neighbor(packet.source):
@@ -130,9 +138,9 @@ def _age(whole: bytearray) -> None:
 
 
 def _sum(whole: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet) -> None:
-    """The transport's checksum, which the sender's card may have left to somebody (a cable without noise)."""
+    """The transport's checksum, which a card may have passed as good before anybody had computed it."""
     at = header + CHECKSUM_OFFSETS[packet.protocol]
-    if len(whole) < at + 2:
+    if len(whole) < at + 2 or whole[at : at + 2] == b"\0\0":
         return
     length = len(whole) - header
     whole[at : at + 2] = b"\0\0"

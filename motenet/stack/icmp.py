@@ -93,7 +93,7 @@ class Icmp(Watched):
         else:
             self.drop("icmp-type")  # RFC 1122, 3.2.2: an unknown type is silently discarded
 
-    def process6(self, interface: "Interface", packet: Packet, kind: int) -> None:
+    def process6(self, interface: "Interface", packet: ipv6.Packet, kind: int) -> None:
         """Take an ICMPv6 message; Malformed if it is none."""
         message = icmpv6.parse(packet.payload, packet.source, packet.destination)
         if message.type == icmpv6.ECHO_REQUEST:
@@ -103,9 +103,9 @@ class Icmp(Watched):
         elif message.type == icmpv6.ECHO_REPLY:
             self._hand_reply(packet, message)
         elif message.type in _NDISC:
-            interface.discovery.ndisc(packet, message)
+            interface.discovery.process_ndisc(packet, message)
         elif message.type in _MLD:
-            interface.listeners_asked(packet, message)
+            self.drop("icmp-type")
         elif message.type in _QUOTING6:
             quote = ipv6.parse_quote(memoryview(message.payload))
             self._hear(message.kind, quote, message.mtu, 0)
@@ -164,18 +164,22 @@ class Icmp(Watched):
         self.drop("icmp-no-socket")
         return False
 
-    def redirected(self, interface: "Interface", source: bytes, gateway: bytes, destination: bytes) -> None:
-        """Our router knows a better one (RFC 1122, 3.2.2.2 and 3.3.1.2; RFC 4861, 8.3); `gateway` may be the target."""
+    def redirected(self, interface: "Interface", source: bytes, gateway: bytes, destination: bytes) -> bool:
+        """Our router knows a better one, or that the destination is a neighbor (then it is `gateway` itself).
+
+        RFC 1122, 3.2.2.2 and 3.3.1.2; RFC 4861, 8.3. Says whether it is believed.
+        """
         way = self.routing.way(destination, interface.scope(destination))
-        if not interface.accept_redirects or way is None or way.hop != source or way.interface is not interface:
-            self.drop("icmp-redirect")  # not from the router that we use
-        elif not interface.addressing.is_neighbor(gateway) or not is_single_host(destination):
+        ours = way is not None and way.hop == source and way.interface is interface  # from the router that we use
+        near = interface.addressing.is_neighbor(gateway) or gateway == destination
+        if not interface.accept_redirects or not ours or not near or not is_single_host(destination):
             self.drop("icmp-redirect")
-        else:
-            host = Cidr(destination, 8 * len(destination))
-            expires = self.output.now + REDIRECT_LIFETIME
-            onward = None if gateway == destination else gateway
-            self.routing.routes.add(host, onward, interface.name, expires, "redirect")
+            return False
+        host = Cidr(destination, 8 * len(destination))
+        onward = None if gateway == destination else gateway
+        expires = self.output.now + REDIRECT_LIFETIME
+        self.routing.routes.add(host, onward, interface.name, expires, "redirect")
+        return True
 
     # --- errors that we send
 
@@ -232,17 +236,23 @@ class Icmp(Watched):
     ) -> None:
         if not is_single_host(destination) or is_unspecified(destination):
             return
-        if self.next_at - self.output.now > (ERROR_BURST - 1) * _INTERVAL:
-            self.drop("icmp-rate")
+        if not self.may_send():
             return
-        self.next_at = max(self.next_at, self.output.now) + _INTERVAL
-        self.errors += 1
         if len(destination) == 16:
             packet = Outgoing(source, destination, ipv6.ICMP, icmpv6.Message(kind, code, word, quoted[:QUOTED6]))
         else:
             packet = Outgoing(source, destination, ipv4.ICMP, icmpv4.Message(kind, code, word, quoted))
         packet.interface = scope
         self.output.reply(packet)
+
+    def may_send(self) -> bool:
+        """Whether the bucket has a token for another error; it is taken."""
+        if self.next_at - self.output.now > (ERROR_BURST - 1) * _INTERVAL:
+            self.drop("icmp-rate")
+            return False
+        self.next_at = max(self.next_at, self.output.now) + _INTERVAL
+        self.errors += 1
+        return True
 
 
 _ECHO_REQUESTS = (bytes((icmpv4.ECHO_REQUEST,)), bytes((icmpv6.ECHO_REQUEST,)))

@@ -6,12 +6,13 @@ from motenet.core.trace import HasNow, Watched
 from motenet.doors import Received
 from motenet.stack.address import is_link_local, is_loopback, is_multicast
 from motenet.stack.addressing import UNICAST
-from motenet.stack.wire import Malformed, arp, ethernet, ipv4, ipv6
+from motenet.stack.wire import Malformed, arp, ethernet, icmpv6, ipv4, ipv6
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
 
 _VLAN_IDENTIFIER = 0x0FFF
+_ADVERTISEMENT = bytes((icmpv6.NEIGHBOR_ADVERTISEMENT,))
 
 
 class Ingress(Watched):
@@ -75,7 +76,7 @@ class Ingress(Watched):
         elif frame.ethertype == ethernet.IPV6:
             self._ipv6(frame)
         elif frame.ethertype == ethernet.ARP:
-            self.interface.discovery.arp(arp.parse(frame.payload))
+            self.interface.discovery.process_arp(arp.parse(frame.payload))
         else:
             self.drop("ethertype")
 
@@ -115,7 +116,7 @@ class Ingress(Watched):
             self.drop("other-host")
             return
         if is_multicast(source) or is_loopback(source) or (node.routing.is_ours(source) and not self._looped):
-            if not interface.discovery.is_own_echo(source, destination):
+            if not _is_advertisement(header):
                 self.drop("source-address")  # RFC 4291, 2.7 and 2.5.3: these name no single other host
                 return
         if (kind == UNICAST or kind is None) and frame.destination != self.mac:
@@ -139,3 +140,8 @@ class Ingress(Watched):
         whole = node.reassembly.add(packet, node.now)
         if whole is not None:  # the card has not verified the whole
             node.delivery.deliver(self.interface, whole, kind, Received(whole.payload))
+
+
+def _is_advertisement(packet: ipv6.Packet) -> bool:
+    """RFC 4862, 5.4.4: somebody may tell, from an address that is ours too, that it has that."""
+    return packet.protocol == ipv6.ICMP and bytes(packet.payload[:1]) == _ADVERTISEMENT

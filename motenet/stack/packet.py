@@ -100,7 +100,7 @@ class Outgoing:
         if six:
             pseudo_sum = self._write_header6(view[start:end])
         else:
-            options = ipv4.ROUTER_ALERT if self.router_alert else b""
+            options = ipv4.ROUTER_ALERT_OPTION if self.router_alert else b""
             pseudo_sum = ipv4.emit(
                 view[start:end], self.source, self.destination, self.protocol, self.length,
                 self.hop_limit, self.ident, self.flags, self.tos, options,
@@ -108,16 +108,20 @@ class Outgoing:
         self.transport.emit(view[end:], pseudo_sum, self.checksum)
 
     def _write_header6(self, view: memoryview) -> int:
-        fragment = self.fragment
-        if fragment is None:
-            return ipv6.emit(
-                view, self.source, self.destination, self.protocol, self.length, self.hop_limit, self.tos, 0,
-                self.router_alert,
-            )  # fmt: skip
-        length = ipv6.FRAGMENT_HEADER_LENGTH + self.length
-        ipv6.emit(view, self.source, self.destination, ipv6.FRAGMENT, length, self.hop_limit, self.tos)
-        ipv6.emit_fragment_header(view[ipv6.HEADER_LENGTH :], self.protocol, *fragment)
-        return 0  # its transport is complete
+        between = self._extension6()
+        protocol = self.protocol
+        if between:
+            protocol = ipv6.HOP_BY_HOP if self.fragment is None else ipv6.FRAGMENT
+            view[ipv6.HEADER_LENGTH :] = between
+        length = len(between) + self.length
+        sum_ = ipv6.emit(view, self.source, self.destination, protocol, length, self.hop_limit, self.tos)
+        return pseudo_header_sum(self.source, self.destination, self.protocol, self.length) if between else sum_
+
+    def _extension6(self) -> bytes:
+        """The extension header: one at most."""
+        if self.fragment is not None:
+            return ipv6.fragment_header(self.protocol, *self.fragment)
+        return ipv6.router_alert_header(self.protocol) if self.router_alert else b""
 
     @property
     def header_length(self) -> int:
@@ -125,10 +129,10 @@ class Outgoing:
         if self.complete:
             return 0
         if len(self.destination) == 4:
-            return ipv4.HEADER_LENGTH + (len(ipv4.ROUTER_ALERT) if self.router_alert else 0)
-        if self.fragment is not None:
-            return ipv6.HEADER_LENGTH + ipv6.FRAGMENT_HEADER_LENGTH
-        return ipv6.HEADER_LENGTH + (ipv6.ROUTER_ALERT_LENGTH if self.router_alert else 0)
+            return ipv4.HEADER_LENGTH + (len(ipv4.ROUTER_ALERT_OPTION) if self.router_alert else 0)
+        if self.fragment is not None or self.router_alert:
+            return ipv6.HEADER_LENGTH + ipv6.FRAGMENT_LENGTH  # the other header is as long
+        return ipv6.HEADER_LENGTH
 
     def payload(self) -> bytes:
         """The transport's bytes alone, complete with their checksum."""

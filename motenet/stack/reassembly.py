@@ -31,6 +31,8 @@ class Partial:
     """The first fragment's header, and 8 bytes: what an ICMP error quotes. Empty until that fragment comes."""
     total: int = 0
     """The datagram's payload in bytes; 0 until the last fragment comes."""
+    protocol: int = 0
+    """What the first fragment's header names."""
     have: int = 0
     cost: int = 0
     offsets: list[int] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Reassembly(Watched):
             raise
         if offset == 0:
             partial.header = bytes(packet.header) + bytes(packet.payload[:8])
+            partial.protocol = packet.protocol
         if partial.total and partial.have == partial.total:
             self._end(key)
             return _whole(packet, partial)
@@ -142,4 +145,6 @@ def _whole(packet: Packet, partial: Partial) -> Packet:
     payload = b"".join(partial.pieces)
     if isinstance(packet, ipv4.Packet):
         return replace(packet, header=memoryview(partial.header)[:-8], payload=memoryview(payload), flags=0)
-    return ipv6.parse(memoryview(ipv6.reassembled(partial.header[:-8], payload)))
+    header = bytearray(partial.header[: ipv6.HEADER_LENGTH])  # what lay between has been seen to
+    header[4:6], header[6] = len(payload).to_bytes(2, "big"), partial.protocol
+    return ipv6.parse(memoryview(bytes(header) + payload))

@@ -29,6 +29,11 @@ class Verbs(Watched):
     _woken = False
 
     @property
+    def is_link_up(self) -> bool:
+        """NetworkStack's."""
+        raise AssertionError("the stack has its own")
+
+    @property
     def drivers(self) -> list[NetworkDriver]:
         """The drivers of our cards, NetworkStack's."""
         raise AssertionError("the stack has its own")

@@ -1,14 +1,17 @@
 """Addresses, networks and routes: text in, bytes inside; RFC 1122, 3.2.1.3 and 3.3.1."""
 
 from ipaddress import ip_address, ip_interface
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from motenet.core.errors import ConfigurationError
+from motenet.stack import NetworkStack
 from motenet.stack.address import Cidr, format_address, multicast_mac, parse_address
 from motenet.stack.addressing import Addressing
+from motenet.stack.routing import Way
 from motenet.stack.wire import ethernet
 
 
@@ -76,14 +79,17 @@ def test_rfc_1112_6_4_a_groups_ethernet_address_has_its_low_23_bits() -> None:
 
 
 @pytest.fixture
-def addressing() -> Addressing:
-    made = Addressing()
-    made.add("10.0.0.1/24")
-    made.add("192.168.5.1/16")
-    made.add_route(Cidr.parse("0.0.0.0/0"), parse_address("10.0.0.254"))
-    made.add_route(Cidr.parse("172.16.0.0/12"), parse_address("192.168.0.9"))
-    made.add_route(Cidr.parse("172.16.5.0/24"), parse_address("10.0.0.9"))
+def stack(bench: Any) -> NetworkStack:
+    made: NetworkStack = bench.stack(["10.0.0.1/24", "192.168.5.1/16"], gateway="10.0.0.254")
+    made.add_route("172.16.0.0/12", "192.168.0.9")
+    made.add_route("172.16.5.0/24", "10.0.0.9")
     return made
+
+
+def way_to(stack: NetworkStack, destination: str) -> Way:
+    way = stack.node.routing.way(parse_address(destination))
+    assert way is not None
+    return way
 
 
 @pytest.mark.parametrize(
@@ -97,10 +103,9 @@ def addressing() -> Addressing:
     ],
 )
 def test_the_longest_prefix_names_the_hop_and_its_network_our_address(
-    addressing: Addressing, destination: str, hop: str, source: str
+    stack: NetworkStack, destination: str, hop: str, source: str
 ) -> None:
-    way = addressing.way(parse_address(destination))
-    assert way is not None
+    way = way_to(stack, destination)
     assert (format_address(way.hop), format_address(way.source), way.mac, way.local) == (hop, source, b"", False)
 
 
@@ -108,41 +113,42 @@ def test_the_longest_prefix_names_the_hop_and_its_network_our_address(
     ("destination", "source"),
     [("255.255.255.255", "10.0.0.1"), ("10.0.0.255", "10.0.0.1"), ("192.168.255.255", "192.168.5.1")],
 )
-def test_broadcasts_need_no_resolution(addressing: Addressing, destination: str, source: str) -> None:
-    way = addressing.way(parse_address(destination))
-    assert way is not None
+def test_broadcasts_need_no_resolution(stack: NetworkStack, destination: str, source: str) -> None:
+    way = way_to(stack, destination)
     assert (way.mac, format_address(way.source)) == (ethernet.BROADCAST, source)
 
 
-def test_a_more_specific_route_wins_over_our_own_network(addressing: Addressing) -> None:
-    addressing.add_route(Cidr.parse("192.168.7.0/24"), parse_address("192.168.0.9"))
-    way = addressing.way(parse_address("192.168.7.1"))
-    assert way is not None
-    assert format_address(way.hop) == "192.168.0.9"
-    addressing.remove_route(Cidr.parse("192.168.7.0/24"))
-    way = addressing.way(parse_address("192.168.7.1"))
-    assert way is not None
-    assert format_address(way.hop) == "192.168.7.1"
+def test_a_more_specific_route_wins_over_our_own_network(stack: NetworkStack) -> None:
+    stack.add_route("192.168.7.0/24", "192.168.0.9")
+    assert format_address(way_to(stack, "192.168.7.1").hop) == "192.168.0.9"
+    stack.remove_route("192.168.7.0/24")
+    assert format_address(way_to(stack, "192.168.7.1").hop) == "192.168.7.1"
 
 
-def test_our_own_addresses_are_local_and_without_any_nothing_is_reached(addressing: Addressing) -> None:
-    way = addressing.way(parse_address("192.168.5.1"))
-    assert way is not None
-    assert way.local
-    assert Addressing().way(parse_address("10.0.0.1")) is None
+def test_our_own_addresses_are_local_and_without_any_nothing_is_reached(stack: NetworkStack, bench: Any) -> None:
+    assert way_to(stack, "192.168.5.1").local
+    assert bench.stack().node.routing.way(parse_address("10.0.0.1")) is None
+
+
+def test_rfc_2131_4_1_without_an_address_everybody_can_be_asked(bench: Any) -> None:
+    way = way_to(bench.stack(), "255.255.255.255")
+    assert (way.source, way.mac) == (bytes(4), ethernet.BROADCAST)
 
 
 @pytest.mark.parametrize("gateway", ["11.0.0.1", "10.0.0.1"])
-def test_a_gateway_is_a_neighbor(addressing: Addressing, gateway: str) -> None:
+def test_a_gateway_is_a_neighbor(stack: NetworkStack, gateway: str) -> None:
     with pytest.raises(ConfigurationError, match="no neighbor"):
-        addressing.add_route(Cidr.parse("1.0.0.0/8"), parse_address(gateway))
+        stack.add_route("1.0.0.0/8", gateway)
 
 
-def test_save_and_load(addressing: Addressing) -> None:
-    addressing.join(bytes((239, 1, 2, 3)))
-    other = Addressing()
-    other.load(addressing.save())
-    other.routes.load(addressing.routes.save())
-    assert (other.save(), other.routes.save()) == (addressing.save(), addressing.routes.save())
-    assert other.way(parse_address("172.16.5.1")) == addressing.way(parse_address("172.16.5.1"))
-    assert other.macs == addressing.macs
+def test_save_and_load(stack: NetworkStack, bench: Any) -> None:
+    stack.join_group("239.1.2.3")
+    other = bench.stack()
+    ours, theirs = stack.interface.addressing, other.interface.addressing
+    theirs.load(ours.save())
+    other.node.routing.routes.load(stack.node.routing.routes.save())
+    assert theirs.save() == ours.save()
+    for destination in ("172.16.5.1", "10.0.0.255", "192.168.9.9"):
+        one, two = way_to(stack, destination), way_to(other, destination)
+        assert (one.hop, one.source, one.mac) == (two.hop, two.source, two.mac)
+    assert theirs.macs == ours.macs

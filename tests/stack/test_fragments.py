@@ -132,7 +132,7 @@ def test_rfc_1122_3_3_2_time_exceeded_after_sixty_seconds_if_the_first_fragment_
     assert (error[ICMP].type, error[ICMP].code) == (11, 1)
     assert (error[ICMP].payload.id, error[ICMP].payload.src) == (77, "10.0.0.2")
     assert script.drops == {"reassembly-timeout": 2}
-    assert script.stack.interface.reassembly.bytes == 0
+    assert script.stack.node.reassembly.bytes == 0
 
 
 def part(offset: int, payload: bytes, more: bool = True, ident: int = 1) -> ipv4.Packet:

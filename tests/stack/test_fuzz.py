@@ -55,8 +55,8 @@ def check_bounds(script: Any) -> None:
     assert len(face.neighbors.known) <= MAXIMUM_KNOWN
     assert len(face.neighbors.unresolved) <= MAXIMUM_UNRESOLVED
     assert face.neighbors.held_bytes <= MAXIMUM_HELD_BYTES
-    assert len(face.reassembly.partials) <= MAXIMUM_DATAGRAMS
-    assert face.reassembly.bytes <= MAXIMUM_BYTES
+    assert len(script.stack.node.reassembly.partials) <= MAXIMUM_DATAGRAMS
+    assert script.stack.node.reassembly.bytes <= MAXIMUM_BYTES
     assert len(face.sockets) <= 4 + 8
     for _, socket in face.sockets:
         assert getattr(socket, "incoming_bytes", 0) <= QUEUE_BYTES
@@ -128,6 +128,6 @@ def test_a_flood_from_everywhere_stays_within_bounds(make_script: Any) -> None:
         check_bounds(script)
     script.pass_time(400 * SECOND)
     face = script.stack.interface
-    assert (face.reassembly.partials, face.reassembly.bytes) == ({}, 0)
+    assert (script.stack.node.reassembly.partials, script.stack.node.reassembly.bytes) == ({}, 0)
     assert (face.neighbors.unresolved, face.neighbors.held_bytes) == ({}, 0)
     assert [row["kind"] for row in script.stack.list_sockets()] == ["udp", "icmp", "raw", "tcp-listener"]

@@ -89,9 +89,10 @@ def test_a_wrapper_rings_the_bell_once_a_poll_and_asks_no_more_of_a_full_ring(sc
     script.driver.room, script.driver.flushed = 2, 0
     script.stack.poll(0)
     assert (len(script.driver.sent), script.driver.flushed) == (2, 1)
-    assert script.stack.device.transmit(0) is None
-    script.stack.device.begin()
-    assert script.stack.device.transmit(0) is not None
+    (card,) = script.stack.attachments
+    assert card.device.transmit(0) is None
+    card.device.begin()
+    assert card.device.transmit(0) is not None
     assert script.stack.poll_at(0) == MS  # not at once: the driver will say when there is room
 
 

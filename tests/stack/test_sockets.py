@@ -240,7 +240,7 @@ def test_what_is_sent_to_ourselves_comes_back_without_the_device(script: Any) ->
     socket = script.stack.udp_socket(7)
     socket.send_to(b"x", "10.0.0.1", 7)
     assert script.pass_time(SECOND) == []
-    assert tuple(socket.receive()) == (b"x", A, 7, A)
+    assert tuple(socket.receive()) == (b"x", A, 7, A, "eth0")
 
 
 def test_groups_and_broadcasts_need_no_resolution(script: Any) -> None:

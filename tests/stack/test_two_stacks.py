@@ -178,11 +178,13 @@ def test_a_router_is_the_neighbor_for_all_other_networks(bench: Any) -> None:
     b = bench.stack(["10.0.0.2/24", "11.0.0.1/8"])
     assert a.ping("11.0.0.1", count=1) == [4 * US]
     assert [row["address"] for row in a.list_neighbors()] == ["10.0.0.2"]
-    assert a.list_routes()[-1] == {"network": "0.0.0.0/0", "gateway": "10.0.0.2"}
+    assert a.list_routes()[-1] == {
+        "network": "0.0.0.0/0", "gateway": "10.0.0.2", "interface": "eth0", "origin": "static", "expires_in": None
+    }  # fmt: skip
     assert [str(cidr) for cidr in b.addresses] == ["10.0.0.2/24", "11.0.0.1/8"]
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "nonsense", "10.0.0.255/24", "fd00::1/64"])
+@pytest.mark.parametrize("address", ["10.0.0.1", "nonsense", "10.0.0.255/24", "ff02::1/64", "::1/128"])
 def test_a_malformed_address_is_a_configuration_error(bench: Any, address: str) -> None:
     with pytest.raises(ConfigurationError):
         bench.stack(address)
@@ -243,6 +245,7 @@ def test_listings_are_plain_rows(bench: Any, pair: Pair) -> None:
         "mac": "02:00:00:00:00:02",
         "state": "reachable",
         "expires_in": row["expires_in"],
+        "interface": "eth0",
         "router": False,
     }
     assert 14 * SECOND < row["expires_in"] <= 45 * SECOND  # RFC 4861, 10: 30 s, times 0.5 to 1.5

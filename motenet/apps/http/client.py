@@ -12,7 +12,7 @@ from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.core.state import Component, Plain
 from motenet.core.trace import Watched
 from motenet.stack import NetworkStack
-from motenet.stack.address import format_address, is_unicast_host, parse_address
+from motenet.stack.address import format_address, is_single_host, parse_address
 from motenet.stack.errors import HostUnreachable
 from motenet.stack.sockets.tcp import TcpSocket
 from motenet.stack.sockets.tcp.state import State
@@ -325,7 +325,7 @@ def split(url: str) -> tuple[str, str, int, str]:
     if parts.scheme != "http" or not parts.hostname or parts.username is not None:
         raise ConfigurationError(f"{url!r} is no URL that can be fetched; write it like 'http://10.0.0.2/file'")
     address = parse_address(parts.hostname)
-    if port == 0 or len(address) != 4 or not is_unicast_host(address):
+    if port == 0 or len(address) != 4 or not is_single_host(address):
         raise ConfigurationError(f"{url!r} leads nowhere: its port is 0, or its address is not an IPv4 host's")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not target.isascii() or any(c.isspace() or not c.isprintable() for c in target):

@@ -219,7 +219,8 @@ class SocketSet(Watched):
         socket.watch = self.watch
         socket.place(f"{self.path}/{handle}")
         if isinstance(socket, TcpSocket):
-            socket.mss_limit, socket.max_segmented = self.path_for(socket.remote[0], socket.interface)
+            if socket.remote[0]:  # a snapshot fills in the others
+                socket.mss_limit, socket.max_segmented = self.path_for(socket.remote[0], socket.interface)
             socket.find, socket.reroute = self.find, self._reroute
             socket.suspect, socket.confirm = self.suspect, self.confirm
         elif isinstance(socket, TcpListener):
