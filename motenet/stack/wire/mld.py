@@ -5,7 +5,7 @@ All go out with hop limit 1, from a link-local address, behind ipv6.router_alert
 
 from dataclasses import dataclass
 
-from motenet.core.units import MILLISECOND
+from motenet.core.units import MS
 from motenet.stack.wire import Malformed, icmpv6
 
 HOP_LIMIT = 1
@@ -36,7 +36,7 @@ class Message:
         delay = self.max_response
         if self.version == 2 and delay >= 0x8000:
             delay = (delay & 0x0FFF | 0x1000) << (delay >> 12 & 7) + 3
-        return delay * MILLISECOND
+        return delay * MS
 
 
 def parse(message: icmpv6.Message) -> Message:
