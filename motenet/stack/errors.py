@@ -2,7 +2,7 @@
 
 from errno import EADDRINUSE, EADDRNOTAVAIL, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENOTCONN
 
-from motenet.core.errors import MotenetError, Timeout
+from motenet.core.errors import ConfigurationError, MotenetError, Timeout
 
 
 class StackError(MotenetError, OSError):
@@ -74,3 +74,43 @@ class MessageTooLong(StackError):
 
 class QueueFull(StackError, BlockingIOError):
     """The socket's queue has no room now: wait until it has sent something."""
+
+
+class DnsError(StackError):
+    """A name has not led to addresses. `errno` is getaddrinfo's number, as Linux has it (EAI_...)."""
+
+
+class BadName(DnsError, ConfigurationError):
+    """The text cannot be a host's name: a label is empty, too long, or has characters that no host has."""
+
+    number = -2  # EAI_NONAME
+
+
+class NameNotFound(DnsError):
+    """There is no such name (NXDOMAIN): check its spelling, or the search list."""
+
+    number = -2  # EAI_NONAME
+
+
+class NoAddress(DnsError):
+    """The name exists, but has no address of the family that was asked for (NODATA)."""
+
+    number = -5  # EAI_NODATA
+
+
+class DnsTimeout(DnsError, TimedOut):
+    """No DNS server has answered: check their addresses, and the way there."""
+
+    number = -3  # EAI_AGAIN
+
+
+class DnsFailure(DnsError):
+    """There is no DNS server to ask, or all refuse or fail to answer, or cannot be reached; the message says which."""
+
+    number = -3  # EAI_AGAIN
+
+
+class DnsCancelled(DnsError):
+    """The query was given up before it was answered."""
+
+    number = -101  # EAI_CANCELED

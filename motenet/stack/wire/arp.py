@@ -1,4 +1,4 @@
-"""Address resolution for IPv4 over Ethernet (RFC 826)."""
+"""Address resolution for IPv4 over Ethernet (RFC 826), and the detection of conflicts with it (RFC 5227)."""
 
 from dataclasses import dataclass
 from struct import Struct
@@ -13,6 +13,8 @@ LENGTH = _PACKET.size
 
 _ETHERNET = 1
 _IPV4 = 0x0800
+_NO_MAC = bytes(6)
+_NO_ADDRESS = bytes(4)
 
 
 @dataclass(slots=True)
@@ -24,6 +26,16 @@ class Packet:
     sender_address: bytes
     target_mac: bytes
     target_address: bytes
+
+    @property
+    def is_probe(self) -> bool:
+        """Somebody asks whether anyone uses the target's address, and does not use it yet (RFC 5227, 1.1)."""
+        return self.operation == REQUEST and self.sender_address == _NO_ADDRESS
+
+    @property
+    def is_announcement(self) -> bool:
+        """The sender says that the address is its own (RFC 5227, 1.1; as a reply too: RFC 5944, 4.6)."""
+        return self.sender_address == self.target_address != _NO_ADDRESS
 
     def emit(self, view: memoryview) -> None:
         """Write the 28 bytes."""
@@ -43,3 +55,13 @@ def parse(view: memoryview) -> Packet:
     if operation not in (REQUEST, REPLY):
         raise Malformed("arp-operation")
     return Packet(operation, *addresses)
+
+
+def probe(mac: bytes, address: bytes) -> Packet:
+    """Asks for an address without claiming it, "to avoid polluting ARP caches" (RFC 5227, 2.1.1)."""
+    return Packet(REQUEST, mac, _NO_ADDRESS, _NO_MAC, address)
+
+
+def announcement(mac: bytes, address: bytes) -> Packet:
+    """Claims an address (RFC 5227, 2.3)."""
+    return Packet(REQUEST, mac, address, _NO_MAC, address)

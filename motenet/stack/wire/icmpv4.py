@@ -14,6 +14,8 @@ REDIRECT_HOST = 1
 ECHO_REQUEST = 8
 TIME_EXCEEDED = 11
 PARAMETER_PROBLEM = 12
+TIMESTAMP_REQUEST = 13
+TIMESTAMP_REPLY = 14
 
 ERRORS = (UNREACHABLE, SOURCE_QUENCH, REDIRECT, TIME_EXCEEDED, PARAMETER_PROBLEM)
 """The error messages, about which no error is ever sent (RFC 1122, 3.2.2)."""
@@ -29,6 +31,7 @@ HEADER_LENGTH = _HEADER.size
 _UNREACHABLE_KINDS = {
     0: "network", 1: "host", 2: "protocol", 3: "port", 4: "fragmentation-needed", 5: "source-route",
     6: "network", 7: "host", 8: "host", 9: "prohibited", 10: "prohibited", 11: "network", 12: "host", 13: "prohibited",
+    14: "prohibited", 15: "prohibited",
 }  # fmt: skip
 
 
@@ -55,6 +58,16 @@ class Message:
     def next_hop_mtu(self) -> int:
         """Fragmentation needed: the largest packet that gets through (RFC 1191, 4)."""
         return self.word & 0xFFFF
+
+    @property
+    def gateway(self) -> bytes:
+        """Redirect: the router that is to be asked (RFC 792)."""
+        return self.word.to_bytes(4, "big")
+
+    @property
+    def pointer(self) -> int:
+        """Parameter Problem: the offset of what is wrong (RFC 792)."""
+        return self.word >> 24
 
     @property
     def kind(self) -> str:
@@ -88,3 +101,8 @@ def parse(view: memoryview) -> Message:
 def echo_request(ident: int, sequence: int, payload: Buffer) -> Message:
     """What ping sends."""
     return Message(ECHO_REQUEST, 0, ident << 16 | sequence, payload)
+
+
+def echo_reply(request: Message) -> Message:
+    """The answer: identifier, sequence number and data come back (RFC 792; RFC 1122, 3.2.2.6)."""
+    return Message(ECHO_REPLY, 0, request.word, request.payload)

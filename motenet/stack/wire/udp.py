@@ -1,4 +1,4 @@
-"""The User Datagram Protocol (RFC 768)."""
+"""The User Datagram Protocol (RFC 768), over IPv4 and IPv6 (RFC 8200, 8.1)."""
 
 from dataclasses import dataclass
 from struct import Struct
@@ -12,6 +12,10 @@ HEADER_LENGTH = _HEADER.size
 CHECKSUM_OFFSET = 6
 MAXIMUM_PAYLOAD = 0xFFFF - 20 - HEADER_LENGTH
 """Over IPv4, whose total length has 16 bits."""
+MAXIMUM_PAYLOAD_6 = 0xFFFF - HEADER_LENGTH
+"""Over IPv6, whose payload length has 16 bits."""
+
+_IPV6_ADDRESS = 16
 
 
 @dataclass(slots=True)
@@ -40,13 +44,16 @@ class Datagram:
 def parse(view: memoryview, source: bytes, destination: bytes, verify: bool = True) -> Datagram:
     """Read a datagram that came between these IP addresses; Malformed if its length or checksum is wrong.
 
-    "An all zero transmitted checksum value means that the transmitter generated no checksum."
+    "An all zero transmitted checksum value means that the transmitter generated no checksum": over IPv4 only, since
+    RFC 8200, 8.1 has receivers discard that.
     """
     if len(view) < HEADER_LENGTH:
         raise Malformed("udp-short")
     source_port, destination_port, length, checksum = _HEADER.unpack_from(view)
     if not HEADER_LENGTH <= length <= len(view):
         raise Malformed("udp-length")
+    if not checksum and len(source) == _IPV6_ADDRESS:
+        raise Malformed("udp-no-checksum")
     if verify and checksum and ones_sum(view[:length], pseudo_header_sum(source, destination, UDP, length)) != 0xFFFF:
         raise Malformed("udp-checksum")
     return Datagram(source_port, destination_port, view[HEADER_LENGTH:length])

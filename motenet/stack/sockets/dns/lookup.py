@@ -1,0 +1,324 @@
+"""One question, and how it is asked: which server, how often, by UDP or TCP, and which responses are believed."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from motenet.core.state import Component, Plain
+from motenet.core.units import SECOND
+from motenet.stack.address import format_address, is_multicast
+from motenet.stack.errors import AddressInUse, StackError
+from motenet.stack.sockets.dns.cache import FAILED, FOUND, TIMED_OUT, Key, Outcome
+from motenet.stack.sockets.dns.names import LOCAL, mix_case
+from motenet.stack.sockets.dns.reading import ALIAS, mismatch, read
+from motenet.stack.sockets.tcp.socket import TcpSocket
+from motenet.stack.sockets.udp import UdpSocket
+from motenet.stack.wire import Malformed, dns
+from motenet.stack.wire.dns import Message, Name, Question
+
+if TYPE_CHECKING:
+    from motenet.stack.sockets.dns.client import DnsClient
+
+FIRST_WAIT, LONGEST_WAIT = SECOND, 10 * SECOND
+"""How long a datagram's response is waited for; the wait doubles each time all servers were asked (smoltcp's)."""
+TCP_WAIT = 10 * SECOND
+"""How long a connection may take from its SYN to the response."""
+PAYLOAD = 1232
+"""Bytes of a response by UDP that never needs fragments: an IPv6 packet of 1280 (RFC 6891, 6.2.5; RFC 9715, 3.1)."""
+MOST_FORGERIES = 10
+"""Responses that do not match; then the query goes by TCP: "it MAY abandon the UDP query" (RFC 5452, 9.3)."""
+FIRST_PORT, PORTS = 1024, 0x10000 - 1024
+"""RFC 5452, 9.2: source ports come from a range as large as possible; those below 1024 are for services."""
+MDNS_PORT = 5353
+GROUPS = [bytes((224, 0, 0, 251)), bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 00fb")]
+"""RFC 6762, 3: who has names of the domain local."""
+
+_REPEATED = (dns.FORMERR, dns.NOTIMP, dns.BADVERS)  # RFC 6891, 6.2.2 and 7: what servers without EDNS say to it
+
+
+class Lookup(Component):
+    """Finds the addresses of one type that a name has. It ends by telling the client its outcome."""
+
+    STATE: ClassVar[tuple[str, ...]] = (
+        "name", "aliases", "life", "servers", "sent", "refused", "deadline", "server", "ident", "asked", "data",
+        "forgeries", "fleeing", "socket_path", "told", "received",
+    )  # fmt: skip
+
+    def __init__(self, client: "DnsClient", key: Key) -> None:
+        labels, self.type = self.key = key
+        self.path = f"{client.path}/{dns.name_text(labels)}:{self.type}"
+        self.client = client
+        self.name: Name = labels
+        """What is asked for now: the key's name, or the one that its aliases have led to."""
+        self.aliases = 0
+        self.life = 0x7FFF_FFFF
+        """Seconds that the aliases so far hold."""
+        self.servers: list[bytes] = []
+        """In the order in which they are asked."""
+        self.sent = 0
+        """Questions that were sent by UDP, of the current name."""
+        self.refused = 0
+        """Servers in a row that could not be asked, or had no answer."""
+        self.deadline = 0
+        """When the server that is being asked has not answered, in ns."""
+        self.server = b""
+        self.ident = 0
+        self.asked: Name = ()
+        """The name with the letters' case as it was sent."""
+        self.data = b""
+        """The query, as it was sent."""
+        self.forgeries = 0
+        """Responses to this query that cannot be its server's."""
+        self.fleeing = ""
+        """Why the query went by TCP, if not for its length: the last forgery's reason."""
+        self.socket_path = ""
+        self.told = False
+        """The query was handed to the connection."""
+        self.received = bytearray()
+        """What came over the connection."""
+        self._socket: UdpSocket | TcpSocket | None = None
+
+    @property
+    def _tries(self) -> int:
+        return self.client.tries * len(self.servers)
+
+    # --- going on
+
+    def begin(self, now: int) -> None:
+        """Ask for the current name: the server first that answered last."""
+        client = self.client
+        if self.name[-1:] == (LOCAL,):
+            self.servers = list(GROUPS)
+        else:
+            at = client.preferred
+            self.servers = client.servers[at:] + client.servers[:at]
+        self.sent = self.refused = 0
+        self._ask_next(now)
+
+    def step(self, now: int) -> None:
+        """Go on as far as possible: something has come, or the deadline is over."""
+        socket = self._socket
+        if isinstance(socket, UdpSocket):
+            self._hear(now, socket)
+        elif socket is not None:
+            self._converse(now, socket)
+        if self._socket is socket and now >= self.deadline:
+            self.refused = 0
+            self._ask_next(now)
+
+    def end(self) -> None:
+        """Let go of the socket."""
+        socket, self._socket, self.socket_path = self._socket, None, ""
+        if socket is not None:
+            socket.waker = None
+            if isinstance(socket, UdpSocket):
+                socket.close()
+            else:
+                socket.release()
+
+    def _conclude(self, outcome: Outcome, life: int, now: int) -> None:
+        self.end()
+        self.client.concluded(self, outcome, min(life, self.life), now)
+
+    # --- asking
+
+    def _ask_next(self, now: int) -> None:
+        """The next datagram; RFC 9520, 3.1: three to each server at most."""
+        if self.sent >= self._tries:
+            names = ", ".join(format_address(server) for server in self.servers)
+            self._conclude(Outcome(TIMED_OUT, detail=f"no answer from {names}"), 0, now)
+            return
+        server = self.servers[self.sent % len(self.servers)]
+        wait = min(FIRST_WAIT << min(self.sent // len(self.servers), 10), LONGEST_WAIT)
+        self.sent += 1
+        self.deadline = now + wait
+        self.client.asked += 1
+        if isinstance(self._socket, UdpSocket) and server == self.server:
+            self._send(now, self._socket)  # the same once more: a late response to the first one still counts
+        else:
+            self._ask_by_udp(now, server)
+
+    def _ask_by_udp(self, now: int, server: bytes) -> None:
+        """RFC 5452, 9.2: an identifier and a port that nobody can foretell, anew for each server."""
+        self.end()
+        self.server, self.fleeing = server, ""
+        self._write()
+        try:
+            socket = self._bind(server)
+        except StackError as error:
+            self._cannot(now, str(error))
+            return
+        self._use(socket)
+        self._send(now, socket)
+
+    def _send(self, now: int, socket: UdpSocket) -> None:
+        group = is_multicast(self.server)
+        try:
+            socket.send_to(self.data, self.server, MDNS_PORT if group else dns.PORT)
+        except StackError as error:
+            self._cannot(now, str(error))
+
+    def _write(self) -> None:
+        """A query for the current server. By multicast it desires no recursion (RFC 6762, 18.6), and is plain."""
+        client, server = self.client, self.server
+        stream, group = client.stream, is_multicast(self.server)
+        plain, caseless = group or server in client.plain, group or server in client.caseless
+        self.ident = stream.bits(16)
+        self.asked = self.name if caseless else mix_case(self.name, stream)
+        self.forgeries = 0
+        query = dns.query(self.ident, Question(self.asked, self.type), 0 if plain else PAYLOAD)
+        if group:
+            query.flags = 0
+        self.data = query.emit()
+
+    def _bind(self, server: bytes) -> UdpSocket:
+        """A socket at a random port, of the one address that the response is to come to (RFC 5452, 9.1)."""
+        sockets = self.client.sockets
+        source = b"" if is_multicast(server) else sockets.source_for(server)
+        for _ in range(16):
+            try:
+                return sockets.udp_bind(FIRST_PORT + self.client.stream.below(PORTS), source)
+            except AddressInUse:
+                continue
+        return sockets.udp_bind(0, source)
+
+    def _ask_by_tcp(self, now: int, fleeing: str = "") -> None:
+        """RFC 7766, 5: what does not fit into a datagram, and what somebody tries to forge."""
+        self.end()
+        self.fleeing = fleeing
+        self._write()
+        self.told = False
+        self.received.clear()
+        self.deadline = now + TCP_WAIT
+        self.client.by_tcp += 1
+        try:
+            socket = self.client.sockets.tcp_connect(self.server, dns.PORT)
+        except StackError as error:
+            self._cannot(now, str(error))
+            return
+        self._use(socket)
+
+    def _use(self, socket: UdpSocket | TcpSocket) -> None:
+        self._socket = socket
+        self.socket_path = socket.path
+        socket.waker = self._wake
+
+    def _wake(self) -> None:
+        self.client.wake_up(self.key)
+
+    def _cannot(self, now: int, why: str) -> None:
+        """The server cannot be asked, or has no answer. Once that holds for each of them, there is none."""
+        self.end()
+        told = f"{format_address(self.server)}: {why}"
+        self.client.drop("dns-server", told)
+        if self.fleeing:  # it does not speak TCP: then by UDP again, from another port
+            if self.fleeing == "dns-case":
+                self.client.caseless[self.server] = None
+            self.fleeing = ""
+        else:
+            self.refused += 1
+        if self.refused >= len(self.servers):
+            self._conclude(Outcome(FAILED, detail=told), 0, now)
+        else:
+            self._ask_next(now)
+
+    # --- hearing
+
+    def _hear(self, now: int, socket: UdpSocket) -> None:
+        while self._socket is socket:
+            if socket.failures:
+                kind, remote, _ = socket.failures.popleft()
+                if remote == self.server:
+                    self._cannot(now, f"{kind} unreachable")
+                continue
+            received = socket.receive()
+            if received is None:
+                return
+            message, reason = self._match(received.data)
+            if is_multicast(self.server):
+                meant = received.port == MDNS_PORT
+            else:
+                meant = (received.address, received.port) == (self.server, dns.PORT)
+            if not meant:
+                reason = "dns-source"
+            if message is not None and not reason:
+                self._take(now, message)
+            else:
+                self._distrust(now, reason, format_address(received.address))
+
+    def _match(self, data: bytes) -> tuple[Message | None, str]:
+        """The message, and why it is no response to our query."""
+        try:
+            message = dns.parse(data)
+        except Malformed as error:
+            return None, error.reason
+        return message, mismatch(message, self.ident, Question(self.asked, self.type))
+
+    def _distrust(self, now: int, reason: str, source: str) -> None:
+        """RFC 5452, 9.3: count what does not match, and leave the field to the forger if it is too much."""
+        self.client.drop(reason, f"{dns.name_text(self.name)} from {source}")
+        self.forgeries += 1
+        if not is_multicast(self.server) and (reason == "dns-case" or self.forgeries >= MOST_FORGERIES):
+            self._ask_by_tcp(now, reason)
+
+    def _take(self, now: int, message: Message) -> None:
+        """A response of the server's own."""
+        client, server = self.client, self.server
+        by_udp = isinstance(self._socket, UdpSocket)
+        if message.rcode in _REPEATED and server not in client.plain:
+            client.plain[server] = None
+            self._ask_by_udp(now, server)
+        elif by_udp and message.flags & dns.TC:
+            self._ask_by_tcp(now)  # RFC 2181, 9: ignore what it says
+        else:
+            self._believe(now, message)
+
+    def _believe(self, now: int, message: Message) -> None:
+        try:
+            reading = read(message, Question(self.name, self.type), self.aliases)
+        except Malformed as error:
+            self._cannot(now, error.reason)
+            return
+        if reading.kind == FAILED:
+            self._cannot(now, reading.detail)
+            return
+        self.client.answered_by(self.server)
+        if reading.kind != ALIAS:
+            self._conclude(Outcome(reading.kind, reading.addresses if reading.kind == FOUND else ()), reading.life, now)
+            return
+        self.name, self.aliases, self.life = reading.name, reading.aliases, min(self.life, reading.life)
+        self.end()
+        self.begin(now)
+
+    # --- by TCP
+
+    def _converse(self, now: int, socket: TcpSocket) -> None:
+        """RFC 7766, 8: each message comes after its length in two bytes, and both are sent at once."""
+        if socket.error is not None or socket.soft_failure:
+            self._cannot(now, str(socket.error or f"{socket.soft_failure} unreachable"))
+            return
+        if not self.told and socket.can_send:
+            socket.send(len(self.data).to_bytes(2, "big") + self.data)
+            self.told = True
+        while socket.can_recv:
+            self.received += socket.recv(65536)
+        length = int.from_bytes(self.received[:2], "big")
+        if len(self.received) < 2 or len(self.received) < 2 + length:
+            if self.told and not socket.may_recv:
+                self._cannot(now, "no answer by TCP")
+            return
+        message, reason = self._match(bytes(self.received[2 : 2 + length]))
+        if reason == "dns-case":  # no forger: the server does not keep the case of letters
+            self.client.caseless[self.server] = None
+            reason = ""
+        if message is None or reason:
+            self._cannot(now, f"{reason} by TCP")
+        else:
+            self._take(now, message)
+
+    # --- state
+
+    def load(self, state: Plain) -> None:
+        super().load(state)
+        self._socket = None
+        socket = self.client.sockets.find(self.socket_path) if self.socket_path else None
+        if isinstance(socket, UdpSocket | TcpSocket):
+            self._use(socket)
