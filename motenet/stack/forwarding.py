@@ -56,9 +56,7 @@ class Forwarding(Watched):
                     self._send(piece, packet, way)
         self._redirect(interface, packet, way)
 
-    def forward6(
-        self, interface: "Interface", header: ipv6.Packet, view: memoryview, received: Received
-    ) -> None:
+    def forward6(self, interface: "Interface", header: ipv6.Packet, view: memoryview, received: Received) -> None:
         """Send an IPv6 packet on (RFC 8200, 3 and 4.5: a router never cuts it up)."""
         source, destination = header.source, header.destination
         local = is_link_local(source) or is_link_local(destination) or is_multicast(destination)
@@ -146,12 +144,12 @@ def _sum(whole: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet) -> No
     whole[at : at + 2] = b"\0\0"
     pseudo_sum = pseudo_header_sum(packet.source, packet.destination, packet.protocol, length)
     value = internet_checksum(memoryview(whole)[header:], pseudo_sum)
-    whole[at : at + 2] = (value or 0xFFFF).to_bytes(2, "big") if packet.protocol == ipv4.UDP else value.to_bytes(2, "big")
+    whole[at : at + 2] = (
+        (value or 0xFFFF).to_bytes(2, "big") if packet.protocol == ipv4.UDP else value.to_bytes(2, "big")
+    )
 
 
-def _separate(
-    first: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet, received: Received
-) -> list[bytearray]:
+def _separate(first: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet, received: Received) -> list[bytearray]:
     """The segments of which a driver has made one: each its headers, the next sequence number and ident."""
     headers = header + (first[header + 12] >> 4) * 4
     seq = int.from_bytes(first[header + 4 : header + 8], "big")

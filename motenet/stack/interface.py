@@ -57,7 +57,7 @@ class Interface(Watched):
         self.link = Link(clock, stream, vlan)
         self.addressing = Addressing()
         self.addressing.changed = node.routing.forget
-        self.neighbors = NeighborCache(clock)
+        self.neighbors = NeighborCache(clock, stream)
         self.detection = Detection(clock, stream)
         self.discovery = Discovery(clock, self)
         self.ingress = Ingress(clock, self)

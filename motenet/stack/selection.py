@@ -19,9 +19,7 @@ _LINK, _GLOBAL = 2, 14
 def select(addressing: Addressing, destination: bytes, hop: bytes) -> bytes | None:
     """The interface's address for a destination that is reached by way of `hop`; None: it has none of that family."""
     entries = [
-        entry
-        for entry in addressing.entries.values()
-        if entry.usable and len(entry.cidr.address) == len(destination)
+        entry for entry in addressing.entries.values() if entry.usable and len(entry.cidr.address) == len(destination)
     ]
     if not entries:
         return None

@@ -249,7 +249,9 @@ def test_listings_are_plain_rows(bench: Any, pair: Pair) -> None:
         "router": False,
     }
     assert 14 * SECOND < row["expires_in"] <= 45 * SECOND  # RFC 4861, 10: 30 s, times 0.5 to 1.5
-    assert pair[0].list_routes() == [{"network": "10.0.0.0/24", "gateway": None}]
+    assert pair[0].list_routes() == [
+        {"network": "10.0.0.0/24", "gateway": None, "interface": "eth0", "origin": "link", "expires_in": None}
+    ]
     assert pair[0].statistics["tx_frames"] >= 3
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from weakref import WeakValueDictionary
 
 from motenet.core.errors import ConfigurationError
@@ -41,6 +41,12 @@ _MAKERS: dict[str, Callable[[HasNow], AnySocket]] = {
 }
 
 
+class SourceFor(Protocol):
+    """Tells which of our addresses a destination is sent to from."""
+
+    def __call__(self, destination: bytes, interface: str = "") -> bytes: ...
+
+
 def _no_route(destination: bytes, interface: str = "") -> bytes:
     raise NetworkUnreachable("this set of sockets belongs to no interface: give a source address")
 
@@ -63,7 +69,7 @@ class SocketSet(Watched):
         self.kick: Callable[[], None] | None = None
         """Tells the host that a socket became ready outside a poll."""
         self.polling = False
-        self.source_for: Callable[[bytes, str], bytes] = _no_route
+        self.source_for: SourceFor = _no_route
         """Our address on the way to a destination by an interface (empty: any); NetworkUnreachable if none leads there."""
         self.path_for: Callable[[bytes, str], tuple[int, int]] = _no_path
         """The largest TCP payload, in bytes, in one packet to a destination, and in one that the card cuts up (0: none)."""
