@@ -144,9 +144,9 @@ def _sum(whole: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet) -> No
     whole[at : at + 2] = b"\0\0"
     pseudo_sum = pseudo_header_sum(packet.source, packet.destination, packet.protocol, length)
     value = internet_checksum(memoryview(whole)[header:], pseudo_sum)
-    whole[at : at + 2] = (
-        (value or 0xFFFF).to_bytes(2, "big") if packet.protocol == ipv4.UDP else value.to_bytes(2, "big")
-    )
+    if packet.protocol == ipv4.UDP:
+        value = value or 0xFFFF  # RFC 768: 0 says that there is none
+    whole[at : at + 2] = value.to_bytes(2, "big")
 
 
 def _separate(first: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet, received: Received) -> list[bytearray]:

@@ -133,9 +133,11 @@ class Icmp(Watched):
         """An error about something that we are said to have sent."""
         if not self.routing.is_ours(quote.source):
             self.drop("icmp-foreign-quote")
-        elif self.report(kind, quote) and kind in ("fragmentation-needed", "packet-too-big"):
-            if self.routing.too_big(quote.destination, mtu, length, self.output.now):
-                self.sockets.refit(quote.destination)
+            return
+        heard = self.report(kind, quote)
+        too_big = heard and kind in ("fragmentation-needed", "packet-too-big")
+        if too_big and self.routing.too_big(quote.destination, mtu, length, self.output.now):
+            self.sockets.refit(quote.destination)
 
     def report(self, kind: str, quote: Quote) -> bool:
         """What we sent has failed: tell the socket that sent it (RFC 1122, 3.2.2.1). Says whether there is one."""

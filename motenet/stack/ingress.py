@@ -67,11 +67,10 @@ class Ingress(Watched):
 
     def _ethernet(self, frame: ethernet.Frame) -> None:
         destination = frame.destination
-        if destination != self.mac and destination != ethernet.BROADCAST:
-            if destination not in self.interface.addressing.macs:
-                self.drop("other-station")
-                return
-        if frame.ethertype == ethernet.IPV4:
+        groups = self.interface.addressing.macs
+        if destination != self.mac and destination != ethernet.BROADCAST and destination not in groups:
+            self.drop("other-station")
+        elif frame.ethertype == ethernet.IPV4:
             self._ipv4(frame)
         elif frame.ethertype == ethernet.IPV6:
             self._ipv6(frame)
@@ -115,10 +114,10 @@ class Ingress(Watched):
         if kind is None and not node.forwarding.enabled:
             self.drop("other-host")
             return
-        if is_multicast(source) or is_loopback(source) or (node.routing.is_ours(source) and not self._looped):
-            if not _is_advertisement(header):
-                self.drop("source-address")  # RFC 4291, 2.7 and 2.5.3: these name no single other host
-                return
+        ours = node.routing.is_ours(source) and not self._looped
+        if is_multicast(source) or is_loopback(source) or (ours and not _is_advertisement(header)):
+            self.drop("source-address")  # RFC 4291, 2.7 and 2.5.3: these name no single other host
+            return
         if (kind == UNICAST or kind is None) and frame.destination != self.mac:
             self.drop("link-broadcast")
             return

@@ -15,7 +15,7 @@ from motenet.stack.link import Link
 from motenet.stack.neighbor import NeighborCache, Resolution
 from motenet.stack.node import Node
 from motenet.stack.phy import Device
-from motenet.stack.wire import ethernet, ipv4, ipv6, tcp
+from motenet.stack.wire import ethernet, ipv4, ipv6
 
 if TYPE_CHECKING:
     from motenet.core.rng import Stream

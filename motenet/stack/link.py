@@ -66,7 +66,7 @@ class Link(Watched):
     # --- packets
 
     def transmit(self, packet: Outgoing, mac: bytes, mtu: int) -> bool:
-        """Send a packet to a neighbor, in fragments if it exceeds `mtu`. False: there is no room, and it is not sent."""
+        """Send a packet to a neighbor, in fragments if it exceeds `mtu`. False: there is no room for it."""
         packet.from_mac, packet.to_mac, packet.tag = self.mac, mac, self.tag
         packet.ident = self.ident
         length = packet.transport.length

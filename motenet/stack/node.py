@@ -1,4 +1,4 @@
-"""The node: all that the interfaces of one stack share, and the poll that moves packets between them and the sockets."""
+"""The node: all that the interfaces of one stack share, and the poll that moves packets to and from the sockets."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial

@@ -29,7 +29,7 @@ class Output(Watched):
         super().__init__(clock, path)
         self.routing = routing
         self.now = 0
-        self.stalled: "tuple[Interface, bytes] | None" = None
+        self.stalled: tuple[Interface, bytes] | None = None
         """The neighbor that a packet was not kept for; to be reset by who looks at it."""
         self.lost: bytes | None = None
         """A destination that no route led to; to be reset by who looks at it."""

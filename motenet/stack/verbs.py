@@ -1,4 +1,4 @@
-"""What an application may ask of a stack and wait for: these verbs let the world run, in virtual time, until it is done."""
+"""What an application may ask of a stack and wait for: the verbs let the world run, in virtual time."""
 
 from collections.abc import Callable
 

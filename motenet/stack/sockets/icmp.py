@@ -25,13 +25,11 @@ class IcmpSocket(DatagramSocket):
     """Sends echo requests under one identifier, and receives the replies."""
 
     kind: ClassVar[str] = "icmp"
-    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "ident", "interface")
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "ident")
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
         self.ident: int | None = None
-        self.interface = ""
-        """Where groups and addresses of the link's scope lie; empty: on the first that suits."""
 
     @property
     def key(self) -> int | None:

@@ -25,13 +25,11 @@ class RawSocket(DatagramSocket):
     """Sends and receives whatever follows the IP header; it sees a copy of what other sockets get too."""
 
     kind: ClassVar[str] = "raw"
-    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "protocol", "interface")
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "protocol")
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
         self.protocol: int | None = None
-        self.interface = ""
-        """Where groups and addresses of the link's scope lie; empty: on the first that suits."""
 
     @property
     def key(self) -> int | None:

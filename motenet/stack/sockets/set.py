@@ -70,9 +70,9 @@ class SocketSet(Watched):
         """Tells the host that a socket became ready outside a poll."""
         self.polling = False
         self.source_for: SourceFor = _no_route
-        """Our address on the way to a destination by an interface (empty: any); NetworkUnreachable if none leads there."""
+        """Our address on the way to a destination, by an interface or any; NetworkUnreachable if there is no way."""
         self.path_for: Callable[[bytes, str], tuple[int, int]] = _no_path
-        """The largest TCP payload, in bytes, in one packet to a destination, and in one that the card cuts up (0: none)."""
+        """TCP payload, in bytes, that fits into a packet to there, and into one that the card cuts up (0: it does not)."""
         self.confirm: Callable[[bytes], None] | None = None
         """Hears of destinations with which TCP makes progress (RFC 4861, 7.3.1)."""
         self.suspect: Callable[[bytes], None] | None = None
@@ -113,8 +113,7 @@ class SocketSet(Watched):
         """A connection that is being opened. AddressInUse, AddressNotAvailable, NetworkUnreachable.
 
         Ports are 1 to 65535 (`local_port` 0: a free one); ConfigurationError for others. `interface`: where an address
-        of the link's scope lies. `buffer` ("1MiB") is what
-        each direction holds, and with it the largest window.
+        of the link's scope lies. `buffer` ("1MiB") is what each direction holds, and with it the largest window.
         """
         remote = (parse_address(address), check_port(port))
         local = parse_address(source) if source else self.source_for(remote[0], interface)

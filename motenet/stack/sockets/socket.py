@@ -16,8 +16,12 @@ class Socket(Watched):
     kind: ClassVar[str] = ""
     """What listings and snapshots call this kind of socket: "tcp", "udp" ..."""
 
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "interface")
+
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
+        self.interface = ""
+        """Where groups, broadcasts and addresses of the link's scope lie; empty: on the first that suits."""
         self.ready: Callable[[], None] = _nobody
         """Tells the set that this socket has something to dispatch, or that its `poll_at` got earlier."""
         self.waker: Callable[[], None] | None = None

@@ -24,7 +24,7 @@ class UdpSocket(DatagramSocket):
     """Sends and receives datagrams at one port. Addresses go in as text or bytes, and come out as bytes."""
 
     kind: ClassVar[str] = "udp"
-    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "local", "remote", "interface", "group_hop_limit")
+    STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "local", "remote", "group_hop_limit")
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
@@ -32,8 +32,6 @@ class UdpSocket(DatagramSocket):
         """Address and port; the address is empty for all of ours."""
         self.remote: tuple[bytes, int] | None = None
         """With whom alone we speak, after `connect`."""
-        self.interface = ""
-        """Where groups, broadcasts and addresses of the link's scope lie, and what alone is heard; empty: any."""
         self.group_hop_limit = 1
         """RFC 1112, 6.1: what is sent to a group does not leave the link, unless the application wants it to."""
 

@@ -58,8 +58,6 @@ class Segment:
     payload_length: int = 0
     segment_size: int = 0
     """Above zero: the card is to cut the payload into segments of so many bytes."""
-    ce: bool = False
-    ect: bool = False
 
     @property
     def length(self) -> int:

@@ -86,8 +86,6 @@ class Connection(Socket):
         """Wiring, set by the set: who takes a SYN that this connection, in TIME-WAIT, has given way to."""
         self.suspect: Callable[[bytes], None] | None = None
         """Wiring: tells the IP layer that the way to this address may be dead (MUST-20 b)."""
-        self.confirm: Callable[[bytes], None] | None = None
-        self.interface = ""
         self.now = 0
         self.sender = Sender(send_capacity)
         self.receiver = Receiver(receive_capacity)
@@ -322,9 +320,6 @@ class Connection(Socket):
             return None
         ticks = self.stamp() - stamps[1] & MASK
         return ticks * STAMP_TICK if ticks < _HALF else None
-
-    def path_mss(self, limit: int) -> None:
-        self.mss_limit = limit
 
     def fit_mss(self) -> None:
         """Eff.snd.MSS (MUST-16): what peer and interface take, without the options that every segment carries."""
