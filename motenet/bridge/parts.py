@@ -91,6 +91,22 @@ def _dpdk() -> Part:
     return Part("dpdk", False, f"{PROGRAM} is not installed, or does not start", "apt-get install dpdk-dev")
 
 
+def _netem() -> Part:
+    probe = ("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "loss", "1%")
+    if _output(*probe) is not None:
+        return Part("netem", True, "the kernel's queues can lose, delay and reorder packets")
+    remedy = "run as root on a kernel with the module sch_netem (`modprobe sch_netem`); a prepared guest has it"
+    return Part("netem", False, "the kernel has no netem here", remedy)
+
+
+def _radvd() -> Part:
+    """Its own `--version` ends without success."""
+    found = shutil.which("radvd")
+    if found is not None:
+        return Part("radvd", True, found)
+    return Part("radvd", False, "radvd is not installed", "apt-get install radvd")
+
+
 PARTS: dict[str, Callable[[], Part]] = {
     "root": _root,
     "tap": _tap,
@@ -104,6 +120,9 @@ PARTS: dict[str, Callable[[], Part]] = {
     "ipxe": _ipxe,
     "dpdk": _dpdk,
     "dnsmasq": lambda: _command("dnsmasq", "dnsmasq-base", "dnsmasq", "--version"),
+    "radvd": _radvd,
+    "traceroute": lambda: _command("traceroute", "traceroute", "traceroute", "--version"),
+    "netem": _netem,
 }
 """How to look for each part."""
 

@@ -30,7 +30,10 @@ MEANING = {
     "guest": "the tests with Linux's drivers on our cards",
     "ipxe": "the tests with iPXE on our cards",
     "dpdk": "the tests with DPDK's driver on our virtio-net",
-    "dnsmasq": "the tests with iPXE on our cards",
+    "dnsmasq": "the tests with iPXE on our cards, and with real DHCP and DNS",
+    "radvd": "the tests with a real IPv6 router",
+    "traceroute": "the tests with a real Linux peer",
+    "netem": "the tests with a real Linux peer under loss; a guest's kernel does, too",
 }
 """What each part is good for."""
 

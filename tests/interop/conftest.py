@@ -9,18 +9,28 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from family import FAMILIES, Family
+from guest import GuestRoom
 from room import Room
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    """A world and a namespace."""
-    made = Room(tmp_path)
+def _lived_in(made: Room) -> Iterator[Room]:
     try:
         yield made
         made.check()
     finally:
         made.end()
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    """A world and a namespace."""
+    yield from _lived_in(Room(tmp_path))
+
+
+@pytest.fixture
+def guest_room(tmp_path: Path) -> Iterator[Room]:
+    """A world and a guest."""
+    yield from _lived_in(GuestRoom(tmp_path))
 
 
 @pytest.fixture(params=FAMILIES, ids=str)

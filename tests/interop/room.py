@@ -157,6 +157,11 @@ class Room:
         mac = f"52:54:00:00:01:{len(self.world.hosts) + 1:02x}"
         return self.world.host(name, nic=CARDS[nic](mac), address=addresses, mac=mac, **options)
 
+    def link(self, kernel: Edge, host: Host, **faults: Any) -> None:
+        """A cable from a kernel's card to a host's, whose link then is up."""
+        self.world.link(kernel, host, **faults)
+        self.wait(lambda: host.stack.is_link_up)
+
     # --- what happens
 
     def wait(self, ready: Callable[[], bool], timeout: float = WITHIN) -> None:

@@ -32,6 +32,6 @@ DIRECTIONS = {"to the kernel": (SIZE, 0), "from the kernel": (0, SIZE), "both wa
 def test_what_comes_is_what_was_sent(room: Room, family: Family, faults: str, opener: str, direction: str) -> None:
     """RFC 9293, 3.8; the opener is the client."""
     host = room.host("host", family.cidr(family.ours))
-    room.world.link(room.tap(family.cidr(family.kernel)), host, **FAULTS[faults])
+    room.link(room.tap(family.cidr(family.kernel)), host, **FAULTS[faults])
     to_kernel, to_us = DIRECTIONS[direction]
     exchange(room, opened(room, host, family, opener), data(to_kernel, 1), data(to_us, 2), timeout=60)

@@ -160,6 +160,7 @@ def test_may_2_a_newer_syn_reopens_from_time_wait(tcp: SimpleNamespace, seq: int
 
 @pytest.mark.parametrize(("stamp", "seq", "gives_way"), [(51, 200, True), (49, 5000, False), (50, 5000, True)])
 def test_rfc_6191_timestamps_decide_in_time_wait(tcp: SimpleNamespace, stamp: int, seq: int, gives_way: bool) -> None:
+    """SHLD-4."""
     talk = tcp.Conversation(timestamps=True)
     talk.connect()
     talk.take()
@@ -375,7 +376,7 @@ def test_must_25_keep_alive_is_off_by_default_and_must_28_two_hours_at_least(tcp
 
 
 def test_must_26_27_and_29_keep_alive_probes(tcp: SimpleNamespace) -> None:
-    """SHLD-12: without data, at SND.NXT - 1. One unanswered probe proves nothing."""
+    """MAY-5. SHLD-12: without data, at SND.NXT - 1. One unanswered probe proves nothing."""
     talk = tcp.established(keep_alive=7200 * SECOND)
     assert talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") == 7200 * SECOND
     assert talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") == 75 * SECOND

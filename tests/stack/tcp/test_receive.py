@@ -103,7 +103,7 @@ def test_reordering_within_one_look_causes_no_duplicate_acknowledgments(tcp: Sim
 
 @given(order=st.permutations(range(12)))
 def test_segments_in_any_order_make_the_stream(tcp: SimpleNamespace, order: list[int]) -> None:
-    """Each overlaps its neighbours: only the new parts count."""
+    """SHLD-31. Each overlaps its neighbours: only the new parts count."""
     talk = tcp.established()
     for number in order:
         talk.send(f"<SEQ={301 + 100 * number}><ACK=101><CTL=ACK><DATA=150>")

@@ -143,7 +143,7 @@ def test_must_38_rule_4_the_override_timeout_sends_what_fits(tcp: SimpleNamespac
 
 
 def test_must_34_a_window_that_shrinks_below_what_was_sent(tcp: SimpleNamespace) -> None:
-    """SHLD-15: no new data. SHLD-16: what lies within the window is sent again."""
+    """SHLD-15: no new data. SHLD-16: what lies within the window is sent again, and not what lies behind (MAY-7)."""
     talk = tcp.established()
     talk.tcp.send(bytes(5000))
     assert sum(lengths(talk)) == 5000
