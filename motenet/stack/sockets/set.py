@@ -72,7 +72,7 @@ class SocketSet(Watched):
         self.source_for: SourceFor = _no_route
         """Our address on the way to a destination, by an interface or any; NetworkUnreachable if there is no way."""
         self.path_for: Callable[[bytes, str], tuple[int, int]] = _no_path
-        """TCP payload, in bytes, that fits into a packet to there, and into one that the card cuts up (0: it does not)."""
+        """TCP payload, in bytes, that fits into a packet to there, and into one that the card cuts up (0: none)."""
         self.confirm: Callable[[bytes], None] | None = None
         """Hears of destinations with which TCP makes progress (RFC 4861, 7.3.1)."""
         self.suspect: Callable[[bytes], None] | None = None
