@@ -1,0 +1,496 @@
+"""How a host finds its routers and makes its addresses: RFC 4861, 6.3 and 8.3; RFC 4862, 5.5; RFC 8106."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motenet.core.errors import ConfigurationError
+from motenet.core.rng import Stream
+from motenet.stack import autoconfiguration
+from motenet.stack.address import Cidr, check_host_address, parse_address
+from motenet.stack.autoconfiguration import FOREVER, Autoconfiguration, interface_identifier
+from motenet.stack.detection import DUPLICATE, SETTLED, Detection
+from motenet.stack.neighbor import NeighborCache
+from motenet.stack.wire.ndisc import INFINITY, Prefix, Redirect, RouterAdvertisement, SearchList, Servers
+
+MS, SECOND = 1_000_000, 1_000_000_000
+HOUR = 3600
+MAC = b"\x34\x56\x78\x9a\xbc\xde"
+ROUTER, SECOND_ROUTER, ROUTER_MAC = parse_address("fe80::1"), parse_address("fe80::2"), b"\2\0\0\0\0\2"
+LINK_LOCAL = parse_address("fe80::3656:78ff:fe9a:bcde")
+GLOBAL = parse_address("2001:db8::3656:78ff:fe9a:bcde")
+NETWORK = Cidr.parse("2001:db8::/64")
+DEFAULT = Cidr.parse("::/0")
+
+
+class Clock:
+    now = 0
+
+
+@dataclass
+class Entry:
+    cidr: Cidr
+    origin: str
+    preferred_until: int
+    valid_until: int
+
+
+class Addresses:
+    """An interface's addresses, as far as autoconfiguration wants to know."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, Entry] = {}
+        self.prefixes: dict[Cidr, int] = {}
+
+    def add(self, cidr: Cidr, *, origin: str, preferred_until: int, valid_until: int, tentative: bool) -> None:
+        assert tentative  # RFC 4862, 5.4: until it is known to be unique
+        if cidr.address[0] == 0xFF:
+            check_host_address(cidr)
+        self.entries[cidr.address] = Entry(cidr, origin, preferred_until, valid_until)
+
+    def remove(self, address: bytes) -> None:
+        self.entries.pop(address, None)
+
+    def lifetimes(self, address: bytes, preferred_until: int, valid_until: int) -> None:
+        self.entries[address].preferred_until = preferred_until
+        self.entries[address].valid_until = valid_until
+
+    def set_prefix(self, prefix: Cidr, valid_until: int) -> None:
+        self.prefixes.pop(prefix, None)
+        if valid_until:
+            self.prefixes[prefix] = valid_until
+
+
+class Table:
+    """The node's routes."""
+
+    def __init__(self) -> None:
+        self.routes: dict[tuple[Cidr, bytes | None], tuple[str, int, str]] = {}
+
+    def add(self, network: Cidr, gateway: bytes | None, interface: str, expires: int, origin: str) -> None:
+        self.routes[network, gateway] = (interface, expires, origin)
+
+    def remove(self, network: Cidr, gateway: bytes | None) -> None:
+        del self.routes[network, gateway]
+
+
+class Host:
+    """A host's interface, and the time that passes."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.now = 0
+        self.addresses, self.table = Addresses(), Table()
+        self.neighbors = NeighborCache(Clock(), Stream(seed, "neighbors"))
+        self.detection = Detection(Clock(), Stream(seed, "detection"))
+        self.auto = Autoconfiguration(
+            Clock(), Stream(seed, "auto"), self.addresses, self.table, self.neighbors, self.detection, "eth0"
+        )
+        self.neighbors.router_lost = self.auto.remove_router
+
+    @property
+    def parts(self) -> list[Any]:
+        return [self.neighbors, self.neighbors.stream, self.detection, self.detection.stream, self.auto.stream]
+
+    def until(self, end: int) -> list[int]:
+        """When router solicitations go out, up to a time."""
+        told = []
+        while (at := self.auto.poll_at()) is not None and at <= end:
+            self.now = max(self.now, at)
+            if self.auto.due(self.now):
+                told.append(self.now)
+        self.now = end
+        return told
+
+    def hear(self, source: bytes = ROUTER, lifetime: int = 1800, **more: Any) -> Any:
+        fields = {"hop_limit": 0, "managed": False, "other": False, "reachable": 0, "retransmit": 0, **more}
+        return self.auto.heard_advertisement(source, RouterAdvertisement(lifetime=lifetime, **fields), self.now)
+
+    def hear_prefix(self, valid: int, preferred: int = 0, prefix: str = "2001:db8::", length: int = 64, **more: Any):
+        flags = {"on_link": False, "autonomous": True, **more}
+        self.hear(prefixes=[Prefix(parse_address(prefix), length, valid=valid, preferred=preferred, **flags)])
+
+
+@pytest.fixture
+def host() -> Host:
+    host = Host()
+    host.auto.start(MAC, 1500, 0)
+    return host
+
+
+def test_rfc_4861_10_host_constants() -> None:
+    assert autoconfiguration.MAX_RTR_SOLICITATION_DELAY == 1 * SECOND
+    assert autoconfiguration.RTR_SOLICITATION_INTERVAL == 4 * SECOND
+    assert autoconfiguration.MAX_RTR_SOLICITATIONS == 3
+
+
+def test_rfc_2464_4_the_interface_identifier_of_an_ethernet_address() -> None:
+    """The RFC's own example."""
+    assert interface_identifier(MAC) == bytes.fromhex("36 56 78 FF FE 9A BC DE")
+
+
+def test_rfc_4862_5_3_the_link_local_address_is_made_and_asked_for(host: Host) -> None:
+    entry = host.addresses.entries[LINK_LOCAL]
+    assert (str(entry.cidr), entry.origin) == ("fe80::3656:78ff:fe9a:bcde/64", "link-local")
+    assert (entry.preferred_until, entry.valid_until) == (FOREVER, FOREVER)  # "infinite preferred and valid lifetime"
+    host.detection.due(SECOND)
+    assert (SETTLED, LINK_LOCAL) in host.detection.due(3 * SECOND)
+    host.auto.start(MAC, 1500, 10 * SECOND)
+    assert len(host.addresses.entries) == 1
+
+
+# --- router solicitations
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rfc_4861_6_3_7_three_solicitations_four_seconds_apart(seed: int) -> None:
+    host = Host(seed)
+    host.auto.start(MAC, 1500, 0)
+    told: list[Any] = []
+    host.auto.watch = told.append
+    times = host.until(3600 * SECOND)
+    assert times[0] <= SECOND
+    assert [b - a for a, b in pairwise(times)] == [4 * SECOND] * 2
+    assert [event.detail for event in told] == ["no router answers"]
+
+
+def test_rfc_4861_6_3_7_a_router_with_a_lifetime_ends_them(host: Host) -> None:
+    assert len(host.until(SECOND)) == 1
+    host.hear(lifetime=0)
+    assert host.auto.poll_at() is not None
+    host.hear(lifetime=1)
+    assert host.until(3600 * SECOND) == []
+
+
+def test_rfc_4861_6_3_7_one_is_sent_although_a_router_was_heard_before(host: Host) -> None:
+    host.hear()
+    assert len(host.until(3600 * SECOND)) == 1
+
+
+def test_rfc_4861_6_3_7_they_begin_anew_when_the_interface_does(host: Host) -> None:
+    host.until(100 * SECOND)
+    host.auto.start(MAC, 1500, host.now)
+    assert len(host.until(200 * SECOND)) == 3
+    host.auto.start(MAC, 1500, host.now)
+    host.auto.stop()
+    assert host.auto.poll_at() is None
+
+
+def test_a_router_asks_no_routers() -> None:
+    host = Host()
+    host.auto.accept_advertisements = False
+    host.auto.start(MAC, 1500, 0)
+    host.hear(hop_limit=9)
+    assert (host.until(100 * SECOND), host.auto.hop_limit, host.table.routes) == ([], 64, {})
+    assert LINK_LOCAL in host.addresses.entries
+
+
+# --- router advertisements
+
+
+def test_rfc_4861_6_3_4_the_default_router_list(host: Host) -> None:
+    host.hear(lifetime=1800)
+    host.hear(SECOND_ROUTER, lifetime=60)
+    assert host.table.routes == {
+        (DEFAULT, ROUTER): ("eth0", 1800 * SECOND, "ra"),
+        (DEFAULT, SECOND_ROUTER): ("eth0", 60 * SECOND, "ra"),
+    }
+    host.now = 10 * SECOND
+    host.hear(lifetime=100)
+    assert host.table.routes[DEFAULT, ROUTER] == ("eth0", 110 * SECOND, "ra")
+    host.hear(lifetime=0)
+    assert list(host.table.routes) == [(DEFAULT, SECOND_ROUTER)]
+
+
+def test_rfc_4861_7_2_5_a_router_that_becomes_a_host_is_removed(host: Host) -> None:
+    host.hear(source_mac=ROUTER_MAC)
+    host.neighbors.advertised(ROUTER, ROUTER_MAC, 0, solicited=True, override=True, is_router=True)
+    assert (DEFAULT, ROUTER) in host.table.routes
+    host.neighbors.advertised(ROUTER, ROUTER_MAC, 0, solicited=True, override=True, is_router=False)
+    assert host.table.routes == {}
+
+
+def test_rfc_4861_6_3_4_the_senders_link_layer_address_is_taken(host: Host) -> None:
+    host.hear()
+    assert not host.neighbors.knows(ROUTER)
+    host.neighbors.hold(ROUTER, (b"packet",), 0)
+    resolution = host.hear(source_mac=ROUTER_MAC)
+    assert resolution.packets == [(b"packet",)]
+    assert (host.neighbors.lookup(ROUTER, 0), host.neighbors.is_router(ROUTER)) == (ROUTER_MAC, True)
+
+
+def test_rfc_4861_6_3_4_what_a_router_does_not_say_stays_as_it_is(host: Host) -> None:
+    host.hear(hop_limit=32, reachable=10_000, retransmit=2000, mtu=1400)
+    for _ in range(2):
+        assert (host.auto.hop_limit, host.auto.mtu) == (32, 1400)
+        assert (host.neighbors.base_reachable, host.neighbors.retrans_timer) == (10 * SECOND, 2 * SECOND)
+        assert host.detection.retrans_timer == 2 * SECOND
+        host.hear()
+
+
+@pytest.mark.parametrize(("mtu", "taken"), [(1279, 1500), (1280, 1280), (1500, 1500), (1501, 1500), (0, 1500)])
+def test_rfc_4861_6_3_4_the_mtu_is_taken_within_its_bounds(host: Host, mtu: int, taken: int) -> None:
+    host.hear(mtu=mtu)
+    assert host.auto.mtu == taken
+    assert host.auto.drops == ({} if mtu == taken else {"ra-mtu": 1})
+
+
+def test_rfc_4861_4_2_the_flags_are_kept(host: Host) -> None:
+    host.hear(managed=True, other=True)
+    assert (host.auto.managed, host.auto.other) == (True, True)
+
+
+def test_rfc_4861_6_3_4_on_link_prefixes(host: Host) -> None:
+    for prefix, length in (("2001:db8::5", 64), ("2001:db8:1::", 48)):
+        host.hear_prefix(600, prefix=prefix, length=length, on_link=True, autonomous=False)
+    assert host.addresses.prefixes == {NETWORK: 600 * SECOND, Cidr.parse("2001:db8:1::/48"): 600 * SECOND}
+    host.hear_prefix(INFINITY, length=48, prefix="2001:db8:1::", on_link=True, autonomous=False)
+    host.hear_prefix(0, on_link=False)  # says nothing about the link
+    host.until(600 * SECOND - 1)
+    assert len(host.addresses.prefixes) == 2
+    host.until(600 * SECOND)
+    assert host.addresses.prefixes == {Cidr.parse("2001:db8:1::/48"): FOREVER}
+    host.hear_prefix(0, length=48, prefix="2001:db8:1::", on_link=True, autonomous=False)
+    assert host.addresses.prefixes == {}
+
+
+@pytest.mark.parametrize("prefix", ["fe80::", "ff02::"])
+def test_rfc_4862_5_5_3_b_the_link_local_prefix_is_ignored(host: Host, prefix: str) -> None:
+    host.hear_prefix(600, 600, prefix, on_link=True)
+    assert (host.addresses.prefixes, list(host.addresses.entries)) == ({}, [LINK_LOCAL])
+
+
+# --- addresses
+
+
+def test_rfc_4862_5_5_3_d_an_address_is_made_and_asked_for(host: Host) -> None:
+    host.hear_prefix(600, 300)
+    entry = host.addresses.entries[GLOBAL]
+    assert (entry.origin, entry.preferred_until, entry.valid_until) == ("slaac", 300 * SECOND, 600 * SECOND)
+    assert GLOBAL in host.detection.claims
+    assert host.addresses.prefixes == {}  # RFC 5942, 4: an address alone puts nothing on the link
+    assert entry.cidr.prefix == 128
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"valid": 600, "preferred": 601}, "ra-lifetimes"),  # c
+        ({"valid": 600, "length": 63}, "ra-prefix-length"),  # d
+        ({"valid": 600, "length": 65}, "ra-prefix-length"),
+        ({"valid": 600, "prefix": "::"}, "ra-prefix-length"),
+        ({"valid": 0}, None),  # d
+        ({"valid": 600, "autonomous": False}, None),  # a
+    ],
+)
+def test_rfc_4862_5_5_3_what_makes_no_address(host: Host, fields: dict[str, Any], reason: str | None) -> None:
+    host.hear_prefix(**fields)
+    assert list(host.addresses.entries) == [LINK_LOCAL]
+    assert host.auto.drops == ({reason: 1} if reason else {})
+
+
+@pytest.mark.parametrize(
+    ("remaining", "received", "after"),
+    [
+        (1 * HOUR, 3 * HOUR, 3 * HOUR),  # 1: more than two hours
+        (1 * HOUR, 1 * HOUR + 1, 1 * HOUR + 1),  # 1: more than what is left
+        (1 * HOUR, 1 * HOUR - 1, 1 * HOUR),  # 2: ignored
+        (2 * HOUR, 0, 2 * HOUR),  # 2
+        (2 * HOUR + 1, 2 * HOUR, 2 * HOUR),  # 3
+        (30 * HOUR, 0, 2 * HOUR),  # 3
+        (30 * HOUR, 2 * HOUR + 1, 2 * HOUR + 1),  # 1
+        (30 * HOUR, INFINITY, None),
+        (INFINITY, 1, 2 * HOUR),
+    ],
+)
+def test_rfc_4862_5_5_3_e_the_two_hour_rule(host: Host, remaining: int, received: int, after: int | None) -> None:
+    host.hear_prefix(remaining, 0)
+    host.hear_prefix(received, received)
+    entry = host.addresses.entries[GLOBAL]
+    assert entry.valid_until == (FOREVER if after is None else after * SECOND)
+    assert entry.preferred_until == (FOREVER if received == INFINITY else received * SECOND)  # always taken
+
+
+def test_rfc_4862_5_5_3_e_applies_only_to_what_was_autoconfigured(host: Host) -> None:
+    host.addresses.entries[GLOBAL] = Entry(Cidr(GLOBAL, 64), "static", FOREVER, FOREVER)
+    host.hear_prefix(1, 1)
+    assert host.addresses.entries[GLOBAL].valid_until == FOREVER
+
+
+def test_rfc_4862_5_4_5_a_duplicate_is_not_made_again(host: Host) -> None:
+    host.hear_prefix(600, 600)
+    host.detection.heard_advertisement(GLOBAL, ROUTER_MAC, MAC, 0)
+    assert host.detection.due(0) == [(DUPLICATE, GLOBAL)]
+    host.auto.duplicate(GLOBAL)
+    host.hear_prefix(600, 600)
+    assert list(host.addresses.entries) == [LINK_LOCAL]
+    host.auto.start(MAC, 1500, 0)
+    host.hear_prefix(600, 600)
+    assert list(host.addresses.entries) == [LINK_LOCAL, GLOBAL]
+
+
+def test_rfc_4862_5_4_5_a_duplicate_link_local_address_ends_it_all(host: Host) -> None:
+    host.auto.duplicate(LINK_LOCAL)
+    assert host.auto.disabled
+    host.hear_prefix(600, 600)
+    assert (host.addresses.entries, host.table.routes, host.until(100 * SECOND)) == ({}, {}, [])
+
+
+def test_an_address_that_cannot_be_had_is_dropped(host: Host) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConfigurationError("no")
+
+    host.addresses.add = refuse
+    host.hear_prefix(600, 600)
+    assert host.auto.drops == {"ra-address": 1}
+    assert GLOBAL not in host.detection.claims
+
+
+def test_a_flood_of_advertisements_stays_within_bounds(host: Host) -> None:
+    for number in range(100):
+        prefix = f"2001:db8:{number:x}::"
+        host.hear_prefix(INFINITY, INFINITY, prefix, on_link=True)
+        server = parse_address(prefix + "53")
+        names = {"servers": [Servers(60 + number, [server])], "search": [SearchList(60, [(b"%d" % number,)])]}
+        host.hear(parse_address(f"fe80::{number + 1:x}"), **names)
+    assert len(host.auto.routers) == len(host.table.routes) == 16
+    assert len(host.addresses.prefixes) == 16
+    assert len(host.addresses.entries) == 1 + 16
+    assert (len(host.auto.servers), len(host.auto.search)) == (16, 16)
+    assert set(host.auto.drops) == {"ra-routers", "ra-prefixes", "ra-addresses"}
+
+
+# --- DNS
+
+
+def test_rfc_8106_servers_and_domains_live_as_long_as_they_are_told(host: Host) -> None:
+    one, two, name = parse_address("2001:db8::1"), parse_address("2001:db8::2"), (b"example", b"test")
+    host.hear(servers=[Servers(60, [one, two])], search=[SearchList(30, [name])])
+    assert (host.auto.name_servers(0), host.auto.search_domains(0)) == ([one, two], [name])
+    host.hear(servers=[Servers(0, [one]), Servers(INFINITY, [two])])
+    assert host.auto.name_servers(3600 * SECOND) == [two]
+    assert host.auto.search_domains(30 * SECOND) == []
+    host.hear(servers=[Servers(60, [bytes(16), parse_address("ff02::1")])])
+    assert host.auto.name_servers(0) == [two]
+
+
+def test_rfc_8106_6_1_where_there_is_no_room_what_ends_first_goes(host: Host) -> None:
+    servers = [parse_address(f"2001:db8::{number:x}") for number in range(1, 18)]
+    for number, server in enumerate(servers):
+        host.hear(servers=[Servers(100 - number, [server])])
+    assert host.auto.name_servers(0) == [*servers[:15], servers[16]]
+
+
+# --- redirects
+
+FAR = parse_address("2001:db8:9::9")
+
+
+def redirect(host: Host, target: bytes = SECOND_ROUTER, source: bytes = ROUTER, far: bytes = FAR) -> Any:
+    return host.auto.heard_redirect(source, Redirect(target, far, ROUTER_MAC), ROUTER, host.now)
+
+
+def test_rfc_4861_8_3_a_redirect_to_another_router(host: Host) -> None:
+    redirect(host)
+    assert host.table.routes == {(Cidr(FAR, 128), SECOND_ROUTER): ("eth0", 600 * SECOND, "redirect")}
+    assert host.neighbors.is_router(SECOND_ROUTER)
+    assert host.neighbors.rows(0)[0]["state"] == "stale"
+
+
+def test_rfc_4861_8_3_a_redirect_to_the_destination_itself(host: Host) -> None:
+    redirect(host, target=FAR)
+    assert list(host.table.routes) == [(Cidr(FAR, 128), None)]
+    assert not host.neighbors.is_router(FAR)
+    redirect(host)
+    assert list(host.table.routes) == [(Cidr(FAR, 128), SECOND_ROUTER)]
+
+
+def test_rfc_4861_8_1_only_the_first_hop_may_redirect(host: Host) -> None:
+    redirect(host, source=SECOND_ROUTER)
+    assert (host.table.routes, host.auto.drops) == ({}, {"redirect-source": 1})
+    host.auto.accept_redirects = False
+    redirect(host)
+    assert host.table.routes == {}
+
+
+@pytest.mark.parametrize("end", ["forget_redirects", "remove_router"])
+def test_rfc_4861_7_3_3_what_does_not_answer_is_no_target_any_more(host: Host, end: str) -> None:
+    redirect(host)
+    getattr(host.auto, end)(SECOND_ROUTER)
+    assert (host.table.routes, host.auto.redirects) == ({}, {})
+
+
+def test_redirects_are_bounded(host: Host) -> None:
+    for number in range(100):
+        redirect(host, far=parse_address(f"2001:db8:9::{number + 1:x}"))
+    assert len(host.table.routes) == len(host.auto.redirects) == 64
+    assert Cidr.parse("2001:db8:9::64/128") in [network for network, _ in host.table.routes]
+
+
+# --- any sequence
+
+SECONDS = st.sampled_from([0, 1, 60, 7200, 7201, INFINITY])
+PREFIXES = st.builds(
+    Prefix,
+    st.sampled_from([NETWORK.address, parse_address("2001:db8:1::"), LINK_LOCAL, bytes(16), b"\xff" * 16]),
+    st.sampled_from([0, 48, 64, 128]), st.booleans(), st.booleans(), SECONDS, SECONDS,
+)  # fmt: skip
+RECORDS = st.builds(
+    RouterAdvertisement,
+    st.integers(0, 255), st.booleans(), st.booleans(), st.sampled_from([0, 1, 0xFFFF]),
+    st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.sampled_from([b"", ROUTER_MAC]),
+    st.none() | st.integers(0, 2**32 - 1), st.lists(PREFIXES, max_size=3),
+    st.lists(st.builds(Servers, SECONDS, st.lists(st.binary(min_size=16, max_size=16), max_size=2)), max_size=1),
+)  # fmt: skip
+ROUTERS = st.sampled_from([ROUTER, SECOND_ROUTER])
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ra"), ROUTERS, RECORDS),
+        st.tuples(st.just("redirect"), ROUTERS, ROUTERS, st.sampled_from([FAR, ROUTER])),
+        st.tuples(st.just("duplicate"), st.sampled_from([LINK_LOCAL, GLOBAL])),
+        st.tuples(st.just("lost"), ROUTERS),
+        st.just(("start",)),
+        st.tuples(st.just("pass"), st.integers(0, 9000 * SECOND)),
+    ),
+    max_size=20,
+)
+
+
+def do(host: Host, act: tuple[Any, ...]) -> list[int]:
+    if act[0] == "pass":
+        return host.until(host.now + act[1])
+    if act[0] == "ra":
+        host.auto.heard_advertisement(act[1], act[2], host.now)
+    elif act[0] == "redirect":
+        host.auto.heard_redirect(act[1], Redirect(act[2], act[3]), ROUTER, host.now)
+    elif act[0] == "duplicate":
+        host.auto.duplicate(act[1])
+    elif act[0] == "lost":
+        host.auto.remove_router(act[1])
+    else:
+        host.auto.start(MAC, 1500, host.now)
+    return []
+
+
+@given(ACTS, st.integers(0, 20))
+def test_any_sequence_keeps_the_bounds_and_goes_on_after_load(acts: list[Any], cut: int) -> None:
+    host, twin = Host(), Host(1)
+    host.auto.start(MAC, 1500, 0)
+    for number, act in enumerate(acts):
+        if number == cut:
+            for part, other in zip([host.auto, *host.parts], [twin.auto, *twin.parts], strict=True):
+                other.load(part.save())
+            twin.addresses.entries = {key: Entry(**vars(entry)) for key, entry in host.addresses.entries.items()}
+            twin.addresses.prefixes, twin.table.routes = dict(host.addresses.prefixes), dict(host.table.routes)
+            twin.now = host.now
+        told = do(host, act)
+        if number >= cut:
+            assert do(twin, act) == told
+            assert twin.auto.save() == host.auto.save()
+            assert twin.table.routes == host.table.routes
+        assert 1280 <= host.auto.mtu <= 1500
+        assert 0 < host.auto.hop_limit <= 255
+        assert len(host.until(host.now)) <= 1
