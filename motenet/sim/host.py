@@ -16,7 +16,7 @@ from motenet.drivers import E1000Driver, Rtl8139CpDriver, Rtl8139Driver, VirtioN
 from motenet.drivers.rtl8139 import probe as rtl8139_driver
 from motenet.machine import Machine, Port
 from motenet.sim.poller import Poller
-from motenet.stack import NetworkStack
+from motenet.stack import Interface, NetworkStack
 
 CARDS: dict[str, Callable[..., Card]] = {
     "e1000": E1000,
@@ -93,6 +93,11 @@ class Outsider(Component):
     port: Port
     """The card's end of the cable."""
 
+    @property
+    def ports(self) -> list[Port]:
+        """The same, as hosts have it."""
+        return [self.port]
+
 
 class Host(Watched):
     """One computer of a world. Every layer can be reached: machine, nic, driver, stack."""
@@ -103,43 +108,86 @@ class Host(Watched):
         name: str,
         nic: str | Card,
         address: str | Sequence[str],
-        gateway: str | None,
+        gateway: str | Sequence[str] | None,
         mac: str,
         seed: int,
         memory: str | int,
         driver_options: Mapping[str, Any],
+        forwarding: bool,
     ) -> None:
         self.machine = Machine(clock, memory=memory, name=name)
         super().__init__(self.machine.clock, name)
         self.name = name
-        self.nic = make_card(nic, mac)
-        self.machine.plug(self.nic)
-        functions: list[Function] = [*self.machine.pci.functions, *self.machine.platform.functions]
-        self.function = functions[0]
-        """The card, as its driver sees it."""
-        self.driver = make_driver(self.function, driver_options)
-        self.stack = NetworkStack(self.driver, address=address, gateway=gateway, seed=seed, name=f"{name}/stack")
+        self.mac = mac
+        """The first card's; those of the others follow from it."""
+        self.nic, self.driver = self._build(nic, mac, driver_options)
+        self.drivers = [self.driver]
+        self.stack = NetworkStack(
+            self.driver, address=address, gateway=gateway, seed=seed, name=f"{name}/stack", forwarding=forwarding
+        )
         self.applications: list[Component] = []
         """What runs on this host and is to be part of its snapshots."""
-        self.poller = Poller(self.machine.clock, self.driver, self.stack, f"{name}/poller")
+        self.poller = Poller(self.machine.clock, self.stack, f"{name}/poller")
+
+    def _build(self, nic: str | Card, mac: str, options: Mapping[str, Any]) -> tuple[Card, NetworkDriver]:
+        """A card in the next slot, and its driver."""
+        count = len(self.machine.slots)
+        card = make_card(nic, mac)
+        self.machine.plug(card, f"nic{count or ''}")
+        driver = make_driver(self.machine.functions[-1], options)
+        assert isinstance(driver, Component)
+        if count:
+            driver.place(f"{driver.path}{count}")
+        return card, driver
+
+    def plug(
+        self,
+        nic: str | Card = "e1000",
+        address: str | Sequence[str] = (),
+        *,
+        mac: str | None = None,
+        driver_options: Mapping[str, Any] | None = None,
+    ) -> Interface:
+        """Another card, its driver, and the stack's interface ("eth1" ...) for it, with the given addresses.
+
+        The next cable that is laid to this host ends in the first card that has none.
+        """
+        count = len(self.drivers)
+        octets = self.mac.split(":")
+        octets[2] = f"{count:02x}"
+        _, driver = self._build(nic, mac or ":".join(octets), driver_options or {})
+        self.drivers.append(driver)
+        interface = self.stack.add_interface(driver, address)
+        self.poller.add(driver)
+        return interface
 
     def __repr__(self) -> str:
         link = "up" if self.driver.is_link_up else "down"
         return f"<Host {self.name}: {' '.join(map(str, self.stack.addresses)) or 'no address'}, link {link}>"
 
     @property
+    def function(self) -> Function:
+        """The first card, as its driver sees it."""
+        return self.machine.functions[0]
+
+    @property
     def port(self) -> Port:
-        """The card's end of the cable."""
+        """The first card's end of the cable."""
         return self.machine.slots[0].port
 
+    @property
+    def ports(self) -> list[Port]:
+        """All cards' ends of their cables."""
+        return [slot.port for slot in self.machine.slots]
+
     def parts(self) -> Iterable[Component]:
-        assert isinstance(self.driver, Component)
-        return (*self.machine.parts(), self.driver, self.stack, self.poller, *self.applications)
+        drivers = [driver for driver in self.drivers if isinstance(driver, Component)]
+        return (*self.machine.parts(), *drivers, self.stack, self.poller, *self.applications)
 
     def start(self) -> None:
-        """Bring the card up; the host's local time goes ahead by what that takes."""
+        """Bring the cards up; the host's local time goes ahead by what that takes."""
         self.poller.start()
 
     def stop(self) -> None:
-        """Take the card down in an orderly way; the stack stays as it is."""
+        """Take the cards down in an orderly way; the stack stays as it is."""
         self.poller.stop()

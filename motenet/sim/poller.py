@@ -9,36 +9,46 @@ from motenet.doors import NetworkDriver
 from motenet.stack import NetworkStack
 
 POLL_INTERVAL = 100 * US
-"""How often a card without interrupts is looked at."""
+"""How often cards are looked at when one of them has no interrupts."""
 
 
 class Poller(Component):
-    """Looks after a driver and its stack on a machine's clock. However many ask, one event serves them all."""
+    """Looks after a stack and its drivers on a machine's clock. However many ask, one event serves them all."""
 
     STATE: ClassVar[tuple[str, ...]] = ("running", "_posted", "_alarms")
 
-    def __init__(self, clock: LocalClock, driver: NetworkDriver, stack: NetworkStack, path: str = "poller") -> None:
+    def __init__(self, clock: LocalClock, stack: NetworkStack, path: str = "poller") -> None:
         self.path = path
         self.running = False
         self._clock = clock
-        self._driver = driver
         self._stack = stack
-        self._polled = driver.capabilities.polled
+        self._polled = False
         self._posted = False
         self._alarms: list[int] = []  # the heap has an entry for each; the earliest comes last
-        driver.wake = self._wake
         stack.kick = self._wake
+        for driver in stack.drivers:
+            self.add(driver)
+
+    def add(self, driver: NetworkDriver) -> None:
+        """Another card of the stack; it is brought up if the others are."""
+        driver.wake = self._wake
+        self._polled |= driver.capabilities.polled
+        if self.running:
+            driver.start()
+            self._wake()
 
     def start(self) -> None:
-        """Bring the card up; the machine's local time goes ahead by what that takes."""
-        self._driver.start()
+        """Bring the cards up; the machine's local time goes ahead by what that takes."""
+        for driver in self._stack.drivers:
+            driver.start()
         self.running = True
         self._wake()
 
     def stop(self) -> None:
-        """Take the card down in an orderly way; the stack stays as it is."""
+        """Take the cards down in an orderly way; the stack stays as it is."""
         self.running = False
-        self._driver.stop()
+        for driver in self._stack.drivers:
+            driver.stop()
 
     def _wake(self) -> None:
         if not self._posted:

@@ -60,16 +60,19 @@ class World(Component):
         nic: str | Card = "e1000",
         address: str | Sequence[str] = (),
         *,
-        gateway: str | None = None,
+        gateway: str | Sequence[str] | None = None,
         mac: str | None = None,
         memory: str | int = "8MiB",
         driver_options: Mapping[str, Any] | None = None,
+        forwarding: bool = False,
         start: bool = True,
     ) -> Host:
         """A computer with a card ("e1000", or a device object), its driver, and a stack with the given addresses.
 
-        `driver_options` are handed to the driver's constructor (ring sizes, offloads, interrupts or polling). The card
-        is brought up at once, in local time: hosts boot in parallel. ConfigurationError for what cannot be.
+        `address` is "10.0.0.1/24", "fd00::1/64", "dhcp", "auto" (SLAAC), or several of these. `driver_options` are
+        handed to the driver's constructor (ring sizes, offloads, interrupts or polling). `forwarding` makes it a router;
+        `host.plug()` gives it more cards. The card is brought up at once, in local time: hosts boot in parallel.
+        ConfigurationError for what cannot be.
         """
         self._check_name(name)
         for other in self.hosts.values():
@@ -77,7 +80,7 @@ class World(Component):
                 raise ConfigurationError(f"this card sits in {other.name} already; make another one for {name}")
         number = len(self.hosts) + 1
         mac = mac or f"52:54:00:{number >> 16 & 0xFF:02x}:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}"
-        host = Host(self.clock, name, nic, address, gateway, mac, self.seed, memory, driver_options or {})
+        host = Host(self.clock, name, nic, address, gateway, mac, self.seed, memory, driver_options or {}, forwarding)
         self.hosts[name] = host
         self._rewatch(host)
         if start:
@@ -167,9 +170,12 @@ class World(Component):
     def _free_port(self, node: Node) -> Port:
         if isinstance(node, Switch):
             return node.new_port()
-        if node.port.medium is not None:
-            raise ConfigurationError(f"{node.name}'s card has its cable already; link both hosts to a world.switch()")
-        return node.port
+        for port in node.ports:
+            if port.medium is None:
+                return port
+        raise ConfigurationError(
+            f"{node.name}'s card has its cable already; link both hosts to a world.switch(), or plug() another card"
+        )
 
     # --- running
 
@@ -260,7 +266,7 @@ class World(Component):
         With `at`, what passes that computer's port both ways, as tcpdump on it would see it.
         """
         if at is not None:
-            names = {at.port.path: at.name}
+            names = {port.path: at.name for port in at.ports}
         else:
             names = {way: host for link in self.links for way, host in self._departures(link).items()}
         capture = Capture(path, at, names, self._end_capture)
@@ -272,7 +278,7 @@ class World(Component):
     def _departures(self, link: Link) -> dict[str, str]:
         """For each way of a link that begins at a host: the host's name."""
         computers: list[Host | Outsider] = [*self.hosts.values(), *self.outsiders.values()]
-        ports = {computer.port.path: computer.name for computer in computers}
+        ports = {port.path: computer.name for computer in computers for port in computer.ports}
         ends = zip((link.a, link.b), link.directions, strict=True)
         return {way.path: ports[sender.path] for sender, way in ends if sender.path in ports}
 
