@@ -58,6 +58,10 @@ class Segment:
     payload_length: int = 0
     segment_size: int = 0
     """Above zero: the card is to cut the payload into segments of so many bytes."""
+    ce: bool = False
+    """On the way in: a router has marked the packet, Congestion Experienced (RFC 3168, 5)."""
+    ect: bool = False
+    """On the way out: the packet is to tell routers that they may, ECT(0)."""
 
     @property
     def length(self) -> int:

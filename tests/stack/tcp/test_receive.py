@@ -164,7 +164,7 @@ def test_what_lies_behind_the_window_is_cut_off(tcp: SimpleNamespace) -> None:
     talk = tcp.established(receive_capacity=1000)
     talk.send("<SEQ=301><ACK=101><CTL=FIN,ACK><DATA=1200>")
     assert talk.tcp.state == "ESTABLISHED"
-    talk.recv("<SEQ=101><ACK=1301><CTL=ACK><WND=0>")
+    talk.wait_for("<SEQ=101><ACK=1301><CTL=ACK><WND=0>")
     assert talk.tcp.recv(2000) == tcp.stream(301, 1000)
 
 
@@ -213,14 +213,14 @@ def test_shld_14_the_right_edge_never_moves_left(tcp: SimpleNamespace) -> None:
     talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=1000>")
     talk.recv("<SEQ=101><ACK=1301><CTL=ACK><WND=2000>")
     talk.send("<SEQ=1301><ACK=101><CTL=ACK><DATA=2000>")
-    talk.recv("<SEQ=101><ACK=3301><CTL=ACK><WND=0>")
+    talk.wait_for("<SEQ=101><ACK=3301><CTL=ACK><WND=0>")
 
 
 def test_must_39_the_window_opens_by_a_segment_or_half_the_buffer(tcp: SimpleNamespace) -> None:
     """min(Fr * RCV.BUFF, Eff.snd.MSS), Fr = 1/2."""
     talk = tcp.established(receive_capacity=3000, mss_limit=500)
     talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=3000>")
-    talk.recv("<SEQ=101><ACK=3301><CTL=ACK><WND=0>")
+    talk.wait_for("<SEQ=101><ACK=3301><CTL=ACK><WND=0>")
     assert talk.tcp.recv(499) == tcp.stream(301, 499)
     talk.recv()
     talk.tcp.recv(1)
@@ -230,11 +230,22 @@ def test_must_39_the_window_opens_by_a_segment_or_half_the_buffer(tcp: SimpleNam
 def test_a_small_buffers_window_opens_by_half_of_it(tcp: SimpleNamespace) -> None:
     talk = tcp.established(receive_capacity=100)
     talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=100>")
-    talk.recv("<SEQ=101><ACK=401><CTL=ACK><WND=0>")
+    talk.wait_for("<SEQ=101><ACK=401><CTL=ACK><WND=0>")
     talk.tcp.recv(49)
     talk.recv()
     talk.tcp.recv(1)
     talk.recv("<SEQ=101><ACK=401><CTL=ACK><WND=50>")
+
+
+def test_an_acknowledgment_that_shuts_the_window_gives_the_application_time_to_read(tcp: SimpleNamespace) -> None:
+    """Linux, __tcp_ack_snd_check(): at once only if the window can be advanced; else as the delayed one (SHLD-18)."""
+    talk = tcp.established(receive_capacity=2000)
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=2000>")
+    talk.recv()
+    talk.tcp.recv(2000)
+    talk.recv("<SEQ=101><ACK=2301><CTL=ACK><WND=2000>")
+    talk.send("<SEQ=2301><ACK=101><CTL=ACK><DATA=2000>")
+    assert talk.wait_for("<SEQ=101><ACK=4301><CTL=ACK><WND=0>") == 10 * MS
 
 
 def test_an_open_window_is_not_updated_for_every_read(tcp: SimpleNamespace) -> None:

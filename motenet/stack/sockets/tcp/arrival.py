@@ -3,13 +3,15 @@
 from typing import TYPE_CHECKING
 
 from motenet.core.clock import FOREVER
+from motenet.stack.sockets.tcp import recovery
 from motenet.stack.sockets.tcp.handshake import reset_reply
 from motenet.stack.sockets.tcp.state import HAS_CLOSED, MAY_RECEIVE, Failure, State
 from motenet.stack.sockets.tcp.timers import CHALLENGE_INTERVAL, STAMP_LIFETIME
-from motenet.stack.wire.tcp import ACK, FIN, MASK, PSH, RST, SYN, URG, Segment, precedes, unwrap
+from motenet.stack.wire.tcp import ACK, CWR, ECE, FIN, MASK, PSH, RST, SYN, URG, Segment, precedes, unwrap
 
 if TYPE_CHECKING:
     from motenet.stack.sockets.tcp.connection import Connection
+    from motenet.stack.sockets.tcp.send import Sender
 
 _NOT_PUSH = 0xFF & ~PSH
 _HALF = 0x8000_0000
@@ -23,6 +25,8 @@ def predicted(socket: "Connection", now: int, segment: Segment) -> bool:
     receiver, sender = socket.receiver, socket.sender
     nxt = receiver.nxt
     if segment.flags & _NOT_PUSH != ACK or segment.seq != nxt & MASK or segment.window << sender.scale != sender.wnd:
+        return False
+    if segment.sack or segment.ce:
         return False
     stamps = segment.timestamps
     if socket.stamped and (stamps is None or (stamps[0] - receiver.recent_stamp) & _HALF):
@@ -43,12 +47,14 @@ def predicted(socket: "Connection", now: int, segment: Segment) -> bool:
             socket.ready()
     else:
         ack = sender.una + (segment.ack - sender.una & MASK)
-        if not sender.una < ack <= sender.max or sender.recovering:
+        if not sender.una < ack <= sender.max or not sender.undisturbed:
             return False
         if stamps is not None and nxt == receiver.acked:
             receiver.recent_stamp, receiver.stamped_at = stamps[0], now
         sender.wl1, sender.wl2 = nxt, ack
         sender.acknowledged(now, ack, None if stamps is None else socket.measured(segment))
+        if now >= socket.confirm_at:
+            socket.confirmed()
         if sender.ring.end > sender.nxt:
             socket.stir()
     socket.wake()
@@ -87,6 +93,8 @@ def in_synchronized(socket: "Connection", segment: Segment) -> Segment | None:
         socket.drop("tcp-unacceptable-ack")
         return reset_reply(segment) if socket.state is State.SYN_RECEIVED else challenge(socket)
     socket.heard_at, socket.probes = socket.now, 0
+    if socket.sender.ecn:
+        _take_marks(socket, segment)
     _take_ack(socket, segment, seq, ack)
     if socket.state is State.CLOSED:
         return None
@@ -130,6 +138,8 @@ def _unacceptable(socket: "Connection", segment: Segment) -> Segment | None:
         socket.drop("tcp-unacceptable")
         return None
     socket.receiver.duplicates += 1
+    if segment.payload_length:
+        socket.receiver.report(unwrap(segment.seq, socket.receiver.nxt), segment.payload_length)
     if socket.state is State.TIME_WAIT and flags & FIN:
         socket.start_time_wait()
     if segment.payload_length or flags & FIN:
@@ -192,26 +202,51 @@ def _take_ack(socket: "Connection", segment: Segment, seq: int, ack: int) -> Non
         socket.establish()
     window = segment.window << (0 if segment.flags & SYN else sender.scale)  # RFC 7323, 2.2
     changed = ack >= sender.una and sender.update_window(seq, ack, window)
-    if ack > sender.una:
-        sender.acknowledged(socket.now, ack, socket.measured(segment))
+    if ack < sender.una:
+        return
+    advanced = ack > sender.una
+    blocks = _blocks(sender, segment) if segment.sack and sender.sack else []
+    duplicate = not (advanced or changed) and sender.wnd > 0 and _is_duplicate(socket, segment)
+    if advanced or duplicate or blocks:
+        echo = socket.echo_age(segment) if sender.phase or sender.board.sacked else None
+        recovery.arrived(sender, socket.now, ack, blocks, socket.measured(segment), echo, duplicate)
         socket.stir()
+    elif changed:
+        socket.stir()
+    if segment.flags & ECE and sender.ecn:
+        recovery.marked(sender, socket.now)
+    if advanced:
+        socket.confirmed()
         socket.wake()
         _our_fin(socket)
-    else:
-        if changed or sender.resend:
-            socket.stir()
-        elif sender.wnd == 0:
-            if sender.waiting_since != FOREVER:
-                sender.waiting_since = socket.now  # MUST-37: it answers, so it may keep its window shut
-        elif ack == sender.una and _is_duplicate(socket, segment):
-            sender.duplicate(socket.now)
-            socket.stir()
+    elif not changed and sender.wnd == 0 and sender.waiting_since != FOREVER:
+        sender.waiting_since = socket.now  # MUST-37: it answers, so it may keep its window shut
+
+
+def _blocks(sender: "Sender", segment: Segment) -> recovery.Blocks:
+    """The SACK option's ranges that may be true: of what was sent, or (D-SACK) not long ago."""
+    blocks = []
+    for left, right in segment.sack:
+        begin = unwrap(left, sender.una)
+        end = begin + (right - left & MASK)
+        if sender.una - max(sender.max_wnd, _HALF >> 1) <= begin < end <= sender.max:
+            blocks.append((begin, end))
+    return blocks
 
 
 def _is_duplicate(socket: "Connection", segment: Segment) -> bool:
-    """RFC 5681, 2; with SACK agreed RFC 6675, 2: without news of a gap it is the network that has doubled it."""
-    outstanding = socket.sender.nxt > socket.sender.una
-    return outstanding and not segment.length and (bool(segment.sack) or not socket.receiver.sack)
+    """RFC 5681, 2: nothing else than an acknowledgment of what was acknowledged before."""
+    return socket.sender.nxt > socket.sender.una and not segment.length
+
+
+def _take_marks(socket: "Connection", segment: Segment) -> None:
+    """RFC 3168, 6.1.3: a mark is echoed until the peer says that it has reduced its window."""
+    receiver = socket.receiver
+    if segment.flags & CWR:
+        receiver.echo = False
+    if segment.ce:
+        receiver.ack_now |= not receiver.echo  # soon, as a duplicate would be
+        receiver.echo = True
 
 
 def _our_fin(socket: "Connection") -> None:

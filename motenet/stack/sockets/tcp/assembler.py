@@ -53,6 +53,13 @@ class Assembler(Component):
             self.recent = [number for number in self.recent if number >= position]
         return position
 
+    def overlap(self, left: int, right: int) -> tuple[int, int] | None:
+        """The first part of a range that is here already."""
+        first = bisect_right(self.rights, left)
+        if first == len(self.lefts) or self.lefts[first] >= right:
+            return None
+        return max(left, self.lefts[first]), min(right, self.rights[first])
+
     def ranges(self) -> list[tuple[int, int]]:
         """All ranges, in order."""
         return list(zip(self.lefts, self.rights, strict=True))

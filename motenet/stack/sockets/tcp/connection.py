@@ -11,8 +11,9 @@ from motenet.core.state import Plain
 from motenet.core.trace import HasNow
 from motenet.stack.errors import StackError
 from motenet.stack.sockets.socket import Socket
-from motenet.stack.sockets.tcp import arrival, departure
+from motenet.stack.sockets.tcp import arrival, departure, recovery
 from motenet.stack.sockets.tcp.handshake import (
+    SMALLEST_MSS,
     Endpoint,
     in_syn_sent,
     initial_sequence,
@@ -24,7 +25,13 @@ from motenet.stack.sockets.tcp.handshake import (
 from motenet.stack.sockets.tcp.receive import DEFAULT_MSS, Receiver
 from motenet.stack.sockets.tcp.send import Sender
 from motenet.stack.sockets.tcp.state import Failure, State
-from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, STAMP_TICK, TIME_WAIT, USER_TIMEOUT
+from motenet.stack.sockets.tcp.timers import (
+    CONFIRM_INTERVAL,
+    FIN_WAIT_2_ORPHANED,
+    STAMP_TICK,
+    TIME_WAIT,
+    USER_TIMEOUT,
+)
 from motenet.stack.wire.tcp import MASK, Segment, unwrap
 
 CAPACITY = 256 * 1024
@@ -64,9 +71,9 @@ class Connection(Socket):
     kind: ClassVar[str] = "tcp"
     STATE: ClassVar[tuple[str, ...]] = (
         *Socket.STATE, "state", "local", "remote", "listener", "orphan", "failure", "soft_failure", "reset_due", "work",
-        "mss_limit", "peer_mss", "max_segmented", "scaling", "timestamps", "stamped", "stamp_base",
-        "hop_limit", "traffic_class", "_keep_alive", "probes", "heard_at", "_user_timeout", "time_wait", "close_at",
-        "challenge_at", "challenges", "segments_in", "segments_out",
+        "mss_limit", "path_limit", "peer_mss", "max_segmented", "scaling", "timestamps", "stamped", "stamp_base",
+        "hop_limit", "traffic_class", "ecn", "confirm_at", "_keep_alive", "probes", "heard_at", "_user_timeout",
+        "time_wait", "close_at", "challenge_at", "challenges", "segments_in", "segments_out",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +93,8 @@ class Connection(Socket):
         """Wiring, set by the set: who takes a SYN that this connection, in TIME-WAIT, has given way to."""
         self.suspect: Callable[[bytes], None] | None = None
         """Wiring: tells the IP layer that the way to this address may be dead (MUST-20 b)."""
+        self.confirm: Callable[[bytes], None] | None = None
+        """Wiring: tells the IP layer that this address answers, at most once a second (RFC 4861, 7.3.1)."""
         self.now = 0
         self.sender = Sender(send_capacity)
         self.receiver = Receiver(receive_capacity)
@@ -103,6 +112,8 @@ class Connection(Socket):
         """Something may be there to be sent now."""
         self.mss_limit = 1460
         """The largest segment that the interface takes, options included (MMS_R - 20)."""
+        self.path_limit = LARGEST
+        """As `mss_limit`, for the path to the peer."""
         self.peer_mss = DEFAULT_MSS
         self.max_segmented = 0
         """Payload bytes that the card cuts into segments; 0: it does not."""
@@ -115,6 +126,9 @@ class Connection(Socket):
         self.hop_limit = 64
         self.traffic_class = 0
         """IPv4's TOS or IPv6's traffic class (MUST-48)."""
+        self.ecn = False
+        """Ask for ECN when connecting (RFC 3168). A peer that asks is always answered yes (Linux, tcp_ecn = 2)."""
+        self.confirm_at = 0
         self._keep_alive: int | None = None
         self.probes = 0
         """Keep-alive probes that are not answered yet."""
@@ -203,6 +217,18 @@ class Connection(Socket):
             self.soft_failure = kind
             self.changed("tcp-unreachable", kind)
             self.wake()
+
+    def path_mss(self, limit: int) -> None:
+        """The path has another MTU: `limit` bytes of options and data fit into a packet (RFC 1191, 6.4; RFC 8201, 4).
+
+        What was too large is sent again at once, which is no sign of congestion.
+        """
+        smaller = limit < min(self.path_limit, self.mss_limit)
+        self.path_limit = max(limit, SMALLEST_MSS)
+        self.fit_mss()
+        if smaller and self.sender.nxt > self.sender.una:
+            recovery.too_large(self.sender)
+            self.stir()
 
     # --- for the listener ---
 
@@ -299,6 +325,12 @@ class Connection(Socket):
             self.suspect(self.remote[0])
         self.wake()
 
+    def confirmed(self) -> None:
+        """The peer has acknowledged something new: what we send arrives (RFC 4861, 7.3.1)."""
+        if self.confirm is not None and self.now >= self.confirm_at:
+            self.confirm_at = self.now + CONFIRM_INTERVAL
+            self.confirm(self.remote[0])
+
     def stir(self) -> None:
         """There may be something to send."""
         self.work = True
@@ -315,15 +347,21 @@ class Connection(Socket):
 
     def measured(self, segment: Segment) -> int | None:
         """The round-trip time that a segment's TSecr tells, in ns; None when it is not needed, or there is none."""
+        return self.echo_age(segment) if self.sender.wants_sample else None
+
+    def echo_age(self, segment: Segment) -> int | None:
+        """How long ago that was sent which a segment's TSecr echoes, in ns, to the tick; None: it echoes nothing."""
         stamps = segment.timestamps
-        if not self.sender.wants_sample or not self.stamped or stamps is None or not stamps[1]:
+        if not self.stamped or stamps is None or not stamps[1]:
             return None
         ticks = self.stamp() - stamps[1] & MASK
         return ticks * STAMP_TICK if ticks < _HALF else None
 
     def fit_mss(self) -> None:
         """Eff.snd.MSS (MUST-16): what peer and interface take, without the options that every segment carries."""
-        self.sender.mss = min(self.peer_mss, self.mss_limit) - (12 if self.stamped else 0)
+        mss = min(self.peer_mss, self.mss_limit, self.path_limit) - (12 if self.stamped else 0)
+        if mss != self.sender.mss:
+            self.sender.fit(mss)
         if self.mss_limit != self.receiver.mss_limit:
             self.receiver.limit(self.mss_limit)
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from motenet.core.clock import FOREVER
+from motenet.stack.sockets.tcp import recovery
 from motenet.stack.sockets.tcp.handshake import add_options
 from motenet.stack.sockets.tcp.state import MAY_RECEIVE, Failure, State
 from motenet.stack.sockets.tcp.timers import KEEP_ALIVE_INTERVAL, KEEP_ALIVE_PROBES, ORPHAN_PROBES, TROUBLE_AFTER
-from motenet.stack.wire.tcp import ACK, FIN, MASK, PSH, RST, SYN, URG, Segment
+from motenet.stack.wire.tcp import ACK, CWR, ECE, FIN, MASK, PSH, RST, SYN, URG, Segment
 
 if TYPE_CHECKING:
     from motenet.stack.sockets.tcp.connection import Connection
@@ -32,7 +33,7 @@ def dispatch(socket: "Connection", now: int, emit: Emit) -> None:
     if state is State.SYN_SENT or state is State.SYN_RECEIVED:
         if sender.nxt == sender.isn and not _send_syn(socket, now, emit):
             return
-    elif sender.ring.end > sender.nxt or sender.resend or (sender.fin and sender.ring.end == sender.nxt):
+    elif sender.busy:
         socket.fit_mss()
         if not _send_data(socket, now, emit):
             return
@@ -50,7 +51,7 @@ def poll_at(socket: "Connection", now: int) -> int | None:
     if socket.state is State.CLOSED:
         return None
     sender = socket.sender
-    at = min(sender.rto_at, sender.probe_at, socket.receiver.ack_at, socket.close_at)
+    at = min(sender.rto_at, sender.tail_at(), sender.rack.due, sender.probe_at, socket.receiver.ack_at, socket.close_at)
     if socket.user_timeout is not None and sender.waiting_since != FOREVER:
         at = min(at, sender.waiting_since + socket.user_timeout)
     if socket.keep_alive is not None:
@@ -68,10 +69,14 @@ def _expire(socket: "Connection", now: int) -> None:
         socket.fail(Failure.TIMED_OUT)
     elif now >= socket.close_at:
         socket.enter(State.CLOSED)
+    elif now >= sender.tail_at():
+        sender.tail.due = True
     elif now >= sender.rto_at:
         sender.retransmission_expired(now)
         if sender.rtt.backoffs == TROUBLE_AFTER:
             socket.trouble()
+    elif now >= sender.rack.due:
+        recovery.reordering_expired(sender, now)
     elif now >= sender.probe_at:
         if socket.orphan and sender.probes >= ORPHAN_PROBES:
             socket.fail(Failure.TIMED_OUT)
@@ -105,6 +110,8 @@ def _segment(socket: "Connection", seq: int, flags: int) -> Segment:
     receiver = socket.receiver
     window = receiver.offer(socket.sender.mss)
     segment = Segment(socket.local[1], socket.remote[1], seq & MASK, receiver.nxt & MASK, flags | ACK, window)
+    if receiver.echo:
+        segment.flags |= ECE
     if socket.stamped:
         segment.timestamps = (socket.stamp(), receiver.recent_stamp)
     return segment
@@ -114,7 +121,7 @@ def acknowledgment(socket: "Connection") -> Segment:
     """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, with SACK blocks if there is something to report."""
     segment = _segment(socket, socket.sender.acceptable(), 0)
     receiver = socket.receiver
-    if receiver.sack and receiver.assembler.lefts:
+    if receiver.sack and (receiver.assembler.lefts or receiver.repeated):
         segment.sack = receiver.sack_blocks(3 if socket.stamped else 4)  # RFC 2018, 3: what 40 bytes hold
     return segment
 
@@ -128,9 +135,10 @@ def _reset(socket: "Connection") -> Segment:
 def _send_syn(socket: "Connection", now: int, emit: Emit) -> bool:
     sender, answer = socket.sender, socket.state is State.SYN_RECEIVED
     if answer:
-        segment = _segment(socket, sender.isn, SYN)
+        segment = _segment(socket, sender.isn, SYN | ECE if sender.ecn else SYN)  # RFC 3168, 6.1.1
     else:
-        segment = Segment(socket.local[1], socket.remote[1], sender.isn & MASK, 0, SYN, 0)
+        asks = socket.ecn and not sender.timeouts  # RFC 3168, 6.1.1.1: a second try does without
+        segment = Segment(socket.local[1], socket.remote[1], sender.isn & MASK, 0, SYN | ECE | CWR if asks else SYN, 0)
     add_options(socket, segment, answer)
     if not _emit(socket, emit, segment):
         return False
@@ -142,40 +150,50 @@ def _send_syn(socket: "Connection", now: int, emit: Emit) -> bool:
 
 def _send_data(socket: "Connection", now: int, emit: Emit) -> bool:
     """Data and FIN, as far as windows and silly window avoidance allow. False: `emit` has refused."""
-    sender, ring, mss = socket.sender, socket.sender.ring, socket.sender.mss
+    sender, mss = socket.sender, socket.sender.unit
     largest = max(socket.max_segmented - socket.max_segmented % mss, mss)
     sender.restart_if_idle(now)
     while True:
-        if sender.resend:
-            seq = sender.una
-            length = min(mss, max(ring.end - seq, 0))
-        else:
-            seq = sender.nxt
-            length = sender.next_length(mss if sender.urgent > seq else largest)  # a card copies URG to every piece
-        behind = seq + length
-        fin = sender.fin and behind == ring.end and (behind < sender.una + sender.wnd or (sender.force and not length))
-        if not length and not fin:
-            if ring.end + sender.fin > seq and seq == sender.una:
-                sender.wait_for_window(now)
+        seq, length = sender.next_range(largest)
+        if not length:
+            sender.wait_for_window(now)
             return True
-        segment = _segment(socket, seq, FIN if fin else 0)
-        if length:
-            if behind == ring.end:
-                segment.flags |= PSH  # MUST-61: what empties the queue
-            segment.payload = ring.pieces(seq, length)
-            segment.payload_length = length
-            if length > mss:
-                segment.segment_size = mss
-            if sender.urgent > seq:
-                segment.flags |= URG
-                segment.urgent = min(sender.urgent - seq, 0xFFFF)
-        probe = sender.force and seq + length + fin > sender.una + sender.wnd
+        segment = _data_segment(socket, seq, length)
+        probe = sender.force and seq + length > sender.una + sender.wnd
+        if probe:
+            segment.ect = False  # RFC 3168, 6.1.6
         if not _emit(socket, emit, segment):
             return False
-        sender.sent(now, seq, length + fin, fin, probe)
+        if segment.flags & CWR:
+            sender.reduction_due = False
+        sender.sent(now, seq, length, segment.flags & FIN != 0, probe)
         socket.receiver.acknowledged(False)
         if probe:
             return True
+
+
+def _data_segment(socket: "Connection", seq: int, length: int) -> Segment:
+    """The segment with `length` sequence numbers from `seq` on: data, and FIN if they reach beyond it."""
+    sender, ring = socket.sender, socket.sender.ring
+    behind, end = seq + length, ring.end
+    segment = _segment(socket, seq, FIN if behind > end else 0)
+    if behind > end:
+        length -= 1
+    if length:
+        if behind >= end:
+            segment.flags |= PSH  # MUST-61: what empties the queue
+        segment.payload = ring.pieces(seq, length)
+        segment.payload_length = length
+        if length > sender.unit:
+            segment.segment_size = sender.unit
+        if sender.urgent > seq:
+            segment.flags |= URG
+            segment.urgent = min(sender.urgent - seq, 0xFFFF)
+        if sender.ecn and seq >= sender.max:
+            segment.ect = True  # RFC 3168, 6.1.5: new data only
+            if sender.reduction_due:
+                segment.flags |= CWR
+    return segment
 
 
 def _send_acknowledgments(socket: "Connection", emit: Emit) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from motenet.core.units import US
 from motenet.stack.sockets.tcp.receive import DEFAULT_MSS
 from motenet.stack.sockets.tcp.state import Failure, State
-from motenet.stack.wire.tcp import ACK, FIN, MASK, MAX_SCALE, RST, SYN, Segment, unwrap
+from motenet.stack.wire.tcp import ACK, CWR, ECE, FIN, MASK, MAX_SCALE, RST, SYN, Segment, unwrap
 
 if TYPE_CHECKING:
     from motenet.stack.sockets.tcp.connection import Connection
@@ -57,7 +57,9 @@ def take_options(socket: "Connection", segment: Segment) -> None:
     if segment.window_scale is not None:
         sender.scale = min(segment.window_scale, MAX_SCALE)  # RFC 7323, 2.3: more than 14 means 14
         receiver.scale = receiver.preferred_scale()
-    receiver.sack = segment.sack_permitted
+    sender.sack = receiver.sack = segment.sack_permitted
+    setup = segment.flags & (ECE | CWR)  # RFC 3168, 6.1.1: an ECN-setup SYN has both, an answer to ours only ECE
+    sender.ecn = setup == ECE and socket.ecn if segment.flags & ACK else setup == ECE | CWR
     socket.stamped = socket.timestamps and segment.timestamps is not None
     if socket.stamped and segment.timestamps is not None:
         receiver.recent_stamp, receiver.stamped_at = segment.timestamps[0], socket.now
@@ -69,7 +71,8 @@ def syn_arrives(socket: "Connection", segment: Segment) -> None:
     sender, receiver = socket.sender, socket.receiver
     take_options(socket, segment)
     receiver.synchronize(segment.seq, receiver.syn_window())
-    sender.wnd = sender.max_wnd = segment.window
+    sender.wnd = segment.window
+    sender.widen(segment.window)
     sender.wl1, sender.wl2 = segment.seq, sender.una
 
 

@@ -19,7 +19,7 @@ class Receiver(Component):
 
     STATE: ClassVar[tuple[str, ...]] = (
         "isn", "nxt", "edge", "scale", "acked", "ack_now", "ack_at", "owed", "delay", "mss", "mss_limit", "fin",
-        "urgent", "recent_stamp", "stamped_at", "sack", "duplicates",
+        "urgent", "recent_stamp", "stamped_at", "sack", "repeated", "echo", "duplicates",
     )  # fmt: skip
 
     def __init__(self, capacity: int) -> None:
@@ -57,6 +57,10 @@ class Receiver(Component):
         """When TS.Recent was taken."""
         self.sack = False
         """The peer has permitted SACK options."""
+        self.repeated: tuple[int, int] | None = None
+        """What came twice, to be reported by the next acknowledgment (D-SACK, RFC 2883)."""
+        self.echo = False
+        """A segment was marked by the network: acknowledgments say so (ECE, RFC 3168, 6.1.3)."""
         self.duplicates = 0
         """Segments that brought nothing new."""
 
@@ -123,7 +127,15 @@ class Receiver(Component):
         """Data has come in order: when is it to be acknowledged (3.8.6.3)? `first` is one segment's length."""
         if first > self.mss:
             self.mss = min(first, self.mss_limit)
-        if self.delay is None or self.nxt - self.acked >= 2 * self.mss or self.edge - self.nxt < self.mss:
+        if self.delay is None:
+            self.ack_now = True
+        elif self.edge - self.nxt < self.mss:
+            # an acknowledgment now would shut the window, and the update that opens it may be lost:
+            # the application may make room first (Linux, __tcp_ack_snd_check())
+            self.ack_now = False
+            if self.ack_at == FOREVER:
+                self.ack_at = now + self.delay
+        elif self.nxt - self.acked >= 2 * self.mss:
             self.ack_now = True
         elif self.ack_at == FOREVER:
             self.ack_at = now + self.delay
@@ -134,6 +146,8 @@ class Receiver(Component):
         left, right = max(seq, self.nxt), min(seq + length, self.edge, self.ring.start + self.ring.capacity)
         if self.fin is not None:
             right = min(right, self.fin)
+        if seq < self.nxt or self.assembler.lefts:
+            self.report(seq, length)
         if right <= left:
             self.duplicates += 1
             self.ack_now = True
@@ -153,7 +167,8 @@ class Receiver(Component):
         self.nxt = self.ring.end = self.assembler.advance(right) if gap else right
         self.owed = 0
         self.count(now, len(pieces[0]))
-        self.ack_now |= gap  # RFC 5681, 4.2: at once, if it fills all or part of a gap
+        if gap and self.edge - self.nxt >= self.mss:
+            self.ack_now = True  # RFC 5681, 4.2: at once, if it fills all or part of a gap
         return True
 
     def finished(self) -> bool:
@@ -178,9 +193,19 @@ class Receiver(Component):
         if seq <= self.acked:
             self.recent_stamp, self.stamped_at = stamp, now
 
+    def report(self, seq: int, length: int) -> None:
+        """Find what of a segment has come before (RFC 2883, 4): below RCV.NXT, or the first range beyond it."""
+        self.repeated = (
+            (seq, min(seq + length, self.nxt)) if seq < self.nxt else self.assembler.overlap(seq, seq + length)
+        )
+
     def sack_blocks(self, limit: int) -> tuple[tuple[int, int], ...]:
-        """What to report in a SACK option (RFC 2018, 4)."""
-        return tuple((left & MASK, right & MASK) for left, right in self.assembler.blocks(limit))
+        """What to report in a SACK option (RFC 2018, 4): first, and once, what came twice (RFC 2883, 4)."""
+        blocks = self.assembler.blocks(limit)
+        if self.repeated is not None:
+            blocks = [self.repeated, *blocks][:limit]
+            self.repeated = None
+        return tuple((left & MASK, right & MASK) for left, right in blocks)
 
     # --- state ---
 

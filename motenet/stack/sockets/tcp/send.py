@@ -1,14 +1,20 @@
-"""The sending half of a connection: what is in flight, what may follow, and what must be sent again."""
+"""The sending half of a connection: what is in flight, what may follow, and when to ask for an answer."""
 
 from typing import ClassVar
 
 from motenet.core.clock import FOREVER
 from motenet.core.state import Component, Plain
+from motenet.stack.sockets.tcp import recovery
 from motenet.stack.sockets.tcp.buffers import Ring
-from motenet.stack.sockets.tcp.congestion import CONTROLS, CongestionControl
+from motenet.stack.sockets.tcp.congestion import CONTROLS, DEFAULT, CongestionControl, control_name
+from motenet.stack.sockets.tcp.prr import Prr
+from motenet.stack.sockets.tcp.rack import Rack
+from motenet.stack.sockets.tcp.receive import DEFAULT_MSS
+from motenet.stack.sockets.tcp.recovery import FAST, OPEN
+from motenet.stack.sockets.tcp.scoreboard import Scoreboard
+from motenet.stack.sockets.tcp.tail import NONE, TailProbe
 from motenet.stack.sockets.tcp.timers import OVERRIDE, RTO_MAXIMUM, STAMP_TICK, RoundTrip
 
-DUPLICATES = 3  # RFC 5681, 3.2: the fast retransmit threshold
 _UNTIMED = -1
 
 
@@ -16,15 +22,20 @@ class Sender(Component):
     """SND.UNA, SND.NXT, SND.WND and what belongs to them. All sequence numbers are unwrapped ones."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        "isn", "una", "nxt", "max", "wnd", "wl1", "wl2", "max_wnd", "scale", "mss", "fin", "urgent", "nagle", "small",
-        "control", "duplicates", "recover", "recovering", "partials", "resend", "timed", "timed_at",
-        "peak", "sent_at", "resent_at", "rto_at", "probe_at", "probes", "force", "waiting_since", "lost_syn",
-        "retransmissions", "timeouts", "fast_retransmits",
+        "isn", "una", "nxt", "max", "wnd", "wl1", "wl2", "max_wnd", "scale", "mss", "unit", "fin", "urgent", "nagle",
+        "small", "sack", "control", "phase", "recover", "duplicates", "partials", "rescued", "marker", "repeated",
+        "repeated_at", "ecn", "reduced", "reduction_due", "timed", "timed_at", "peak", "sent_at", "resent_at",
+        "rto_at", "probe_at", "probes", "force", "waiting_since", "lost_syn", "retransmissions", "timeouts",
+        "fast_retransmits", "undone",
     )  # fmt: skip
 
-    def __init__(self, capacity: int, control: str = "newreno") -> None:
+    def __init__(self, capacity: int, control: str = DEFAULT) -> None:
         self.ring = Ring(capacity)
         """From the first byte that is not acknowledged up to the last that the application has given."""
+        self.board = Scoreboard()
+        self.rack = Rack()
+        self.tail = TailProbe()
+        self.prr = Prr()
         self.rtt = RoundTrip()
         self.control = control
         self.congestion: CongestionControl = CONTROLS[control]()
@@ -32,9 +43,9 @@ class Sender(Component):
         """ISS."""
         self.una = 0
         self.nxt = 0
-        """SND.NXT; after a timeout it goes back to `una`."""
+        """SND.NXT."""
         self.max = 0
-        """The highest SND.NXT there was: only what lies before it can be acknowledged."""
+        """What can be acknowledged lies before this: SND.NXT, or what a window probe has sent beyond it."""
         self.wnd = 0
         self.wl1 = 0
         self.wl2 = 0
@@ -44,6 +55,8 @@ class Sender(Component):
         """Snd.Wind.Shift."""
         self.mss = 0
         """Eff.snd.MSS (3.7.1), kept up to date by the socket."""
+        self.unit = 0
+        """How much makes a full segment: the MSS, but at most half of the largest window that there was."""
         self.fin = False
         """The application has closed: a FIN follows the last byte."""
         self.urgent = 0
@@ -51,15 +64,29 @@ class Sender(Component):
         self.nagle = True
         self.small = 0
         """The number behind the last segment that was smaller than the MSS (appendix A.3)."""
-        self.duplicates = 0
-        """Duplicate acknowledgments in a row."""
+        self.sack = False
+        """Both sides have agreed on SACK: recovery is RACK's, not NewReno's."""
+        self.phase = OPEN
         self.recover = 0
-        """RFC 6582: the highest number sent when the last loss was found."""
-        self.recovering = False
+        """RecoveryPoint (RFC 6675), `recover` (RFC 6582): the highest number sent when the last loss was found."""
+        self.duplicates = 0
+        """Duplicate acknowledgments in a row, of a peer without SACK."""
         self.partials = 0
         """Partial acknowledgments in this recovery."""
-        self.resend = False
-        """The segment at `una` is to be sent again at once (fast retransmit)."""
+        self.rescued = False
+        """RFC 6675, 4: this recovery has had its rescue retransmission."""
+        self.marker = NONE
+        """Where the last recovery began, as long as it may prove needless."""
+        self.repeated = NONE
+        """Bytes that it has sent again, and no D-SACK has reported; NONE: it has not sent any."""
+        self.repeated_at = FOREVER
+        """When it first sent something again, until the answer to that has come (RFC 3522)."""
+        self.ecn = False
+        """Both sides have agreed on ECN (RFC 3168)."""
+        self.reduced = 0
+        """SND.NXT when the window was reduced last: marks of what was sent before say nothing new (RFC 3168, 6.1.2)."""
+        self.reduction_due = False
+        """CWR is to go with the next new data."""
         self.timed = _UNTIMED
         """The number whose acknowledgment ends a round-trip measurement."""
         self.timed_at = 0
@@ -80,11 +107,12 @@ class Sender(Component):
         self.retransmissions = 0
         self.timeouts = 0
         self.fast_retransmits = 0
+        self.undone = 0
+        """Recoveries that proved needless."""
 
     def start(self, isn: int) -> None:
         """Choose the initial sequence number; the SYN is the first to be sent."""
-        self.isn = self.una = self.nxt = self.max = self.recover = self.urgent = isn
-        self.small = isn
+        self.isn = self.una = self.nxt = self.max = self.recover = self.urgent = self.small = self.reduced = isn
         self.ring.anchor(isn + 1)
 
     @property
@@ -94,8 +122,28 @@ class Sender(Component):
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait to be sent (again)."""
+        """Bytes that have not been sent yet."""
         return max(self.ring.end - self.nxt, 0)
+
+    @property
+    def recovering(self) -> bool:
+        """Whether a loss is being repaired without the timer."""
+        return self.phase == FAST
+
+    @property
+    def undisturbed(self) -> bool:
+        """Nothing is lost or out of order, and no probe awaits its answer: acknowledgments need no second look."""
+        board = self.board
+        return not (self.phase or board.sacked or board.lost or self.duplicates) and self.tail.end == NONE
+
+    @property
+    def busy(self) -> bool:
+        """Whether there may be something to send: anew, again, or as a probe."""
+        end = self.ring.end
+        return (
+            end > self.nxt or self.board.lost > 0 or self.tail.due or self.force or self.phase == FAST
+            or (self.fin and end == self.nxt)
+        )  # fmt: skip
 
     @property
     def fin_acknowledged(self) -> bool:
@@ -115,10 +163,35 @@ class Sender(Component):
 
     def allowance(self) -> int:
         """How many bytes may follow `nxt`, for the peer's window and the congestion window. May be negative."""
-        window = self.congestion.window
-        if self.duplicates and not self.recovering:
-            window += min(self.duplicates, 2) * self.mss  # limited transmit (RFC 3042)
-        return self.una + (self.wnd if self.wnd < window else window) - self.nxt
+        room = self.congestion.window - self.board.pipe
+        if self.duplicates and not self.phase:
+            room += min(self.duplicates, 2) * self.mss  # limited transmit (RFC 3042); with SACK `pipe` shrinks instead
+        usable = self.una + self.wnd - self.nxt
+        return usable if usable < room else room
+
+    def next_range(self, largest: int) -> tuple[int, int]:
+        """What to send now: a sequence number, and SEG.LEN with a FIN; 0: nothing. `largest` is the card's segment.
+
+        In this order: a probe that is due, what is lost, new data, a rescue (RFC 6675, 4, NextSeg, rules 1, 2 and 4).
+        """
+        if self.tail.due and self.board.ranges:
+            return recovery.tail_probe(self)
+        if self.board.lost:
+            seq, length = recovery.next_lost(self, largest)
+            if not length and self.force and not self.board.pipe:
+                length = max(min(self.ring.end - seq, self.wnd, self.mss), 1)
+            return seq, length
+        seq = self.nxt
+        length = self.next_length(largest if seq >= self.urgent and not self.reduction_due else self.unit)
+        if self.fin and seq + length == self.ring.end and (seq + length < self.una + self.wnd or self._fin_probes()):
+            length += 1
+        if not length and self.phase == FAST and self.sack:
+            return recovery.rescue(self)
+        return seq, length
+
+    def _fin_probes(self) -> bool:
+        """Whether a FIN alone asks a peer for its window."""
+        return self.force and self.nxt == self.una == self.ring.end
 
     def next_length(self, largest: int) -> int:
         """How many bytes to send at `nxt`, at most `largest` (a multiple of the MSS) in one go; 0: none now.
@@ -126,11 +199,11 @@ class Sender(Component):
         The rules (1) to (4) of 3.8.6.2.1, with Nagle's condition (3.7.4) as modified in appendix A.3.
         """
         unsent = self.ring.end - self.nxt
-        usable = self.allowance()
         if unsent <= 0:
             return 0
+        usable = self.allowance()
         length = min(unsent, usable, largest)
-        mss = self.mss
+        mss = self.unit
         if length >= mss:  # (1)
             rest = length % mss
             return length - rest if rest and not (length == unsent and self._tail_may_go()) else length
@@ -153,31 +226,39 @@ class Sender(Component):
     def sent(self, now: int, seq: int, length: int, fin: bool, probe: bool) -> None:
         """A segment has gone out; `length` is SEG.LEN. A `probe` lies beyond the window and does not move SND.NXT."""
         behind = seq + length
+        again = seq < self.max
         if self.waiting_since == FOREVER:
             self.waiting_since = now
-        if seq < self.max:
+        if again:
             self.retransmissions += 1
             self.resent_at = now
-            self.timed = _UNTIMED  # Karn (MUST-18): not while an acknowledgment could be ambiguous
+            if not self.sack or seq < self.timed <= behind:
+                self.timed = _UNTIMED  # Karn (MUST-18): not while an acknowledgment could be ambiguous
         else:
             if self.timed == _UNTIMED and not probe:
                 self.timed, self.timed_at = behind, now
-            if length - fin < self.mss:
+            if length - fin < self.unit:
                 self.small = behind
         if behind > self.max:
             self.max = behind
-        if self.resend:
-            self.resend = False
-        elif not probe:
-            self.nxt = behind
+        self.force = False
         if probe:
-            self.force = False
             self._arm_probe(now)
             return
-        self.force = False
+        if seq < self.nxt:
+            recovery.resent(self, now, seq, behind)
+        else:
+            if seq > self.isn:
+                self.board.sent(seq, behind, now, again)
+            self.nxt = behind
+        if self.phase:
+            self.prr.out += length
+        if self.tail.due:
+            self.tail.sent(self.nxt, again)
+            self.rto_at = FOREVER  # RFC 8985, 7.3: it begins anew
         self.probe_at = FOREVER
         self.probes = 0
-        self.sent_at = now
+        self.sent_at = self.tail.since = now
         self.peak = self.nxt - self.una
         if self.rto_at == FOREVER:
             self.rto_at = now + self.rtt.timeout  # RFC 6298, 5.1
@@ -185,13 +266,21 @@ class Sender(Component):
     def restart_if_idle(self, now: int) -> None:
         """RFC 5681, 4.1: after a pause of more than an RTO the window starts anew."""
         if self.nxt == self.una and now - self.sent_at > self.rtt.timeout:
-            self.congestion.idle()
+            self.congestion.idle(now)
 
     # --- timers ---
 
+    def tail_at(self) -> int:
+        """When a loss probe is due (RFC 8985, 7.2): in the open, with SACK, and if nothing else asks for an answer."""
+        board = self.board
+        if not self.sack or not board.pipe or self.phase or board.sacked or board.lost or self.tail.end != NONE:
+            return FOREVER
+        at = self.tail.since + self.tail.interval(self.rtt.smoothed, board.pipe <= self.unit)
+        return at if at < self.rto_at else self.rto_at
+
     def wait_for_window(self, now: int) -> None:
         """Nothing is in flight, and what there is may not be sent: probe or override in time (SHLD-29)."""
-        if self.probe_at == FOREVER:
+        if self.probe_at == FOREVER and not self.board.pipe and self.ring.end + self.fin > self.una:
             self._arm_probe(now)
 
     def _arm_probe(self, now: int) -> None:
@@ -206,18 +295,15 @@ class Sender(Component):
         self.probes += 1
 
     def retransmission_expired(self, now: int) -> None:
-        """RFC 6298, 5.4 to 5.6, and RFC 5681, 3.1: go back to `una`, with the loss window."""
+        """RFC 6298, 5.4 to 5.6: the earliest segment goes again, with the loss window."""
         self.timeouts += 1
         if self.una == self.isn:
             self.lost_syn = True
+            self.nxt = self.una
         else:
-            self.congestion.timed_out(now, self.flight, self.rtt.backoffs > 0)
+            recovery.timed_out(self, now)
         self.rtt.back_off()
-        self.recover = self.max  # RFC 6582, 3.2, step 4
-        self.recovering = self.resend = False
-        self.duplicates = 0
         self.timed = _UNTIMED
-        self.nxt = self.una
         self.rto_at = FOREVER
 
     # --- acknowledgments (3.10.7.4, fifth) ---
@@ -228,18 +314,27 @@ class Sender(Component):
             self.wl1, self.wl2 = seq, ack
             if window != self.wnd:
                 self.wnd = window
-                self.max_wnd = max(self.max_wnd, window)
+                if window > self.max_wnd:
+                    self.widen(window)
                 if window:
                     self.probes = 0
                 return True
         return False
 
     def acknowledged(self, now: int, ack: int, measured: int | None) -> None:
-        """`ack` is beyond SND.UNA. `measured`: the round-trip time that the timestamps tell."""
+        """`ack` is beyond SND.UNA, in the open and undisturbed. `measured`: the round trip that the timestamps tell."""
         length = ack - self.una
+        self.advance(now, ack, measured)
+        last = self.board.forward(ack)
+        if last is not None:
+            self.rack.delivered(now, ack, last.at, last.again)
+        self.congestion.acknowledged(now, length, self.peak, self.rack.rtt)
+        self.rearm(now)
+
+    def advance(self, now: int, ack: int, measured: int | None) -> None:
+        """SND.UNA moves, and a round trip may have been measured."""
         if self.timed != _UNTIMED and ack >= self.timed:
-            self.rtt.sample(now - self.timed_at)
-            self.timed = _UNTIMED
+            self.measure(now)
         elif measured is not None:
             if measured <= now - self.resent_at + STAMP_TICK:
                 self.rtt.sample(measured)  # RFC 7323, 4.1: of what was sent again
@@ -249,59 +344,56 @@ class Sender(Component):
         self.ring.release(ack if ack < self.ring.end else self.ring.end)
         if self.nxt < ack:
             self.nxt = ack
-        self._recover(now, ack, length)
         self.force = False
         self.probe_at = FOREVER
         self.probes = 0
-        if self.nxt == ack:
+
+    def measure(self, now: int) -> None:
+        """What is timed has arrived."""
+        self.rtt.sample(now - self.timed_at)
+        self.timed = _UNTIMED
+
+    def rearm(self, now: int) -> None:
+        """New data was acknowledged: the timers begin anew."""
+        self.tail.due = False
+        if self.nxt == self.una:
             self.rto_at = FOREVER  # RFC 6298, 5.2
             self.waiting_since = FOREVER
         else:
-            self.waiting_since = now
-            if not self.recovering or self.partials == 1:
-                self.rto_at = now + self.rtt.timeout  # RFC 6298, 5.3; RFC 6582: in recovery the first time only
-
-    def _recover(self, now: int, ack: int, length: int) -> None:
-        """RFC 6582, 3.2: what new data being acknowledged means for recovery."""
-        if not self.recovering:
-            self.duplicates = 0
-            # in slow start after a timeout an acknowledgment may cover what had arrived before (RFC 3465, 2.3: L = 1)
-            self.congestion.acknowledged(now, min(length, self.mss) if ack <= self.recover else length, self.peak)
-        elif ack >= self.recover:
-            self.recovering = False
-            self.duplicates = 0
-            self.recover = ack - 1  # only the segments missing were sent again: duplicates to come are no echo of them
-            self.congestion.recovered(now, self.flight)
-        else:
-            self.partials += 1
-            self.congestion.partial(length)
-            self.resend = True
-
-    def duplicate(self, now: int) -> None:
-        """A duplicate acknowledgment, as RFC 5681, 2 defines it."""
-        self.duplicates += 1
-        if self.recovering:
-            self.congestion.duplicate()
-        elif self.duplicates == DUPLICATES and self.una > self.recover:  # RFC 6582, 3.2, step 1
-            self.recovering = True
-            self.partials = 0
-            self.recover = self.max
-            self.resend = True
-            self.fast_retransmits += 1
-            self.congestion.lost(now, self.flight)
+            self.waiting_since = self.tail.since = now
+            self.rto_at = now + self.rtt.timeout  # RFC 6298, 5.3
 
     # --- state ---
 
     def use(self, control: str) -> None:
-        """Switch to another congestion control, as at the start of a connection."""
-        self.control = control
-        self.congestion = CONTROLS[control]()
+        """Switch to another congestion control, as at the start of a connection. ConfigurationError: there is none."""
+        self.control = control_name(control)
+        self.congestion = CONTROLS[self.control]()
         if self.mss:
             self.congestion.start(self.mss, False)
+
+    def fit(self, mss: int) -> None:
+        """Segments have another size from now on."""
+        self.mss = mss
+        self.congestion.fit(mss)
+        self.widen(self.max_wnd)
+
+    def widen(self, window: int) -> None:
+        """The peer's window is larger than ever. One that two segments do not fit into takes two smaller ones.
+
+        So the loss of one is seen by what becomes of the other, and no rest waits for Nagle's sake (Linux,
+        tcp_bound_to_half_wnd()).
+        """
+        self.max_wnd = window
+        self.unit = min(self.mss, max(window // 2 if window > DEFAULT_MSS else window, 1))
 
     def save(self) -> Plain:
         return {
             **super().save(),
+            "board": self.board.save(),
+            "rack": self.rack.save(),
+            "tail": self.tail.save(),
+            "prr": self.prr.save(),
             "rtt": self.rtt.save(),
             "congestion": self.congestion.save(),
             "held": self.ring.contents(()),
@@ -310,6 +402,10 @@ class Sender(Component):
 
     def load(self, state: Plain) -> None:
         super().load(state)
+        self.board.load(state["board"])
+        self.rack.load(state["rack"])
+        self.tail.load(state["tail"])
+        self.prr.load(state["prr"])
         self.rtt.load(state["rtt"])
         self.congestion = CONTROLS[self.control]()
         self.congestion.load(state["congestion"])

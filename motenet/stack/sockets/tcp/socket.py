@@ -3,13 +3,13 @@
 from typing import ClassVar
 
 from motenet.core.checksum import Buffer
-from motenet.core.errors import MotenetError
+from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.stack.address import check_port, format_address
 from motenet.stack.errors import AddressNotAvailable, BrokenPipe, NotConnected
 from motenet.stack.sockets.tcp.connection import Connection
 from motenet.stack.sockets.tcp.handshake import Endpoint
 from motenet.stack.sockets.tcp.state import MAY_RECEIVE, MAY_SEND, Failure, State, exception
-from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED
+from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, MAX_ACK_DELAY
 
 
 class TcpSocket(Connection):
@@ -166,11 +166,13 @@ class TcpSocket(Connection):
 
     @ack_delay.setter
     def ack_delay(self, delay: int | None) -> None:
+        if delay is not None and not 0 <= delay < MAX_ACK_DELAY:
+            raise ConfigurationError(f"ack_delay={delay}: an acknowledgment may wait for less than 500 ms (MUST-40)")
         self.receiver.delay = delay
 
     @property
     def congestion_control(self) -> str:
-        """The algorithm's name, of congestion.CONTROLS."""
+        """The algorithm's name: "cubic", "newreno" or "none". ConfigurationError for another one."""
         return self.sender.control
 
     @congestion_control.setter
@@ -189,6 +191,8 @@ class TcpSocket(Connection):
             "retransmissions": sender.retransmissions,
             "timeouts": sender.timeouts,
             "fast_retransmits": sender.fast_retransmits,
+            "loss_probes": sender.tail.count,
+            "undone": sender.undone,
             "duplicates": receiver.duplicates,
             "challenges": self.challenges,
             "flight": sender.flight,

@@ -13,11 +13,13 @@ FORGIVEN = 5  # timeouts in a row that may prove needless before the path counts
 
 USER_TIMEOUT = 300 * SECOND  # RFC 9293, 3.9.1.1: five minutes; so R2 exceeds 100 s (SHLD-11) and 3 min (MUST-23)
 TROUBLE_AFTER = 3  # RFC 9293, SHLD-10: R1, in retransmissions
-ACK_DELAY = 10 * MS  # below 500 ms (MUST-40)
+ACK_DELAY = 10 * MS  # as smoltcp has it
+MAX_ACK_DELAY = 500 * MS  # MUST-40: it is shorter than this
 OVERRIDE = 500 * MS  # RFC 9293, 3.8.6.2.1 (4): 0.1 to 1.0 s
 TIME_WAIT = 10 * SECOND  # 2 MSL, as smoltcp has it
 FIN_WAIT_2_ORPHANED = 60 * SECOND  # Linux, tcp_fin_timeout: nobody is left to close a connection without application
 CHALLENGE_INTERVAL = SECOND  # RFC 5961, 7: how often a challenge ACK may be sent
+CONFIRM_INTERVAL = SECOND  # how often the IP layer hears that the peer answers; our choice
 KEEP_ALIVE = 7200 * SECOND  # RFC 9293, MUST-28: what `keep_alive` should be at least, unless there is a reason
 KEEP_ALIVE_INTERVAL = 75 * SECOND  # between probes, as BSD and Linux do
 KEEP_ALIVE_PROBES = 9  # unanswered, as Linux does; never one alone (MUST-29)

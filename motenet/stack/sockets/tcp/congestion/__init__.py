@@ -3,47 +3,66 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from motenet.core.errors import ConfigurationError
 from motenet.core.state import Plain
+from motenet.stack.sockets.tcp.congestion.cubic import Cubic
 from motenet.stack.sockets.tcp.congestion.newreno import NewReno
 from motenet.stack.sockets.tcp.congestion.none import NoControl
 
 
 class CongestionControl(Protocol):
-    """What the sender tells its algorithm, and asks of it. Lengths are bytes, `now` is in nanoseconds.
+    """What the sender tells its algorithm, and asks of it. Lengths are bytes, `now` and `rtt` are in nanoseconds.
 
-    The sender finds losses and decides what to send again; the algorithm only answers how much may be in flight.
+    The sender finds losses, decides what to send again, and shrinks the window while it does (`take`); the algorithm
+    says how far, and how the window grows.
     """
 
     window: int
     """cwnd: bytes that may be on their way."""
+    threshold: int
+    """ssthresh: what the window shrinks to when something is lost."""
 
     def start(self, mss: int, lost_syn: bool) -> None:
         """The connection is established, with segments of `mss` bytes; `lost_syn`: its SYN had to be sent again."""
 
-    def acknowledged(self, now: int, length: int, flight: int) -> None:
-        """New data was acknowledged outside recovery; `flight` bytes were on their way when something was sent last."""
+    def acknowledged(self, now: int, length: int, flight: int, rtt: int) -> None:
+        """New data was acknowledged outside recovery; `flight` bytes were on their way when something was sent last.
+
+        `rtt` is the latest round-trip time; 0: there is none yet.
+        """
 
     def lost(self, now: int, flight: int) -> None:
-        """Three duplicate acknowledgments: fast recovery begins."""
-
-    def duplicate(self) -> None:
-        """One more duplicate acknowledgment in recovery: a segment has left the network."""
-
-    def partial(self, length: int) -> None:
-        """In recovery `length` bytes were acknowledged, and the next segment is found missing."""
-
-    def recovered(self, now: int, flight: int) -> None:
-        """All that was outstanding when recovery began is acknowledged."""
+        """Something was lost, or marked (ECN): a new `threshold`."""
 
     def timed_out(self, now: int, flight: int, again: bool) -> None:
         """The retransmission timer expired; `again`: for a segment that it had already sent again."""
 
-    def idle(self) -> None:
+    def undo(self) -> None:
+        """What looked like a loss was none."""
+
+    def idle(self, now: int) -> None:
         """Nothing was sent for longer than the retransmission timeout, and now something is."""
+
+    def take(self, window: int) -> None:
+        """The window that recovery has found."""
+
+    def fit(self, mss: int) -> None:
+        """Segments have another size from now on."""
 
     def save(self) -> Plain: ...
     def load(self, state: Plain) -> None: ...
 
 
-CONTROLS: dict[str, Callable[[], CongestionControl]] = {"newreno": NewReno, "none": NoControl}
+CONTROLS: dict[str, Callable[[], CongestionControl]] = {"cubic": Cubic, "newreno": NewReno, "none": NoControl}
 """What `TcpSocket.congestion_control` may be set to."""
+DEFAULT = "cubic"
+_ALIASES = {"reno": "newreno"}
+
+
+def control_name(name: str) -> str:
+    """The name of an algorithm, or of what is also called so; ConfigurationError if there is none."""
+    found = _ALIASES.get(name, name)
+    if found not in CONTROLS:
+        known = ", ".join(sorted((*CONTROLS, *_ALIASES)))
+        raise ConfigurationError(f"congestion_control={name!r} is not known: take one of {known}")
+    return found
