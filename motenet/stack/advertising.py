@@ -74,6 +74,8 @@ class RouterConfiguration:
     """IPv6 addresses (RFC 8106, 5.1)."""
     search_domains: tuple[Name, ...] = ()
     """Tuples of labels (RFC 8106, 5.2)."""
+    preference: int = 0
+    """Among default routers: 1 high, 0 medium, -1 low (RFC 4191, 2.1)."""
 
     def __post_init__(self) -> None:
         most = self.maximum_interval
@@ -86,6 +88,7 @@ class RouterConfiguration:
         _check(0 <= self.reachable_ms <= 3_600_000, "the reachable time is 0 to 3,600,000 ms")
         _check(0 <= self.retransmit_ms <= 0xFFFF_FFFF, "the retransmission timer has 32 bits")
         _check(all(len(server) == 16 for server in self.name_servers), "name servers are IPv6 addresses here")
+        _check(self.preference in (-1, 0, 1), "the preference is 1, 0 or -1")
         size = len(emit(self.advertisement(bytes(6))).payload)
         _check(size <= _ROOM, f"prefixes, servers and domains need {size} bytes, but one packet has room for {_ROOM}")
 
@@ -100,11 +103,12 @@ class RouterConfiguration:
     def advertisement(self, mac: bytes) -> RouterAdvertisement:
         """RFC 4861, 6.2.3. `mac` goes into the source link-layer address option, unless it is empty."""
         names = 3 * self.maximum_interval  # RFC 8106, 5.1 and 5.2: the lifetime's default
+        lifetime = 3 * self.maximum_interval if self.lifetime is None else self.lifetime
         return RouterAdvertisement(
             self.hop_limit,
             self.managed,
             self.other,
-            3 * self.maximum_interval if self.lifetime is None else self.lifetime,
+            lifetime,
             self.reachable_ms,
             self.retransmit_ms,
             mac,
@@ -115,6 +119,7 @@ class RouterConfiguration:
             ],
             [Servers(names, list(self.name_servers))] if self.name_servers else [],
             [SearchList(names, list(self.search_domains))] if self.search_domains else [],
+            self.preference if lifetime else 0,  # RFC 4191, 2.2
         )
 
 
@@ -197,7 +202,7 @@ class Advertising(Watched):
         if self.final:
             self.final -= 1
             self.next_at = now + MIN_DELAY_BETWEEN_RAS if self.final else None
-            return replace(record, lifetime=0)
+            return replace(record, lifetime=0, preference=0)
         interval = self._random(*self.configuration.interval)
         if self.initial:
             self.initial -= 1

@@ -1,17 +1,19 @@
-"""How a host finds its routers and makes its addresses: RFC 4861, 6.3 and 8.3; RFC 4862, 5.5; RFC 8106."""
+"""How a host finds its routers and makes its addresses: RFC 4861, 6.3; RFC 4862, 5.5; RFC 8106."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
+from motenet.core.clock import FOREVER
 from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import MS, SECOND
-from motenet.stack.address import Cidr, format_address, is_multicast
+from motenet.stack.address import Cidr, format_address, is_link_local, is_multicast
+from motenet.stack.addressing import Addressing
 from motenet.stack.detection import Detection
 from motenet.stack.neighbor import NeighborCache, Resolution
+from motenet.stack.routes import DEFAULT6, Routes
 from motenet.stack.wire.dns import Name
-from motenet.stack.wire.ndisc import INFINITY, Prefix, Redirect, RouterAdvertisement
+from motenet.stack.wire.ndisc import INFINITY, Prefix, RouterAdvertisement
 
 MAX_RTR_SOLICITATION_DELAY = 1 * SECOND
 RTR_SOLICITATION_INTERVAL = 4 * SECOND
@@ -24,23 +26,16 @@ MINIMUM_MTU = 1280
 """RFC 8200, 5."""
 HOP_LIMIT = 64
 """IANA's recommended default (RFC 4861, 6.3.2: CurHopLimit)."""
-REDIRECT_LIFETIME = 600 * SECOND
-"""RFC 4861 gives none; NetBSD's net.inet6.icmp6.redirtimeout."""
 
 MAXIMUM_ROUTERS = 16
 """RFC 4861, 6.3.4: at least two, and SHOULD be more."""
 MAXIMUM_PREFIXES = 16
 MAXIMUM_ADDRESSES = 16
-MAXIMUM_REDIRECTS = 64
 MAXIMUM_SERVERS = 16
 """RFC 8106, 5.3.1: at least three; of search domains, too."""
 
-FOREVER = 1 << 63
-
-_DEFAULT = Cidr(bytes(16), 0)
 _LINK_LOCAL = bytes.fromhex("fe80000000000000")
-_LINK_LOCAL_NETWORK = Cidr(_LINK_LOCAL + bytes(8), 10)
-"""RFC 4291, 2.5.6."""
+"""RFC 4862, 5.3."""
 
 
 def interface_identifier(mac: bytes) -> bytes:
@@ -48,44 +43,12 @@ def interface_identifier(mac: bytes) -> bytes:
     return bytes((mac[0] ^ 2, mac[1], mac[2], 0xFF, 0xFE, mac[3], mac[4], mac[5]))
 
 
-class Entry(Protocol):
-    """What an interface knows of one of its addresses."""
-
-    origin: str
-    valid_until: int
-
-
-class Addressing(Protocol):
-    """The interface's addresses, and the prefixes on its link."""
-
-    prefixes: dict[Cidr, int]
-
-    @property
-    def entries(self) -> Mapping[bytes, Entry]: ...
-
-    def add(self, address: Cidr, *, origin: str, preferred_until: int, valid_until: int, tentative: bool) -> None: ...
-
-    def remove(self, address: bytes) -> None: ...
-
-    def lifetimes(self, address: bytes, preferred_until: int, valid_until: int) -> None: ...
-
-    def set_prefix(self, prefix: Cidr, valid_until: int) -> None: ...
-
-
-class Routes(Protocol):
-    """The node's routes."""
-
-    def add(self, network: Cidr, gateway: bytes | None, interface: str, expires: int, origin: str) -> None: ...
-
-    def remove(self, network: Cidr, gateway: bytes | None) -> None: ...
-
-
 class Autoconfiguration(Watched):
     """One interface's. It sends nothing itself: `due` says when a router solicitation is to go out."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        *Watched.STATE, "mac", "link_mtu", "solicit_at", "solicitations", "disabled", "routers", "redirects",
-        "failed", "servers", "search", "hop_limit", "mtu", "managed", "other",
+        *Watched.STATE, "mac", "link_mtu", "solicit_at", "solicitations", "disabled", "routers", "failed",
+        "servers", "search", "hop_limit", "mtu", "managed", "other",
     )  # fmt: skip
 
     def __init__(
@@ -108,8 +71,6 @@ class Autoconfiguration(Watched):
         self.interface = interface
         self.accept_advertisements = True
         """Off for routers, which are not autoconfigured (RFC 4862, 1), but for their link-local addresses."""
-        self.accept_redirects = True
-        """Off for routers (RFC 4861, 8.2)."""
         self.mac = b""
         self.link_mtu = 1500
         self.solicit_at: int | None = None
@@ -119,8 +80,6 @@ class Autoconfiguration(Watched):
         """Our link-local address is somebody else's: nothing can be done here (RFC 4862, 5.4.5)."""
         self.routers: dict[bytes, int] = {}
         """The default router list: until when each is one."""
-        self.redirects: dict[bytes, tuple[bytes, int]] = {}
-        """Destination -> (target, until when)."""
         self.failed: dict[bytes, None] = {}
         """Addresses that were found to be somebody else's."""
         self.servers: dict[bytes, int] = {}
@@ -158,8 +117,6 @@ class Autoconfiguration(Watched):
 
     def due(self, now: int) -> bool:
         """Whether a router solicitation is to be sent now; sending it is counted as done."""
-        for prefix in [prefix for prefix, until in self.addressing.prefixes.items() if until <= now]:
-            self.addressing.set_prefix(prefix, 0)  # RFC 4861, 6.3.5
         if self.solicit_at is None or now < self.solicit_at:
             return False
         if self.solicitations >= MAX_RTR_SOLICITATIONS:
@@ -175,9 +132,6 @@ class Autoconfiguration(Watched):
 
     def poll_at(self) -> int | None:
         """When `due` next has work, in ns."""
-        at = min((until for until in self.addressing.prefixes.values() if until < FOREVER), default=None)
-        if self.solicit_at is None or (at is not None and at < self.solicit_at):
-            return at
         return self.solicit_at
 
     def duplicate(self, address: bytes) -> None:
@@ -197,7 +151,7 @@ class Autoconfiguration(Watched):
         if not self.accept_advertisements or self.disabled:
             return None
         resolution = self.neighbors.heard(source, record.source_mac or None, now, is_router=True)
-        self._router(source, record.lifetime, now)
+        self._router(source, record, now)
         if record.lifetime and self.solicitations:
             self.solicit_at = None  # RFC 4861, 6.3.7: at least one solicitation is sent, then no more
         self.managed, self.other = record.managed, record.other
@@ -214,33 +168,29 @@ class Autoconfiguration(Watched):
         self._names(record, now)
         return resolution
 
-    def _router(self, source: bytes, lifetime: int, now: int) -> None:
+    def _router(self, source: bytes, record: RouterAdvertisement, now: int) -> None:
         self.routers = {router: until for router, until in self.routers.items() if until > now}
-        if not lifetime:
+        if not record.lifetime:
             self.remove_router(source)
         elif source in self.routers or len(self.routers) < MAXIMUM_ROUTERS:
             if source not in self.routers:
                 self.changed("routers", f"{format_address(source)} is one")
-            until = self.routers[source] = now + lifetime * SECOND
-            self.table.add(_DEFAULT, source, self.interface, until, "ra")
+            until = self.routers[source] = now + record.lifetime * SECOND
+            self.table.add(DEFAULT6, source, self.interface, until, "ra", record.preference)
         else:
             self.drop("ra-routers", format_address(source))
 
     def remove_router(self, address: bytes) -> None:
-        """It is no router any more: no default router, nor the target of a redirect (RFC 4861, 6.3.5 and 7.3.3)."""
+        """It is no router any more: nothing goes by way of it (RFC 4861, 6.3.5 and 7.3.3)."""
         if self.routers.pop(address, None) is not None:
-            self.table.remove(_DEFAULT, address)
             self.changed("routers", f"{format_address(address)} is none any more")
-        self.forget_redirects(address)
-
-    def forget_redirects(self, target: bytes) -> None:
-        """This neighbor does not answer: what was redirected to it goes to a default router again."""
-        for destination in [key for key, (gateway, _) in self.redirects.items() if gateway == target]:
-            self._end_redirect(destination)
+        for route in [route for route in self.table.table if route.gateway == address]:
+            if route.origin in ("ra", "redirect"):
+                self.table.remove(route.network, address, route.origin)
 
     def _prefix(self, prefix: Prefix, now: int) -> None:
         network = Cidr(prefix.prefix, prefix.length)
-        if _LINK_LOCAL_NETWORK.contains(prefix.prefix) or is_multicast(prefix.prefix):
+        if is_link_local(prefix.prefix) or is_multicast(prefix.prefix):
             return  # RFC 4861, 6.3.4 and RFC 4862, 5.5.3 b: silently ignored
         if prefix.on_link:
             self._on_link(Cidr(network.network, network.prefix), prefix.valid, now)
@@ -252,7 +202,7 @@ class Autoconfiguration(Watched):
         if valid and not known and len(self.addressing.prefixes) >= MAXIMUM_PREFIXES:
             self.drop("ra-prefixes", str(network))
         elif valid or known:
-            self.addressing.set_prefix(network, _until(valid, now) if valid else 0)
+            self.addressing.add_prefix(network, _until(valid, now))
 
     def _autonomous(self, prefix: Prefix, now: int) -> None:
         """RFC 4862, 5.5.3 c to e."""
@@ -310,33 +260,6 @@ class Autoconfiguration(Watched):
     def search_domains(self, now: int) -> list[Name]:
         """The same of search domains (RFC 8106, 5.2)."""
         return [name for name, until in self.search.items() if until > now]
-
-    # --- redirects
-
-    def heard_redirect(self, source: bytes, record: Redirect, hop: bytes | None, now: int) -> Resolution | None:
-        """Obey a checked redirect (RFC 4861, 8.3). `hop`: the first hop to its destination so far, which alone may
-        redirect (8.1). Returns what waited for its target.
-        """
-        if not self.accept_redirects or self.disabled:
-            return None
-        if source != hop:
-            self.drop("redirect-source", format_address(source))
-            return None
-        on_link = record.target == record.destination
-        if record.destination in self.redirects:
-            self._end_redirect(record.destination)
-        if len(self.redirects) >= MAXIMUM_REDIRECTS:
-            self._end_redirect(next(iter(self.redirects)))
-        until = now + REDIRECT_LIFETIME
-        self.redirects[record.destination] = (record.target, until)
-        gateway = None if on_link else record.target
-        self.table.add(Cidr(record.destination, 128), gateway, self.interface, until, "redirect")
-        self.changed("redirect", f"{format_address(record.destination)} via {format_address(record.target)}")
-        return self.neighbors.heard(record.target, record.target_mac or None, now, None if on_link else True)
-
-    def _end_redirect(self, destination: bytes) -> None:
-        target, _ = self.redirects.pop(destination)
-        self.table.remove(Cidr(destination, 128), None if target == destination else target)
 
 
 def _until(lifetime: int, now: int) -> int:

@@ -73,7 +73,7 @@ def test_rfc_4861_6_2_1_defaults() -> None:
         {"maximum_interval": 3}, {"maximum_interval": 1801}, {"minimum_interval": 2},
         {"maximum_interval": 100, "minimum_interval": 76}, {"lifetime": 9001}, {"lifetime": 599},
         {"maximum_interval": 1800, "lifetime": 1799}, {"reachable_ms": 3_600_001}, {"mtu": 1279}, {"hop_limit": 256},
-        {"name_servers": (b"\1\2\3\4",)}, {"prefixes": (AdvertisedPrefix(NETWORK),) * 40},
+        {"name_servers": (b"\1\2\3\4",)}, {"prefixes": (AdvertisedPrefix(NETWORK),) * 40}, {"preference": 2},
     ],
 )  # fmt: skip
 def test_rfc_4861_6_2_1_what_the_rfc_forbids_is_refused(wrong: dict[str, Any]) -> None:
@@ -93,12 +93,12 @@ def test_rfc_4861_6_2_3_all_that_is_configured_is_said() -> None:
     run = Run(
         prefixes=(AdvertisedPrefix(NETWORK, 600, 300, autonomous=False),), maximum_interval=10, managed=True,
         other=True, mtu=1400, hop_limit=32, reachable_ms=40_000, retransmit_ms=2000, name_servers=(server,),
-        search_domains=(domain,),
+        search_domains=(domain,), preference=-1,
     )  # fmt: skip
     ((_, record),) = run.until(500 * MS)
     prefix = Prefix(parse_address("2001:db8::"), 64, True, False, 600, 300)
     assert record == RouterAdvertisement(
-        32, True, True, 30, 40_000, 2000, MAC, 1400, [prefix], [Servers(30, [server])], [SearchList(30, [domain])]
+        32, True, True, 30, 40_000, 2000, MAC, 1400, [prefix], [Servers(30, [server])], [SearchList(30, [domain])], -1
     )
 
 
@@ -145,13 +145,14 @@ def test_rfc_4861_6_2_6_the_unsolicited_one_is_not_put_off() -> None:
 
 
 def test_rfc_4861_6_2_5_the_last_ones_have_a_lifetime_of_zero() -> None:
-    run = Run(maximum_interval=600)
+    run = Run(maximum_interval=600, preference=1)
     run.until(100 * SECOND)
     run.advertising.stop(run.now)
     assert not run.advertising.active
     run.advertising.heard_solicitation(run.now)
     final = run.until(3600 * SECOND)
     assert [(at, record.lifetime) for at, record in final] == [(at * SECOND, 0) for at in (100, 103, 106)]
+    assert {record.preference for _, record in final} == {0}  # RFC 4191, 2.2
     assert run.advertising.drops == {"rs-no-router": 1}
 
 

@@ -1,6 +1,5 @@
-"""How a host finds its routers and makes its addresses: RFC 4861, 6.3 and 8.3; RFC 4862, 5.5; RFC 8106."""
+"""How a host finds its routers and makes its addresses: RFC 4861, 6.3; RFC 4862, 5.5; RFC 8106."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -8,14 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motenet.core.errors import ConfigurationError
+from motenet.core.clock import FOREVER
 from motenet.core.rng import Stream
 from motenet.stack import autoconfiguration
-from motenet.stack.address import Cidr, check_host_address, parse_address
-from motenet.stack.autoconfiguration import FOREVER, Autoconfiguration, interface_identifier
+from motenet.stack.address import Cidr, parse_address
+from motenet.stack.addressing import Addressing
+from motenet.stack.autoconfiguration import Autoconfiguration, interface_identifier
 from motenet.stack.detection import DUPLICATE, SETTLED, Detection
 from motenet.stack.neighbor import NeighborCache
-from motenet.stack.wire.ndisc import INFINITY, Prefix, Redirect, RouterAdvertisement, SearchList, Servers
+from motenet.stack.routes import DEFAULT6, Routes
+from motenet.stack.wire.ndisc import INFINITY, Prefix, RouterAdvertisement, SearchList, Servers
 
 MS, SECOND = 1_000_000, 1_000_000_000
 HOUR = 3600
@@ -24,58 +25,10 @@ ROUTER, SECOND_ROUTER, ROUTER_MAC = parse_address("fe80::1"), parse_address("fe8
 LINK_LOCAL = parse_address("fe80::3656:78ff:fe9a:bcde")
 GLOBAL = parse_address("2001:db8::3656:78ff:fe9a:bcde")
 NETWORK = Cidr.parse("2001:db8::/64")
-DEFAULT = Cidr.parse("::/0")
 
 
 class Clock:
     now = 0
-
-
-@dataclass
-class Entry:
-    cidr: Cidr
-    origin: str
-    preferred_until: int
-    valid_until: int
-
-
-class Addresses:
-    """An interface's addresses, as far as autoconfiguration wants to know."""
-
-    def __init__(self) -> None:
-        self.entries: dict[bytes, Entry] = {}
-        self.prefixes: dict[Cidr, int] = {}
-
-    def add(self, cidr: Cidr, *, origin: str, preferred_until: int, valid_until: int, tentative: bool) -> None:
-        assert tentative  # RFC 4862, 5.4: until it is known to be unique
-        if cidr.address[0] == 0xFF:
-            check_host_address(cidr)
-        self.entries[cidr.address] = Entry(cidr, origin, preferred_until, valid_until)
-
-    def remove(self, address: bytes) -> None:
-        self.entries.pop(address, None)
-
-    def lifetimes(self, address: bytes, preferred_until: int, valid_until: int) -> None:
-        self.entries[address].preferred_until = preferred_until
-        self.entries[address].valid_until = valid_until
-
-    def set_prefix(self, prefix: Cidr, valid_until: int) -> None:
-        self.prefixes.pop(prefix, None)
-        if valid_until:
-            self.prefixes[prefix] = valid_until
-
-
-class Table:
-    """The node's routes."""
-
-    def __init__(self) -> None:
-        self.routes: dict[tuple[Cidr, bytes | None], tuple[str, int, str]] = {}
-
-    def add(self, network: Cidr, gateway: bytes | None, interface: str, expires: int, origin: str) -> None:
-        self.routes[network, gateway] = (interface, expires, origin)
-
-    def remove(self, network: Cidr, gateway: bytes | None) -> None:
-        del self.routes[network, gateway]
 
 
 class Host:
@@ -83,7 +36,7 @@ class Host:
 
     def __init__(self, seed: int = 0) -> None:
         self.now = 0
-        self.addresses, self.table = Addresses(), Table()
+        self.addresses, self.table = Addressing(), Routes()
         self.neighbors = NeighborCache(Clock(), Stream(seed, "neighbors"))
         self.detection = Detection(Clock(), Stream(seed, "detection"))
         self.auto = Autoconfiguration(
@@ -93,7 +46,12 @@ class Host:
 
     @property
     def parts(self) -> list[Any]:
-        return [self.neighbors, self.neighbors.stream, self.detection, self.detection.stream, self.auto.stream]
+        streams = [self.neighbors.stream, self.detection.stream, self.auto.stream]
+        return [self.auto, self.neighbors, self.detection, self.addresses, self.table, *streams]
+
+    @property
+    def routes(self) -> list[tuple[str, int]]:
+        return [(str(route), route.expires) for route in self.table.table]
 
     def until(self, end: int) -> list[int]:
         """When router solicitations go out, up to a time."""
@@ -103,6 +61,7 @@ class Host:
             if self.auto.due(self.now):
                 told.append(self.now)
         self.now = end
+        self.addresses.expire(end)
         return told
 
     def hear(self, source: bytes = ROUTER, lifetime: int = 1800, **more: Any) -> Any:
@@ -184,7 +143,7 @@ def test_a_router_asks_no_routers() -> None:
     host.auto.accept_advertisements = False
     host.auto.start(MAC, 1500, 0)
     host.hear(hop_limit=9)
-    assert (host.until(100 * SECOND), host.auto.hop_limit, host.table.routes) == ([], 64, {})
+    assert (host.until(100 * SECOND), host.auto.hop_limit, host.routes) == ([], 64, [])
     assert LINK_LOCAL in host.addresses.entries
 
 
@@ -194,23 +153,30 @@ def test_a_router_asks_no_routers() -> None:
 def test_rfc_4861_6_3_4_the_default_router_list(host: Host) -> None:
     host.hear(lifetime=1800)
     host.hear(SECOND_ROUTER, lifetime=60)
-    assert host.table.routes == {
-        (DEFAULT, ROUTER): ("eth0", 1800 * SECOND, "ra"),
-        (DEFAULT, SECOND_ROUTER): ("eth0", 60 * SECOND, "ra"),
-    }
+    assert host.routes == [("::/0 via fe80::1", 1800 * SECOND), ("::/0 via fe80::2", 60 * SECOND)]
+    assert {(route.interface, route.origin) for route in host.table.table} == {("eth0", "ra")}
     host.now = 10 * SECOND
     host.hear(lifetime=100)
-    assert host.table.routes[DEFAULT, ROUTER] == ("eth0", 110 * SECOND, "ra")
+    assert ("::/0 via fe80::1", 110 * SECOND) in host.routes
     host.hear(lifetime=0)
-    assert list(host.table.routes) == [(DEFAULT, SECOND_ROUTER)]
+    assert host.routes == [("::/0 via fe80::2", 60 * SECOND)]
+
+
+def test_rfc_4191_2_1_the_preferred_router_goes_first(host: Host) -> None:
+    for number, preference in enumerate((-1, 1, 0)):
+        host.hear(parse_address(f"fe80::{number + 1}"), preference=preference)
+    assert [route for route, _ in host.routes] == ["::/0 via fe80::2", "::/0 via fe80::3", "::/0 via fe80::1"]
 
 
 def test_rfc_4861_7_2_5_a_router_that_becomes_a_host_is_removed(host: Host) -> None:
     host.hear(source_mac=ROUTER_MAC)
+    far = Cidr.parse("2001:db8:9::9/128")
+    host.table.add(DEFAULT6, ROUTER)
+    host.table.add(far, ROUTER, "eth0", FOREVER, "redirect")
     host.neighbors.advertised(ROUTER, ROUTER_MAC, 0, solicited=True, override=True, is_router=True)
-    assert (DEFAULT, ROUTER) in host.table.routes
+    assert [route.origin for route in host.table.table] == ["redirect", "ra", "static"]
     host.neighbors.advertised(ROUTER, ROUTER_MAC, 0, solicited=True, override=True, is_router=False)
-    assert host.table.routes == {}
+    assert [route.origin for route in host.table.table] == ["static"]
 
 
 def test_rfc_4861_6_3_4_the_senders_link_layer_address_is_taken(host: Host) -> None:
@@ -254,6 +220,7 @@ def test_rfc_4861_6_3_4_on_link_prefixes(host: Host) -> None:
     host.until(600 * SECOND)
     assert host.addresses.prefixes == {Cidr.parse("2001:db8:1::/48"): FOREVER}
     host.hear_prefix(0, length=48, prefix="2001:db8:1::", on_link=True, autonomous=False)
+    host.until(host.now)
     assert host.addresses.prefixes == {}
 
 
@@ -315,7 +282,7 @@ def test_rfc_4862_5_5_3_e_the_two_hour_rule(host: Host, remaining: int, received
 
 
 def test_rfc_4862_5_5_3_e_applies_only_to_what_was_autoconfigured(host: Host) -> None:
-    host.addresses.entries[GLOBAL] = Entry(Cidr(GLOBAL, 64), "static", FOREVER, FOREVER)
+    host.addresses.add(Cidr(GLOBAL, 64))
     host.hear_prefix(1, 1)
     assert host.addresses.entries[GLOBAL].valid_until == FOREVER
 
@@ -336,17 +303,7 @@ def test_rfc_4862_5_4_5_a_duplicate_link_local_address_ends_it_all(host: Host) -
     host.auto.duplicate(LINK_LOCAL)
     assert host.auto.disabled
     host.hear_prefix(600, 600)
-    assert (host.addresses.entries, host.table.routes, host.until(100 * SECOND)) == ({}, {}, [])
-
-
-def test_an_address_that_cannot_be_had_is_dropped(host: Host) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise ConfigurationError("no")
-
-    host.addresses.add = refuse
-    host.hear_prefix(600, 600)
-    assert host.auto.drops == {"ra-address": 1}
-    assert GLOBAL not in host.detection.claims
+    assert (host.addresses.entries, host.routes, host.until(100 * SECOND)) == ({}, [], [])
 
 
 def test_a_flood_of_advertisements_stays_within_bounds(host: Host) -> None:
@@ -356,7 +313,7 @@ def test_a_flood_of_advertisements_stays_within_bounds(host: Host) -> None:
         server = parse_address(prefix + "53")
         names = {"servers": [Servers(60 + number, [server])], "search": [SearchList(60, [(b"%d" % number,)])]}
         host.hear(parse_address(f"fe80::{number + 1:x}"), **names)
-    assert len(host.auto.routers) == len(host.table.routes) == 16
+    assert len(host.auto.routers) == len(host.routes) == 16
     assert len(host.addresses.prefixes) == 16
     assert len(host.addresses.entries) == 1 + 16
     assert (len(host.auto.servers), len(host.auto.search)) == (16, 16)
@@ -384,52 +341,6 @@ def test_rfc_8106_6_1_where_there_is_no_room_what_ends_first_goes(host: Host) ->
     assert host.auto.name_servers(0) == [*servers[:15], servers[16]]
 
 
-# --- redirects
-
-FAR = parse_address("2001:db8:9::9")
-
-
-def redirect(host: Host, target: bytes = SECOND_ROUTER, source: bytes = ROUTER, far: bytes = FAR) -> Any:
-    return host.auto.heard_redirect(source, Redirect(target, far, ROUTER_MAC), ROUTER, host.now)
-
-
-def test_rfc_4861_8_3_a_redirect_to_another_router(host: Host) -> None:
-    redirect(host)
-    assert host.table.routes == {(Cidr(FAR, 128), SECOND_ROUTER): ("eth0", 600 * SECOND, "redirect")}
-    assert host.neighbors.is_router(SECOND_ROUTER)
-    assert host.neighbors.rows(0)[0]["state"] == "stale"
-
-
-def test_rfc_4861_8_3_a_redirect_to_the_destination_itself(host: Host) -> None:
-    redirect(host, target=FAR)
-    assert list(host.table.routes) == [(Cidr(FAR, 128), None)]
-    assert not host.neighbors.is_router(FAR)
-    redirect(host)
-    assert list(host.table.routes) == [(Cidr(FAR, 128), SECOND_ROUTER)]
-
-
-def test_rfc_4861_8_1_only_the_first_hop_may_redirect(host: Host) -> None:
-    redirect(host, source=SECOND_ROUTER)
-    assert (host.table.routes, host.auto.drops) == ({}, {"redirect-source": 1})
-    host.auto.accept_redirects = False
-    redirect(host)
-    assert host.table.routes == {}
-
-
-@pytest.mark.parametrize("end", ["forget_redirects", "remove_router"])
-def test_rfc_4861_7_3_3_what_does_not_answer_is_no_target_any_more(host: Host, end: str) -> None:
-    redirect(host)
-    getattr(host.auto, end)(SECOND_ROUTER)
-    assert (host.table.routes, host.auto.redirects) == ({}, {})
-
-
-def test_redirects_are_bounded(host: Host) -> None:
-    for number in range(100):
-        redirect(host, far=parse_address(f"2001:db8:9::{number + 1:x}"))
-    assert len(host.table.routes) == len(host.auto.redirects) == 64
-    assert Cidr.parse("2001:db8:9::64/128") in [network for network, _ in host.table.routes]
-
-
 # --- any sequence
 
 SECONDS = st.sampled_from([0, 1, 60, 7200, 7201, INFINITY])
@@ -449,7 +360,6 @@ ROUTERS = st.sampled_from([ROUTER, SECOND_ROUTER])
 ACTS = st.lists(
     st.one_of(
         st.tuples(st.just("ra"), ROUTERS, RECORDS),
-        st.tuples(st.just("redirect"), ROUTERS, ROUTERS, st.sampled_from([FAR, ROUTER])),
         st.tuples(st.just("duplicate"), st.sampled_from([LINK_LOCAL, GLOBAL])),
         st.tuples(st.just("lost"), ROUTERS),
         st.just(("start",)),
@@ -464,8 +374,6 @@ def do(host: Host, act: tuple[Any, ...]) -> list[int]:
         return host.until(host.now + act[1])
     if act[0] == "ra":
         host.auto.heard_advertisement(act[1], act[2], host.now)
-    elif act[0] == "redirect":
-        host.auto.heard_redirect(act[1], Redirect(act[2], act[3]), ROUTER, host.now)
     elif act[0] == "duplicate":
         host.auto.duplicate(act[1])
     elif act[0] == "lost":
@@ -481,16 +389,13 @@ def test_any_sequence_keeps_the_bounds_and_goes_on_after_load(acts: list[Any], c
     host.auto.start(MAC, 1500, 0)
     for number, act in enumerate(acts):
         if number == cut:
-            for part, other in zip([host.auto, *host.parts], [twin.auto, *twin.parts], strict=True):
+            for part, other in zip(host.parts, twin.parts, strict=True):
                 other.load(part.save())
-            twin.addresses.entries = {key: Entry(**vars(entry)) for key, entry in host.addresses.entries.items()}
-            twin.addresses.prefixes, twin.table.routes = dict(host.addresses.prefixes), dict(host.table.routes)
             twin.now = host.now
         told = do(host, act)
         if number >= cut:
             assert do(twin, act) == told
-            assert twin.auto.save() == host.auto.save()
-            assert twin.table.routes == host.table.routes
+            assert [part.save() for part in twin.parts] == [part.save() for part in host.parts]
         assert 1280 <= host.auto.mtu <= 1500
         assert 0 < host.auto.hop_limit <= 255
         assert len(host.until(host.now)) <= 1

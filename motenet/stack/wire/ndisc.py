@@ -18,10 +18,12 @@ HOP_LIMIT = 255
 INFINITY = 0xFFFF_FFFF
 """A lifetime without end (RFC 4861, 4.6.2; RFC 8106, 5.1)."""
 
-# RFC 4861, 4.6; RFC 8106, 5.1 and 5.2
-_SOURCE_MAC, _TARGET_MAC, _PREFIX, _REDIRECTED, _MTU, _SERVERS, _SEARCH = 1, 2, 3, 4, 5, 25, 31
+# RFC 4861, 4.6; RFC 3971, 5.3.2; RFC 8106, 5.1 and 5.2
+_SOURCE_MAC, _TARGET_MAC, _PREFIX, _REDIRECTED, _MTU, _NONCE, _SERVERS, _SEARCH = 1, 2, 3, 4, 5, 14, 25, 31
 
 _MANAGED, _OTHER = 0x80, 0x40  # RFC 4861, 4.2
+_PREFERENCES = (0, 1, 0, -1)
+"""RFC 4191, 2.1 and 2.2: the field's values in order; 10 is reserved and means medium."""
 _ROUTER, _SOLICITED, _OVERRIDE = 1 << 31, 1 << 30, 1 << 29  # RFC 4861, 4.4
 _ON_LINK, _AUTONOMOUS = 0x80, 0x40  # RFC 4861, 4.6.2
 
@@ -92,6 +94,8 @@ class RouterAdvertisement:
     prefixes: list[Prefix] = field(default_factory=list)
     servers: list[Servers] = field(default_factory=list)
     search: list[SearchList] = field(default_factory=list)
+    preference: int = 0
+    """Among default routers: 1 high, 0 medium, -1 low (RFC 4191, 2.1)."""
 
 
 @dataclass(slots=True)
@@ -100,6 +104,8 @@ class NeighborSolicitation:
 
     target: bytes
     source_mac: bytes = b""
+    nonce: bytes = b""
+    """To be known again by who sent it (RFC 7527, 4.1; RFC 3971, 5.3.2); empty without one."""
 
 
 @dataclass(slots=True)
@@ -177,7 +183,7 @@ def _router_advertisement(word: int, payload: bytes, options: _Options) -> Recor
     reachable, retransmit = _ADVERTISED.unpack_from(payload)
     record = RouterAdvertisement(
         word >> 24, bool(flags & _MANAGED), bool(flags & _OTHER), word & 0xFFFF, reachable, retransmit,
-        _mac(options, _SOURCE_MAC),
+        _mac(options, _SOURCE_MAC), preference=_PREFERENCES[flags >> 3 & 3],
     )  # fmt: skip
     for kind, option in options:
         if kind == _PREFIX and len(option) == _PREFIX_OPTION.size:
@@ -198,7 +204,8 @@ def _router_advertisement(word: int, payload: bytes, options: _Options) -> Recor
 
 
 def _neighbor_solicitation(word: int, payload: bytes, options: _Options) -> Record:
-    return NeighborSolicitation(payload[:16], _mac(options, _SOURCE_MAC))
+    nonce = next((option[2:] for kind, option in options if kind == _NONCE), b"")
+    return NeighborSolicitation(payload[:16], _mac(options, _SOURCE_MAC), nonce)
 
 
 def _neighbor_advertisement(word: int, payload: bytes, options: _Options) -> Record:
@@ -279,6 +286,8 @@ def emit(record: Record) -> icmpv6.Message:
         return _emit_advertisement(record)
     if isinstance(record, NeighborSolicitation):
         payload = record.target + _mac_option(_SOURCE_MAC, record.source_mac)
+        if record.nonce:
+            payload += bytes((_NONCE, (2 + len(record.nonce)) // 8)) + record.nonce
         return icmpv6.Message(icmpv6.NEIGHBOR_SOLICITATION, 0, 0, payload)
     if isinstance(record, NeighborAdvertisement):
         flags = _ROUTER * record.router | _SOLICITED * record.solicited | _OVERRIDE * record.override
@@ -291,7 +300,8 @@ def emit(record: Record) -> icmpv6.Message:
 
 
 def _emit_advertisement(record: RouterAdvertisement) -> icmpv6.Message:
-    word = record.hop_limit << 24 | (_MANAGED * record.managed | _OTHER * record.other) << 16 | record.lifetime
+    flags = _MANAGED * record.managed | _OTHER * record.other | (record.preference & 3) << 3
+    word = record.hop_limit << 24 | flags << 16 | record.lifetime
     parts = [_ADVERTISED.pack(record.reachable, record.retransmit), _mac_option(_SOURCE_MAC, record.source_mac)]
     if record.mtu is not None:
         parts.append(_long_option(_MTU, record.mtu))
