@@ -45,3 +45,24 @@ GOOD = bytes.fromhex("0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a
 def test_rfc_826_packet_reception_asks_for_types_and_operation(data: bytes, reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         arp.parse(memoryview(data))
+
+
+def test_rfc_5227_1_1_probes_and_announcements() -> None:
+    """A probe has "an all-zero 'sender IP address'"; in an announcement both addresses are the sender's."""
+    mac, address = bytes.fromhex("020000000001"), bytes((10, 0, 0, 1))
+    buffer = bytearray(arp.LENGTH)
+    arp.probe(mac, address).emit(memoryview(buffer))
+    assert buffer.hex() == "0001080006040001" + mac.hex() + "00000000" + "000000000000" + "0a000001"
+    assert arp.parse(memoryview(buffer)).is_probe
+    arp.announcement(mac, address).emit(memoryview(buffer))
+    assert buffer.hex() == "0001080006040001" + mac.hex() + "0a000001" + "000000000000" + "0a000001"
+    assert arp.parse(memoryview(buffer)).is_announcement
+
+
+def test_other_packets_are_neither() -> None:
+    question = arp.parse(memoryview(GOOD))
+    assert not question.is_probe
+    assert not question.is_announcement
+    reply = arp.Packet(arp.REPLY, bytes(6), bytes(4), bytes(6), bytes(4))
+    assert not reply.is_probe
+    assert not reply.is_announcement

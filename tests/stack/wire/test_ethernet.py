@@ -40,3 +40,18 @@ def test_802_1q_tag_as_scapy_writes_it(priority: int, identifier: int) -> None:
 def test_a_header_that_is_not_whole_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed, match="ethernet-short"):
         ethernet.parse(memoryview(data))
+
+
+@pytest.mark.parametrize("start", ["88a8 0001 0800", "88a8 0001 8100 0002 0800", "8100 0001 8100 0002 0800"])
+def test_802_1ad_a_frame_with_two_tags_is_a_bridges(start: str) -> None:
+    with pytest.raises(Malformed, match="vlan-stacked"):
+        ethernet.parse(memoryview(bytes(12) + bytes.fromhex(start) + bytes(46)))
+
+
+def test_802_1q_9_6_tagged_header_bytes() -> None:
+    """Priority 5, drop eligible, network 100; a jumbo frame's payload is as long as it is."""
+    frame = bytearray(18 + 9000)
+    assert ethernet.emit(memoryview(frame), bytes(6), b"\2" * 6, ethernet.IPV6, 5 << 13 | 1 << 12 | 100) == 18
+    assert frame[12:18].hex() == "8100b06486dd"
+    parsed = ethernet.parse(memoryview(frame))
+    assert (parsed.vlan, parsed.ethertype, len(parsed.payload)) == (0xB064, ethernet.IPV6, 9000)

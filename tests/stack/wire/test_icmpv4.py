@@ -49,3 +49,14 @@ def test_bad_messages_are_malformed() -> None:
         icmpv4.parse(memoryview(ECHO[:7]))
     with pytest.raises(Malformed, match="icmp-checksum"):
         icmpv4.parse(memoryview(ECHO[:-1] + b"\xfe"))
+
+
+def test_rfc_792_redirect_and_parameter_problem() -> None:
+    assert icmpv4.Message(icmpv4.REDIRECT, 1, 0x0A0000FE, b"").gateway == bytes((10, 0, 0, 254))
+    assert icmpv4.Message(icmpv4.PARAMETER_PROBLEM, 0, 0x15000000, b"").pointer == 21
+
+
+def test_rfc_1122_3_2_2_6_echo_reply_brings_all_back() -> None:
+    reply = icmpv4.echo_reply(icmpv4.parse(memoryview(ECHO)))
+    assert (reply.type, reply.code, reply.ident, reply.sequence) == (icmpv4.ECHO_REPLY, 0, 0x1234, 0xABCD)
+    assert reply.payload == b"\xaa\0\0\xff"

@@ -68,3 +68,10 @@ def test_bad_datagrams_are_malformed(data: bytes, reason: str) -> None:
 
 def test_a_card_that_verifies_spares_the_checksum() -> None:
     assert udp.parse(memoryview(KNOWN[:-1] + b"\xfe"), SOURCE, DESTINATION, verify=False).source_port == 48896
+
+
+def test_rfc_8200_8_1_over_ipv6_a_checksum_there_must_be() -> None:
+    """Also where the card has looked at it: it finds nothing wrong with none."""
+    for verify in (True, False):
+        with pytest.raises(Malformed, match="udp-no-checksum"):
+            udp.parse(memoryview(KNOWN[:6] + b"\0\0" + KNOWN[8:]), bytes(16), bytes(16), verify)
