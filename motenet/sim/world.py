@@ -70,7 +70,7 @@ class World(Component):
         """A computer with a card ("e1000", or a device object), its driver, and a stack with the given addresses.
 
         `address` is "10.0.0.1/24", "fd00::1/64", "dhcp", "auto" (SLAAC), or several of these. `driver_options` are
-        handed to the driver's constructor (ring sizes, offloads, interrupts or polling). `forwarding` makes it a router;
+        handed to the driver's constructor (ring sizes, offloads, polling). `forwarding` makes it a router;
         `host.plug()` gives it more cards. The card is brought up at once, in local time: hosts boot in parallel.
         ConfigurationError for what cannot be.
         """

@@ -18,7 +18,7 @@ class Attachment(Watched):
         self.driver = driver
         self.interface = interface
         self.device = DeviceWrapper(driver)
-        self.link_up = False
+        self.link_up = interface.link_up = False
         """The link, as of the last poll."""
         self.filtered: list[bytes] = []
         """The Ethernet groups that the card has been told to let pass."""
@@ -40,7 +40,7 @@ class Attachment(Watched):
             self.link_up = link_up
             self.changed("link", "up" if link_up else "down")
         for interface in interfaces:
-            interface.link_up = link_up
+            interface.carrier(link_up)
         groups = list(dict.fromkeys(group for interface in interfaces for group in interface.addressing.macs))
         if self._filter is not None and groups != self.filtered:
             self.filtered = groups

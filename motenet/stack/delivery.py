@@ -10,7 +10,7 @@ from motenet.stack.icmp import Icmp
 from motenet.stack.output import Output
 from motenet.stack.sockets.set import SocketSet
 from motenet.stack.sockets.tcp.handshake import reset_reply
-from motenet.stack.wire import ipv4, ipv6, tcp, udp
+from motenet.stack.wire import igmp, ipv4, ipv6, tcp, udp
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
@@ -43,6 +43,8 @@ class Delivery(Watched):
             self.icmp.process4(interface, packet, kind)
         elif protocol == ipv6.ICMP and isinstance(packet, ipv6.Packet):
             self.icmp.process6(interface, packet, kind)
+        elif protocol == ipv4.IGMP and isinstance(packet, ipv4.Packet):
+            interface.housekeeping.membership.process(igmp.parse(packet.payload), self.output.now)
         elif protocol == ipv6.NO_NEXT_HEADER and len(packet.source) == 16:
             return  # RFC 8200, 4.7: nothing follows
         elif raw is None:

@@ -62,12 +62,16 @@ class Discovery(Watched):
         if not link.transmit(packet, mac or multicast_mac(destination), link.mtu):
             self.drop("device-full")
 
-    def announce(self) -> None:
-        """Tell all neighbors our addresses (RFC 5227, 2.3); it goes out with the next poll."""
-        for cidr in self.interface.addressing.cidrs:
-            if len(cidr.address) == 4:
-                packet = arp.Packet(arp.REQUEST, self.mac, cidr.address, _NOWHERE, cidr.address)
-                self.interface.link.postpone_arp(packet, ethernet.BROADCAST)
+    def announce(self, address: bytes) -> None:
+        """Tell all neighbors that an address is ours (RFC 5227, 2.3; RFC 4861, 7.2.6); with the next poll."""
+        link = self.interface.link
+        if len(address) == 4:
+            link.postpone_arp(arp.Packet(arp.REQUEST, self.mac, address, _NOWHERE, address), ethernet.BROADCAST)
+        else:
+            router = self.interface.node.forwarding.enabled
+            record = ndisc.NeighborAdvertisement(address, router, False, True, self.mac)
+            packet = Outgoing(address, ALL_NODES6, ipv6.ICMP, ndisc.emit(record), ndisc.HOP_LIMIT)
+            link.postpone(packet, multicast_mac(ALL_NODES6))
 
     # --- what is heard
 
@@ -78,7 +82,7 @@ class Discovery(Watched):
         if mac[0] & 1:
             self.drop("arp-group")  # RFC 1812, 3.3.2: a group's or broadcast address is no station's
             return
-        if interface.detection.heard_arp(sender, mac, target, self.mac, now):
+        if interface.housekeeping.detection.heard_arp(sender, mac, target, self.mac, now):
             return
         if interface.addressing.has(sender):
             self.drop("arp-conflict")  # RFC 5227, 2.4: somebody else uses our address
@@ -103,13 +107,15 @@ class Discovery(Watched):
             self._advertised(record)
         elif isinstance(record, ndisc.Redirect):
             self._redirected(packet, record)
+        elif isinstance(record, ndisc.RouterAdvertisement):
+            self._router_advertised(packet, record)
         else:
-            self.drop("ndisc-not-for-us")
+            self._router_solicited(packet, record)
 
     def _solicited(self, packet: ipv6.Packet, record: ndisc.NeighborSolicitation) -> None:
         """RFC 4861, 7.2.3 and 7.2.4; RFC 4862, 5.4.3."""
         interface, now, target, source = self.interface, self.interface.node.now, record.target, packet.source
-        if interface.detection.heard_solicitation(target, source, b"", now):
+        if interface.housekeeping.detection.heard_solicitation(target, source, b"", now):
             return
         if not interface.addressing.has(target):
             self.drop("ndisc-other-host")
@@ -129,12 +135,29 @@ class Discovery(Watched):
     def _advertised(self, record: ndisc.NeighborAdvertisement) -> None:
         """RFC 4861, 7.2.5; RFC 4862, 5.4.4."""
         interface, now = self.interface, self.interface.node.now
-        if interface.detection.heard_advertisement(record.target, record.target_mac, self.mac, now):
+        if interface.housekeeping.detection.heard_advertisement(record.target, record.target_mac, self.mac, now):
             return
         waiting = interface.neighbors.advertised(
             record.target, record.target_mac or None, now, record.solicited, record.override, record.router
         )
         interface.resolved(record.target_mac, waiting)
+
+    def _router_advertised(self, packet: ipv6.Packet, record: ndisc.RouterAdvertisement) -> None:
+        """RFC 4861, 6.3.4, or for a router 6.2.7."""
+        interface, keeping = self.interface, self.interface.housekeeping
+        if interface.node.forwarding.enabled:
+            keeping.advertising.heard_advertisement(record)
+            return
+        waiting = keeping.autoconfiguration.heard_advertisement(packet.source, record, interface.node.now)
+        interface.resolved(record.source_mac, waiting)
+
+    def _router_solicited(self, packet: ipv6.Packet, record: ndisc.RouterSolicitation) -> None:
+        """RFC 4861, 6.2.6."""
+        interface, now = self.interface, self.interface.node.now
+        if any(packet.source):
+            mac = record.source_mac or None
+            interface.resolved(record.source_mac, interface.neighbors.heard(packet.source, mac, now, False))
+        interface.housekeeping.advertising.heard_solicitation(now)
 
     def _redirected(self, packet: ipv6.Packet, record: ndisc.Redirect) -> None:
         """RFC 4861, 8.3."""

@@ -14,7 +14,7 @@ from motenet.stack.packet import Outgoing
 from motenet.stack.reassembly import Partial
 from motenet.stack.routing import Routing
 from motenet.stack.sockets.set import SocketSet
-from motenet.stack.wire import icmpv4, icmpv6, ipv4, ipv6
+from motenet.stack.wire import icmpv4, icmpv6, ipv4, ipv6, mld
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
@@ -105,7 +105,9 @@ class Icmp(Watched):
         elif message.type in _NDISC:
             interface.discovery.process_ndisc(packet, message)
         elif message.type in _MLD:
-            self.drop("icmp-type")
+            report = mld.parse(message)
+            mld.check(report, packet.hop_limit, packet.source)
+            interface.housekeeping.membership.process(report, self.output.now)
         elif message.type in _QUOTING6:
             quote = ipv6.parse_quote(memoryview(message.payload))
             self._hear(message.kind, quote, message.mtu, 0)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
 from motenet.doors import Capabilities
-from motenet.stack.address import Cidr, is_link_local, is_multicast
+from motenet.stack.address import is_link_local, is_multicast
 from motenet.stack.addressing import Addressing
-from motenet.stack.detection import Detection
 from motenet.stack.discovery import Discovery
+from motenet.stack.housekeeping import Housekeeping
 from motenet.stack.ingress import Ingress
 from motenet.stack.link import Link
 from motenet.stack.neighbor import NeighborCache, Resolution
@@ -34,7 +34,7 @@ class Interface(Watched):
     All times are integer nanoseconds.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "more", "accept_redirects", "dead")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "more", "link_up", "accept_redirects", "dead")
 
     def __init__(
         self,
@@ -58,7 +58,9 @@ class Interface(Watched):
         self.addressing = Addressing()
         self.addressing.changed = node.routing.forget
         self.neighbors = NeighborCache(clock, stream)
-        self.detection = Detection(clock, stream)
+        self.link_up = True
+        """Whether there is a carrier, as of the last poll."""
+        self.housekeeping = Housekeeping(clock, stream, self)
         self.discovery = Discovery(clock, self)
         self.ingress = Ingress(clock, self)
         self.max_segmented: dict[int, int] = {4: 0, 16: 0}
@@ -69,8 +71,6 @@ class Interface(Watched):
         """Neighbors that were not found in this poll: what waited for them counts as sent and lost."""
         self.more = False
         """The last poll has left frames in the device."""
-        self.link_up = True
-        """Whether there is a carrier, as the stack has found before this poll."""
         self.accept_redirects = True
         """RFC 1122, 3.2.2.2 and RFC 4861, 8.3; a router takes none (RFC 1812, 5.2.7.2)."""
         self.alone = True
@@ -79,7 +79,7 @@ class Interface(Watched):
         node.join(self)
 
     def parts(self) -> Iterable[Component]:
-        return (self.addressing, self.neighbors, self.detection, self.link, self.discovery, self.ingress)
+        return (self.addressing, self.neighbors, self.housekeeping, self.link, self.discovery, self.ingress)
 
     @property
     def sockets(self) -> "SocketSet":
@@ -96,9 +96,11 @@ class Interface(Watched):
         self.node.routing.forget()
         self.node.sockets.refit()
 
-    def configure(self, address: str | Cidr) -> None:
-        """Have another address, usable at once. ConfigurationError if no host can have it."""
-        self.addressing.add(address)
+    def carrier(self, up: bool) -> None:
+        """Whether there is a carrier, as a poll has found."""
+        if up != self.link_up:
+            self.link_up = up
+            self.housekeeping.carrier(up)
 
     def scope(self, address: bytes) -> str:
         """Our name, if the address means something on this link alone (RFC 4007, 6)."""
@@ -159,11 +161,13 @@ class Interface(Watched):
         asked, released = self.neighbors.due(now)
         for address, mac in asked:
             self.discovery.solicit(address, mac)
+        if self.link_up:
+            self.housekeeping.due(now)
         return released
 
     def next_at(self) -> int | None:
         """When `expire` or `ask` next has work, in ns."""
-        times = (self.neighbors.poll_at(), self.addressing.poll_at())
+        times = (self.neighbors.poll_at(), self.addressing.poll_at(), self.housekeeping.poll_at())
         return min((time for time in times if time is not None), default=None)
 
     def resolved(self, mac: bytes, resolution: Resolution | None) -> None:

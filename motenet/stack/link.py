@@ -63,6 +63,11 @@ class Link(Watched):
         while self.backlog and self.send_frame(self.backlog[0]):
             self.backlog.popleft()
 
+    @property
+    def has_mac(self) -> bool:
+        """Whether the device's address is known."""
+        return self.mac != _NOWHERE
+
     # --- packets
 
     def transmit(self, packet: Outgoing, mac: bytes, mtu: int) -> bool:
@@ -152,6 +157,12 @@ class Link(Watched):
     def postpone_arp(self, packet: arp.Packet, destination: bytes) -> None:
         """Send an ARP packet with the next poll."""
         self.backlog.append(self._arp_frame(packet, destination))
+
+    def postpone(self, packet: Outgoing, mac: bytes) -> None:
+        """Send a small packet with the next poll."""
+        packet.from_mac, packet.to_mac, packet.tag = self.mac, mac, self.tag
+        packet.length = packet.transport.length
+        self._postpone(packet, self.header + packet.header_length + packet.length)
 
     def _arp_frame(self, packet: arp.Packet, destination: bytes) -> bytes:
         frame = bytearray(self.header + arp.LENGTH)

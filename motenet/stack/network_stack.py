@@ -9,6 +9,7 @@ from motenet.core.state import Component, walk
 from motenet.core.trace import Watched
 from motenet.doors import NetworkDriver
 from motenet.stack.address import Cidr, format_address, format_mac, parse_address
+from motenet.stack.advertising import RouterConfiguration
 from motenet.stack.attachment import Attachment
 from motenet.stack.interface import Interface
 from motenet.stack.node import Node
@@ -156,9 +157,18 @@ class NetworkStack(Verbs):
             interface.accept_redirects = not on
             interface.addressing.route(on)
 
-    def add_address(self, address: str | Cidr, interface: str = "") -> None:
-        """Have another address, usable at once. ConfigurationError if no host can have it."""
-        self._interface(interface).configure(address)
+    def add_address(self, address: str | Cidr, interface: str = "", *, probe: bool = False) -> None:
+        """Have another address, usable at once; with `probe` once it is proven that nobody has it (RFC 5227; RFC 4862).
+
+        "auto": have what the link's routers say (SLAAC). ConfigurationError if no host can have the address.
+        """
+        self._interface(interface).housekeeping.configure(address, probe)
+
+    def advertise(self, configuration: RouterConfiguration | None, interface: str = "") -> None:
+        """Tell the hosts on a link of this router, its networks and name servers (RFC 4861, 6.2); None: no more."""
+        self._interface(interface).housekeeping.be_router(configuration)
+        if self.kick is not None:
+            self.kick()
 
     def remove_address(self, address: str | bytes) -> None:
         """Give up an address; sockets that use it find out as their peers stop answering."""
@@ -168,7 +178,8 @@ class NetworkStack(Verbs):
     def announce(self) -> None:
         """Tell all neighbors our addresses (RFC 5227, 2.3), as after a change of card; goes out with the next poll."""
         for interface in self.node.interfaces:
-            interface.discovery.announce()
+            for cidr in interface.addressing.cidrs:
+                interface.discovery.announce(cidr.address)
         if self.kick is not None:
             self.kick()
 
@@ -258,6 +269,6 @@ class NetworkStack(Verbs):
                 "expires_in": None,
             }
             for one in self.node.interfaces
-            for cidr in one.addressing.cidrs
+            for cidr in (*one.addressing.cidrs, *one.addressing.prefixes)
         ]
         return own + self.node.routing.routes.rows(self.clock.now)

@@ -13,7 +13,7 @@ class QtestHost(Poller):
     """
 
     def __init__(self, machine: QtestMachine, driver: NetworkDriver, stack: NetworkStack) -> None:
-        super().__init__(machine.clock, driver, stack, f"{machine.name}/poller")
+        super().__init__(machine.clock, stack, f"{machine.name}/poller")
         self.machine = machine
         self.driver = driver
         self.stack = stack
