@@ -364,7 +364,8 @@ searches = st.builds(ndisc.SearchList, words, st.lists(names, min_size=1, max_si
 @QUICK
 @given(
     st.tuples(octets, st.booleans(), st.booleans(), shorts, words, words), mac_options, st.none() | words,
-    st.lists(prefixes, max_size=2), st.lists(servers, max_size=2), st.lists(searches, max_size=1), st.sampled_from((0, 1, -1)),
+    st.lists(prefixes, max_size=2), st.lists(servers, max_size=2), st.lists(searches, max_size=1),
+    st.sampled_from((0, 1, -1)),
 )  # fmt: skip
 def test_ndisc_router_advertisement(
     fields: tuple[int, bool, bool, int, int, int], mac: bytes, mtu: int | None, prefixes: list[ndisc.Prefix],
@@ -372,8 +373,8 @@ def test_ndisc_router_advertisement(
 ) -> None:  # fmt: skip
     hop_limit, managed, other, lifetime, reachable, retransmit = fields
     theirs = inet6.ICMPv6ND_RA(
-        chlim=hop_limit, M=int(managed), O=int(other), prf=preference & 3, routerlifetime=lifetime, reachabletime=reachable,
-        retranstimer=retransmit,
+        chlim=hop_limit, M=int(managed), O=int(other), prf=preference & 3, routerlifetime=lifetime,
+        reachabletime=reachable, retranstimer=retransmit,
     )  # fmt: skip
     theirs = with_mac(theirs, inet6.ICMPv6NDOptSrcLLAddr, mac)
     if mtu is not None:
