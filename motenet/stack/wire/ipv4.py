@@ -41,7 +41,10 @@ ROUTER_ALERT_OPTION = bytes((ROUTER_ALERT, 4, 0, 0))
 
 _NO_OPTIONS = 0x45
 _FRAGMENT = MORE_FRAGMENTS | FRAGMENT_OFFSET
-_LEAST = {RECORD_ROUTE: (3, 4), TIMESTAMP: (4, 5), ROUTER_ALERT: (4, 0)}
+_LEAST = {
+    RECORD_ROUTE: (3, 4), LOOSE_SOURCE_ROUTE: (3, 4), STRICT_SOURCE_ROUTE: (3, 4), TIMESTAMP: (4, 5),
+    ROUTER_ALERT: (4, 0),
+}  # fmt: skip
 """RFC 791, 3.1; RFC 2113, 2.1: the least length, and the least pointer of an option that has one."""
 
 
@@ -98,10 +101,10 @@ class Packet:
         return None
 
 
-def parse(view: memoryview, verify: bool = True) -> Packet:
+def parse(view: memoryview, verify: bool = True, source_routes: bool = False) -> Packet:
     """Read a packet; Malformed unless version, lengths and checksum (if `verify`) hold (RFC 1122, 3.2.1.1-2).
 
-    Refused if an option is wrong.
+    Refused if an option is wrong. With `source_routes` a packet may have come by one, if it ends here.
     """
     available = len(view)
     if available < HEADER_LENGTH:
@@ -120,7 +123,7 @@ def parse(view: memoryview, verify: bool = True) -> Packet:
     if verify and ones_sum(header) != 0xFFFF:
         raise Malformed("ipv4-checksum")
     if length != HEADER_LENGTH:
-        _check_options(header)
+        _check_options(header, source_routes)
     return Packet(source, destination, protocol, hop_limit, ident, flags, tos, header, view[length:total])
 
 
@@ -140,20 +143,22 @@ def options(header: memoryview) -> Iterator[tuple[int, int, int]]:
         position += length
 
 
-def _check_options(header: memoryview) -> None:
+def _check_options(header: memoryview, source_routes: bool) -> None:
     """RFC 1122, 3.2.1.8: what is not understood is passed over; what is must be sound.
 
     Source routes end here: RFC 7126, 4.3 and 4.4 advise to drop such packets, as Linux with accept_source_route=0 does.
+    One that leads farther is never followed: a host need not (RFC 1122, 3.3.5).
     A record route or timestamp is no duty of a host (RFC 1122, 3.2.1.8 (d), (e)).
     """
     for kind, position, length in options(header):
-        if kind in (LOOSE_SOURCE_ROUTE, STRICT_SOURCE_ROUTE):
-            raise Malformed("ipv4-source-route")
         least_length, least_pointer = _LEAST.get(kind, (2, 0))
         if length < least_length:
             raise Refused("ipv4-option-length", position + 1)
-        if least_pointer and header[position + 2] < least_pointer:
+        pointer = header[position + 2] if least_pointer else 0
+        if pointer < least_pointer:
             raise Refused("ipv4-option-pointer", position + 2)
+        if kind in (LOOSE_SOURCE_ROUTE, STRICT_SOURCE_ROUTE) and not (source_routes and pointer > length):
+            raise Malformed("ipv4-source-route")
 
 
 def copied_options(header: memoryview) -> bytes:

@@ -85,6 +85,16 @@ def test_rfc_7126_4_3_source_routed_packets_are_dropped_silently() -> None:
         assert not isinstance(caught.value, ipv4.Refused)
 
 
+def test_rfc_1122_3_2_1_8_c_a_host_that_wants_takes_them_at_the_end_of_their_route() -> None:
+    complete, incomplete = with_options("01 83 07 08 0a000003"), with_options("01 83 07 04 0a000003")
+    packet = ipv4.parse(complete, source_routes=True)
+    assert packet.option(ipv4.LOOSE_SOURCE_ROUTE) == bytes.fromhex("8307080a000003")
+    with pytest.raises(Malformed, match="ipv4-source-route"):
+        ipv4.parse(incomplete, source_routes=True)  # RFC 1122, 3.3.5: it is not sent on
+    with pytest.raises(ipv4.Refused, match="ipv4-option-pointer"):
+        ipv4.parse(with_options("01 89 07 03 0a000003"), source_routes=True)
+
+
 @pytest.mark.parametrize(
     ("options", "reason", "pointer"),
     [
