@@ -409,10 +409,10 @@ class NeighborCache(Watched):
         probes = min(self.known[address].until for address in self.timed)
         return probes if searches is None else min(searches, probes)
 
-    def flush(self) -> None:
+    def flush(self, now: int) -> None:
         """Forget all neighbors, not the searches: the cable may lead elsewhere now."""
         for address in list(self.known):
-            self._remove(address)
+            self._silent_until(address, self._remove(address).ask_at, now)
 
     def rows(self, now: int) -> list[dict[str, Any]]:
         """What is known, for people: address and mac as bytes, state, router, and the ns left of the state."""
