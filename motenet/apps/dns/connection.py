@@ -25,7 +25,7 @@ class Connection(Component):
         self.server = server
         self.socket_path = ""
         self.fed = bytearray()
-        """What has come, and is no whole message yet."""
+        """What has come, and is not answered yet."""
         self.out = bytearray()
         """What the socket has had no room for."""
         self.over = False
@@ -52,9 +52,10 @@ class Connection(Component):
             self.end()
             return
         try:
-            self._read(socket)
-            if self.out:
-                del self.out[: socket.send(self.out)]
+            self._serve(socket)
+            while self.out and (sent := socket.send(self.out)):
+                del self.out[:sent]
+                self._serve(socket)
         except MotenetError:  # the peer has reset the connection, or does not answer any more
             self.end()
             return
@@ -66,17 +67,27 @@ class Connection(Component):
         """Whether a response is still to come."""
         return any(number == self.number for _, number, *_ in self.server.pending)
 
-    def _read(self, socket: TcpSocket) -> None:
+    def _serve(self, socket: TcpSocket) -> None:
+        """Answer what has come, as long as the peer takes the responses."""
         while len(self.out) < MOST_WAITING:
+            message = self._next()
+            if message is not None:
+                self._answer(socket, message)
+                continue
             data = socket.recv(CHUNK)
             if not data:
                 return
             self.quiet_since = self.server.now
             self.fed += data
-            while len(self.fed) >= 2 and len(self.fed) >= (end := 2 + int.from_bytes(self.fed[:2], "big")):
-                message = bytes(self.fed[2:end])
-                del self.fed[:end]
-                self._answer(socket, message)
+
+    def _next(self) -> bytes | None:
+        """The next whole message of what has come."""
+        end = 2 + int.from_bytes(self.fed[:2], "big")
+        if len(self.fed) < 2 or len(self.fed) < end:
+            return None
+        message = bytes(self.fed[2:end])
+        del self.fed[:end]
+        return message
 
     def _answer(self, socket: TcpSocket, message: bytes) -> None:
         for wait, data in self.server.answer(message, socket.remote[0], by_tcp=True):

@@ -50,7 +50,7 @@ class Resolver:
         self.stack.dns_servers = servers
 
     def pass_time(self, seconds: float) -> list[Any]:
-        """Let the stack do what it wants to, when it wants to; returns what it has sent but for ARP, which is answered."""
+        """Let the stack do what it wants to, when it wants to; returns what it has sent, but for ARP."""
         bench, end, frames = self.script.bench, self.now + round(seconds * SECOND), []
         while (at := self.stack.poll_at(self.now)) is not None and at <= end:
             bench.now = max(self.now, at)
