@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Family:
-    """Addresses of the networks that RFC 2544 and RFC 4193 set aside, and the words that programs want."""
+    """A row of networks that RFC 2544 and RFC 4193 set aside; the kernel and our first host are in the first."""
 
     version: int
-    kernel: str
-    ours: str
+    network: str
     prefix: int
     socket: int
     header: int
@@ -19,16 +18,26 @@ class Family:
     def __str__(self) -> str:
         return f"IPv{self.version}"
 
+    def at(self, network: int, host: int) -> str:
+        """An address in one of the networks."""
+        return self.network.format(77 + network, host)
+
+    @property
+    def kernel(self) -> str:
+        return self.at(0, 1)
+
+    @property
+    def ours(self) -> str:
+        return self.at(0, 2)
+
     def cidr(self, address: str) -> str:
         """With its network."""
         return f"{address}/{self.prefix}"
 
-    @property
-    def packed(self) -> bytes:
-        """The kernel's address."""
-        return socket.inet_pton(self.socket, self.kernel)
+    def packed(self, address: str) -> bytes:
+        return socket.inet_pton(self.socket, address)
 
 
-IPV4 = Family(4, "198.18.77.1", "198.18.77.2", 24, socket.AF_INET, 20)
-IPV6 = Family(6, "fd77::1", "fd77::2", 64, socket.AF_INET6, 40)
-FAMILIES = (IPV4,)
+IPV4 = Family(4, "198.18.{}.{}", 24, socket.AF_INET, 20)
+IPV6 = Family(6, "fd{}::{}", 64, socket.AF_INET6, 40)
+FAMILIES = (IPV4, IPV6)

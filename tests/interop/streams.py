@@ -22,17 +22,18 @@ def data(size: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-def opened(room: Room, host: Host, family: Family, opener: str) -> tuple[TcpSocket, socket.socket]:
-    """A connection that the "kernel" or "ours" has opened: both ends of it."""
+def opened(room: Room, host: Host, family: Family, opener: str, address: str = "") -> tuple[TcpSocket, socket.socket]:
+    """A connection that the "kernel" or "ours" has opened: both ends of it. `address`: the host's."""
     theirs = room.namespace.socket(family.socket, socket.SOCK_STREAM)
     room.closing.append(theirs.close)
     if opener == "kernel":
         listener = host.stack.sockets.tcp_listen(BULK)
-        assert theirs.connect_ex((family.ours, BULK)) != 0, "it is under way"
+        assert theirs.connect_ex((address or family.ours, BULK)) != 0, "it is under way"
         room.wait(lambda: listener.can_accept)
         ours = listener.accept()
         assert ours is not None
         return ours, theirs
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     theirs.bind((family.kernel, BULK))
     theirs.listen()
     ours = host.stack.sockets.tcp_connect(family.kernel, BULK)

@@ -33,7 +33,7 @@ def sent_by(room: Room, family: Family, address: str) -> int:
     room.world.flush()
     name = "ip" if family is IPV4 else "ipv6"
     echoes = (
-        "icmp || (ip.proto == 1)" if family is IPV4 else "(icmpv6.type >= 128 && icmpv6.type <= 129) || ipv6.fragment"
+        "icmp || (ip.proto == 1)" if family is IPV4 else "(icmpv6.type >= 128 && icmpv6.type <= 129) || ipv6.fraghdr"
     )
     return len(tshark(room.capture.path, "-Y", f"{name}.src == {address} && ({echoes})"))
 
@@ -63,5 +63,5 @@ def test_our_pings_come_back_with_their_data(room: Room, family: Family, size: i
         room.wait(lambda: socket.can_receive, 5)
         reply = socket.receive()
         assert reply is not None
-        assert (reply.address, reply.sequence, reply.data) == (family.packed, sequence, data)
+        assert (reply.address, reply.sequence, reply.data) == (family.packed(family.kernel), sequence, data)
     assert sent_by(room, family, family.ours) == COUNT * fragments(family, size)
