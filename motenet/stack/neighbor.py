@@ -5,24 +5,36 @@ Keys are addresses of 4 or 16 bytes; times are ns.
 """
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from typing import Any, ClassVar
 
 from motenet.core.rng import Stream
-from motenet.core.state import Plain, plain
-from motenet.core.trace import HasNow, Watched
+from motenet.core.state import Plain
+from motenet.core.trace import HasNow
 from motenet.core.units import MS, SECOND
 from motenet.stack.address import format_address
+from motenet.stack.searches import (
+    MAX_MULTICAST_SOLICIT,
+    MAXIMUM_HELD_BYTES,
+    MAXIMUM_UNRESOLVED,
+    RETRANS_TIMER,
+    Held,
+    Resolution,
+    Searches,
+)
+
+__all__ = [
+    "MAXIMUM_HELD_BYTES", "MAXIMUM_KNOWN", "MAXIMUM_UNRESOLVED", "MAX_MULTICAST_SOLICIT", "MAX_UNICAST_SOLICIT",
+    "RETRANS_TIMER", "Held", "Neighbor", "NeighborCache", "Resolution",
+]  # fmt: skip
 
 INCOMPLETE, REACHABLE, STALE, DELAY, PROBE = "incomplete", "reachable", "stale", "delay", "probe"
 """RFC 4861, 7.3.2. What is INCOMPLETE is in `unresolved`, all else in `known`."""
 
-MAX_MULTICAST_SOLICIT = 3
 MAX_UNICAST_SOLICIT = 3
 REACHABLE_TIME = 30 * SECOND
-RETRANS_TIMER = SECOND
-"""RFC 4861, 10. For ARP it is RFC 1122, 2.3.2.1: at most one request a second to each destination."""
 DELAY_FIRST_PROBE_TIME = 5 * SECOND
+"""RFC 4861, 10."""
 
 LEAST_RETRANS_TIMER = 100 * MS
 """A router may ask for less than this, but does not get it: as in Linux, a forged RA must start no storm."""
@@ -32,16 +44,6 @@ REDRAW = 2 * 3600 * SECOND
 """RFC 4861, 6.3.2: a new random ReachableTime at least every few hours."""
 
 MAXIMUM_KNOWN = 1024
-MAXIMUM_UNRESOLVED = 1024
-MAXIMUM_GIVEN_UP = 4096
-"""Addresses that were asked for within the last RetransTimer, and whose searches have given way to others."""
-MAXIMUM_HELD = 32
-"""Packets kept for one neighbor. RFC 1122, 2.3.2.2: at least the latest should be saved; RFC 4861, 7.2.2: a few."""
-MAXIMUM_HELD_BYTES = 1 << 20
-"""Payload kept for all neighbors together."""
-
-Held = tuple[Any, ...]
-"""A packet that waits; its last member is its payload, of bytes. The rest is its owner's."""
 
 
 @dataclass(slots=True)
@@ -58,17 +60,6 @@ class Neighbor:
     is_router: bool = False
 
 
-@dataclass(slots=True)
-class Resolution:
-    """A neighbor that is being asked for."""
-
-    ask_at: int
-    tries: int = 0
-    packets: list[Held] = field(default_factory=list)
-    sockets: list[int] = field(default_factory=list)
-    """Handles of sockets that keep what they want to send themselves."""
-
-
 def _nobody(address: bytes) -> None:
     pass
 
@@ -77,12 +68,11 @@ def _nothing(address: bytes, reachable: bool) -> None:
     pass
 
 
-class NeighborCache(Watched):
+class NeighborCache(Searches):
     """Answers lookups; says through `due` whom to ask. It sends nothing itself."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        *Watched.STATE, "held_bytes", "timed", "given_up", "released",
-        "base_reachable", "reachable_time", "retrans_timer", "redraw_at",
+        *Searches.STATE, "timed", "base_reachable", "reachable_time", "redraw_at",
     )  # fmt: skip
 
     def __init__(self, clock: HasNow, stream: Stream | None = None, path: str = "neighbors") -> None:
@@ -91,16 +81,9 @@ class NeighborCache(Watched):
         self.stream = stream
         self.known: dict[bytes, Neighbor] = {}
         """Those that something was heard of longest ago come first."""
-        self.unresolved: dict[bytes, Resolution] = {}
         self.timed: dict[bytes, None] = {}
         """Those in DELAY and PROBE."""
-        self.given_up: dict[bytes, int] = {}
-        """Address -> when it may be asked for again. A late answer is still welcome."""
-        self.released: list[int] = []
-        """Sockets whose search has given way to another."""
-        self.held_bytes = 0
         self.base_reachable = REACHABLE_TIME
-        self.retrans_timer = RETRANS_TIMER
         self.reachable_time = self._draw()
         self.redraw_at = REDRAW
         self.router_lost: Callable[[bytes], None] = _nobody
@@ -136,57 +119,6 @@ class NeighborCache(Watched):
         if found is not None and found.state != PROBE:
             found.probes = 0
             self._time(address, found, PROBE, max(now, found.ask_at))
-
-    def hold(self, address: bytes, packet: Held, now: int) -> None:
-        """Keep a packet until the neighbor is found; for want of room, the oldest that wait for it are given up."""
-        resolution = self._search(address, now)
-        if resolution is None:
-            self.drop("neighbor-searches")
-            return
-        packets = resolution.packets
-        packets.append(packet)
-        self.held_bytes += len(packet[-1])
-        while packets and (len(packets) > MAXIMUM_HELD or self.held_bytes > MAXIMUM_HELD_BYTES):
-            self.held_bytes -= len(packets.pop(0)[-1])
-            self.drop("neighbor-queue")
-
-    def has_room(self, address: bytes) -> bool:
-        """Whether the neighbor is searched for, or may be: a search that has asked gives way to one that has not."""
-        if address in self.unresolved or len(self.unresolved) < MAXIMUM_UNRESOLVED:
-            return True
-        if address in self.given_up or len(self.given_up) >= MAXIMUM_GIVEN_UP:
-            return False
-        return next(iter(self.unresolved.values())).tries > 0  # the oldest; those not asked yet are the last
-
-    def park(self, address: bytes, handle: int, now: int) -> None:
-        """Note that a socket waits for the neighbor, for which there is room."""
-        resolution = self._search(address, now)
-        if resolution is not None and handle not in resolution.sockets:
-            resolution.sockets.append(handle)
-
-    def _search(self, address: bytes, now: int) -> Resolution | None:
-        found = self.unresolved.get(address)
-        if found is None and self.has_room(address):
-            if len(self.unresolved) >= MAXIMUM_UNRESOLVED:
-                self._give_way(next(iter(self.unresolved)), now)
-            found = Resolution(now)
-            ask_at = self.given_up.pop(address, now)
-            if ask_at > now:  # it goes on where it gave way
-                found = Resolution(ask_at, 1)
-            self.unresolved[address] = found
-        return found
-
-    def _give_way(self, address: bytes, now: int) -> None:
-        resolution = self._end(address)
-        if resolution is not None:
-            self._silent_until(address, resolution.ask_at, now)
-            self.released += resolution.sockets
-            for _ in resolution.packets:
-                self.drop("neighbor-searches")
-
-    def _silent_until(self, address: bytes, ask_at: int, now: int) -> None:
-        if ask_at > now:
-            self.given_up[address] = ask_at
 
     # --- what is heard
 
@@ -283,12 +215,6 @@ class NeighborCache(Watched):
             self.turned(address, True)
         return resolution
 
-    def _end(self, address: bytes) -> Resolution | None:
-        resolution = self.unresolved.pop(address, None)
-        if resolution is not None:
-            self.held_bytes -= sum(len(packet[-1]) for packet in resolution.packets)
-        return resolution
-
     def _evict(self, now: int, searched: bool) -> bool:
         """Make room: the oldest STALE one goes. Only for one that we have searched another goes, and no router if
         there is a host: whoever sprays advertisements must not cut us off.
@@ -337,9 +263,6 @@ class NeighborCache(Watched):
             return self.base_reachable
         return self.base_reachable // 2 + self.stream.below(self.base_reachable + 1)
 
-    def _silence(self, address: bytes) -> int:
-        return RETRANS_TIMER if len(address) == 4 else self.retrans_timer
-
     def due(self, now: int) -> tuple[list[tuple[bytes, bytes | None]], list[int]]:
         """Addresses to ask for now, with the MAC to ask at (None: everybody); and sockets to look at again meanwhile.
 
@@ -359,21 +282,6 @@ class NeighborCache(Watched):
             del self.given_up[next(iter(self.given_up))]
         return asked, released
 
-    def _due_searches(self, now: int, asked: list[tuple[bytes, bytes | None]], released: list[int]) -> None:
-        due = [(key, found) for key, found in self.unresolved.items() if found.ask_at <= now]
-        for address, resolution in due:
-            if resolution.tries >= MAX_MULTICAST_SOLICIT:
-                continue  # `failed` ends it
-            if resolution.tries and not resolution.packets and not resolution.sockets:
-                del self.unresolved[address]  # nobody waits any more
-                continue
-            if resolution.tries:
-                released += resolution.sockets
-                resolution.sockets.clear()
-            resolution.tries += 1
-            resolution.ask_at = now + self._silence(address)
-            asked.append((address, None))
-
     def _due_probe(self, address: bytes, now: int, asked: list[tuple[bytes, bytes | None]]) -> None:
         """RFC 4861, 7.3.3: from DELAY to PROBE; then one solicitation each RetransTimer, and the end."""
         found = self.known[address]
@@ -390,20 +298,9 @@ class NeighborCache(Watched):
         found.until = found.ask_at = now + self._silence(address)
         asked.append((address, found.mac))
 
-    def failed(self, now: int) -> list[tuple[bytes, Resolution]]:
-        """The searches that found nobody, which end here."""
-        ended = [
-            address
-            for address, resolution in self.unresolved.items()
-            if resolution.ask_at <= now and resolution.tries >= MAX_MULTICAST_SOLICIT
-        ]
-        return [(address, resolution) for address in ended if (resolution := self._end(address)) is not None]
-
     def poll_at(self) -> int | None:
         """When `due` or `failed` next has work, in ns."""
-        if self.released:
-            return 0
-        searches = min((resolution.ask_at for resolution in self.unresolved.values()), default=None)
+        searches = self.search_at()
         if not self.timed:
             return searches
         probes = min(self.known[address].until for address in self.timed)
@@ -435,18 +332,13 @@ class NeighborCache(Watched):
     # --- state
 
     def save(self) -> Plain:
-        known = {address: astuple(found) for address, found in self.known.items()}
-        searched = {address: plain(astuple(resolution)) for address, resolution in self.unresolved.items()}
-        return super().save() | {"known": known, "unresolved": searched}
+        return super().save() | {"known": {address: astuple(found) for address, found in self.known.items()}}
 
     def load(self, state: Plain) -> None:
         super().load(state)
         self.known.clear()
         for address, fields in state["known"].items():
             self.known[address] = Neighbor(*fields)
-        self.unresolved.clear()
-        for address, fields in state["unresolved"].items():
-            self.unresolved[address] = Resolution(*plain(fields))
 
 
 def _ended(found: Neighbor, now: int) -> bool:
