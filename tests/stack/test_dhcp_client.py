@@ -668,3 +668,14 @@ def test_the_stack_is_told_of_every_lease_and_of_its_end(steps: list[int]) -> No
         assert lease is None or play.clock.now <= lease.expires_at
         assert lease is not None or play.state not in (State.CHECKING, State.BOUND, State.RENEWING, State.REBINDING)
     assert all(later is not None or earlier is not None for earlier, later in pairwise(play.told))
+
+
+def test_a_clock_may_lead_the_poll_that_it_is_told_of(play: Play) -> None:
+    """A card that is asked for its carrier lets its machine's time pass, while the poll's `now` stands still."""
+    play.client.acquire()
+    play.clock.now = 10**6
+    play.client.link(False, MAC)
+    play.client.link(True, MAC)
+    play.client.dispatch(0, play.emit)
+    (discover,) = play.run()
+    assert discover.packet.secs == 0

@@ -1,7 +1,7 @@
 """The DHCP client (RFC 2131, 4.4): a UDP socket at port 68 that goes through the states of figure 5 by itself."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from motenet.core.clock import FOREVER
 from motenet.core.rng import Stream
@@ -80,6 +80,21 @@ class DhcpClient(UdpSocket):
         self.released_at = FOREVER
         """When the address goes, after a RELEASE."""
         self.bind(dhcpv4.CLIENT_PORT)
+
+    @property
+    def key(self) -> Any:
+        """The interface: each one that gets its address by DHCP has a client of its own (RFC 2131, 3.6)."""
+        return self.interface
+
+    @property
+    def label(self) -> str:
+        """The state, for listings."""
+        return self.state.value
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether there is an address that may be used."""
+        return self.lease is not None and self.state in (State.REBOOTING, *HOLDING)
 
     # --- what the stack says
 
@@ -239,7 +254,8 @@ class DhcpClient(UdpSocket):
             )  # so that an answer tells which message it is to: the lease counts from there
         message = self._message(self.xid, dhcpv4.DISCOVER if state is State.SELECTING else dhcpv4.REQUEST)
         if state is State.SELECTING:
-            self.secs = min((now - self.began_at) // SECOND, 0xFFFF)
+            elapsed = max(now - self.began_at, 0)  # asking a card for its carrier takes time: we may begin after `now`
+            self.secs = min(elapsed // SECOND, 0xFFFF)
         source, destination = ANY, LIMITED_BROADCAST
         if self.lease is not None and state in EXTENDING:
             message.ciaddr = source = self.lease.address.address
