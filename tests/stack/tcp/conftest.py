@@ -14,11 +14,11 @@ from motenet.core.clock import Clock
 from motenet.core.rng import Stream
 from motenet.core.units import MS
 from motenet.stack.sockets.tcp import State, TcpListener, TcpSocket
-from motenet.stack.wire.tcp import ACK, FIN, PSH, RST, SYN, URG, Segment
+from motenet.stack.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 
 A = (bytes((10, 0, 0, 1)), 1024)
 B = (bytes((10, 0, 0, 2)), 80)
-BITS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG}
+BITS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG, "ECE": ECE, "CWR": CWR}
 NUMBERS = {"SEQ": "seq", "ACK": "ack", "WND": "window", "UP": "urgent", "MSS": "mss", "WSOPT": "window_scale"}
 
 
@@ -50,6 +50,8 @@ def segment(text: str, source: tuple[bytes, int], destination: tuple[bytes, int]
         value, echo = found["TS"].split("/")
         result.timestamps = (int(value), int(echo))
     result.sack_permitted = "SACKOK" in found
+    result.sack = tuple((int(left), int(right)) for left, right in re.findall(r"(\d+)-(\d+)", found.get("SACK", "")))
+    result.ce = found.get("IP") == "CE"
     data = found.get("DATA", "")
     if data:
         payload = stream(result.seq, int(data)) if data.isdigit() else data.encode()
@@ -67,6 +69,7 @@ def shown(found: Segment, like: str = "") -> str:
     values["DATA"] = str(len(data)) if wanted.get("DATA", "0").isdigit() else data.decode()
     values["TS"] = "{}/{}".format(*found.timestamps) if found.timestamps else ""
     values["SACK"] = " ".join(f"{left}-{right}" for left, right in found.sack)
+    values["IP"] = "ECT" if found.ect else ""
     names = [name for name in values if name in wanted or (name == "DATA" and data)]
     return "".join(f"<{name}={values[name]}>" for name in names)
 
@@ -74,7 +77,7 @@ def shown(found: Segment, like: str = "") -> str:
 def same(text: str) -> str:
     """A text in the order in which `shown` writes."""
     wanted = fields(text)
-    order = [*NUMBERS, "CTL", "DATA", "TS", "SACK"]
+    order = [*NUMBERS, "CTL", "DATA", "TS", "SACK", "IP"]
     if "CTL" in wanted:
         wanted["CTL"] = ",".join(name for name in BITS if name in wanted["CTL"].split(","))
     return "".join(f"<{name}={wanted[name]}>" for name in order if name in wanted)

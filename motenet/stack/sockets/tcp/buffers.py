@@ -97,8 +97,11 @@ class Ring:
         length = min(length, self.end - self.start)
         if length <= 0:
             return b""
-        first, *second = self.pieces(self.start, length)
-        return bytes(first) + bytes(second[0]) if second else bytes(first)
+        at = self.start % self._size
+        behind = at + length
+        if behind <= self._size:
+            return bytes(self._memory[at:behind])
+        return bytes(self._memory[at:]) + bytes(self._memory[: behind - self._size])
 
     def release(self, position: int) -> None:
         """Forget what comes before `position`."""

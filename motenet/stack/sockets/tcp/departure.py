@@ -12,6 +12,7 @@ from motenet.stack.wire.tcp import ACK, CWR, ECE, FIN, MASK, PSH, RST, SYN, URG,
 
 if TYPE_CHECKING:
     from motenet.stack.sockets.tcp.connection import Connection
+    from motenet.stack.sockets.tcp.send import Sender
 
 Emit = Callable[[Segment], bool]
 """Takes a segment, or says False: there is no room for it now, and it counts as not sent."""
@@ -158,7 +159,7 @@ def _send_data(socket: "Connection", now: int, emit: Emit) -> bool:
         if not length:
             sender.wait_for_window(now)
             return True
-        segment = _data_segment(socket, seq, length)
+        segment = _data_segment(socket, sender, seq, length)
         probe = sender.force and seq + length > sender.una + sender.wnd
         if probe:
             segment.ect = False  # RFC 3168, 6.1.6
@@ -172,9 +173,9 @@ def _send_data(socket: "Connection", now: int, emit: Emit) -> bool:
             return True
 
 
-def _data_segment(socket: "Connection", seq: int, length: int) -> Segment:
+def _data_segment(socket: "Connection", sender: "Sender", seq: int, length: int) -> Segment:
     """The segment with `length` sequence numbers from `seq` on: data, and FIN if they reach beyond it."""
-    sender, ring = socket.sender, socket.sender.ring
+    ring = sender.ring
     behind, end = seq + length, ring.end
     segment = _segment(socket, seq, FIN if behind > end else 0)
     if behind > end:

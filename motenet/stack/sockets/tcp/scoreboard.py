@@ -27,9 +27,10 @@ class Sent:
 
 
 class Scoreboard(Component):
-    """The ranges from SND.UNA to SND.NXT, in order and without gaps; one for each segment sent.
+    """The ranges from SND.UNA to SND.NXT, in order and without gaps.
 
-    Neighbors that are both lost, or have both arrived, become one, so that the list stays short where it is searched.
+    Neighbors are one range if they were sent at the same time, or are both lost, or have both arrived: so the list
+    stays short where it is searched. What they do not share splits them again.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("pipe", "lost", "sacked", "lowest")
@@ -53,8 +54,14 @@ class Scoreboard(Component):
 
     def sent(self, left: int, right: int, at: int, again: bool = False) -> None:
         """New numbers have gone out, next to those before."""
-        self.ranges.append(Sent(left, right, at, again))
+        ranges = self.ranges
         self.pipe += right - left
+        if ranges and not again:
+            last = ranges[-1]
+            if last.at == at and last.state == FLYING and not last.again:
+                last.right = right
+                return
+        ranges.append(Sent(left, right, at, again))
 
     def resent(self, left: int, right: int, at: int) -> None:
         """Numbers have gone out again: they are on their way, whatever was believed before."""

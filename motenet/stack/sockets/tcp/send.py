@@ -174,19 +174,27 @@ class Sender(Component):
 
         In this order: a probe that is due, what is lost, new data, a rescue (RFC 6675, 4, NextSeg, rules 1, 2 and 4).
         """
-        if self.tail.due and self.board.ranges:
-            return recovery.tail_probe(self)
-        if self.board.lost:
-            seq, length = recovery.next_lost(self, largest)
-            if not length and self.force and not self.board.pipe:
-                length = max(min(self.ring.end - seq, self.wnd, self.mss), 1)
-            return seq, length
-        seq = self.nxt
-        length = self.next_length(largest if seq >= self.urgent and not self.reduction_due else self.unit)
-        if self.fin and seq + length == self.ring.end and (seq + length < self.una + self.wnd or self._fin_probes()):
+        if self.board.lost or self.tail.due:
+            return self._next_again(largest)
+        seq, end = self.nxt, self.ring.end
+        if seq < self.urgent or self.reduction_due:
+            largest = self.unit  # a card would copy URG and CWR to every piece
+        if end - seq > largest and self.allowance() >= largest:
+            return seq, largest  # in the midst of much data
+        length = self.next_length(largest)
+        if self.fin and seq + length == end and (end < self.una + self.wnd or self._fin_probes()):
             length += 1
         if not length and self.phase == FAST and self.sack:
             return recovery.rescue(self)
+        return seq, length
+
+    def _next_again(self, largest: int) -> tuple[int, int]:
+        """What was sent before, mostly: a probe for the tail, or what is lost, or a probe for the window."""
+        if self.tail.due:
+            return recovery.tail_probe(self)
+        seq, length = recovery.next_lost(self, largest)
+        if not length and self.force and not self.board.pipe:
+            length = max(min(self.ring.end - seq, self.wnd, self.unit), 1)
         return seq, length
 
     def _fin_probes(self) -> bool:
@@ -248,7 +256,7 @@ class Sender(Component):
         if seq < self.nxt:
             recovery.resent(self, now, seq, behind)
         else:
-            if seq > self.isn:
+            if seq != self.isn:
                 self.board.sent(seq, behind, now, again)
             self.nxt = behind
         if self.phase:
@@ -258,7 +266,7 @@ class Sender(Component):
             self.rto_at = FOREVER  # RFC 8985, 7.3: it begins anew
         self.probe_at = FOREVER
         self.probes = 0
-        self.sent_at = self.tail.since = now
+        self.sent_at = now
         self.peak = self.nxt - self.una
         if self.rto_at == FOREVER:
             self.rto_at = now + self.rtt.timeout  # RFC 6298, 5.1
@@ -275,7 +283,8 @@ class Sender(Component):
         board = self.board
         if not self.sack or not board.pipe or self.phase or board.sacked or board.lost or self.tail.end != NONE:
             return FOREVER
-        at = self.tail.since + self.tail.interval(self.rtt.smoothed, board.pipe <= self.unit)
+        since = max(self.sent_at, self.tail.since)
+        at = since + self.tail.interval(self.rtt.smoothed, board.pipe <= self.unit)
         return at if at < self.rto_at else self.rto_at
 
     def wait_for_window(self, now: int) -> None:

@@ -52,12 +52,14 @@ class TcpSocket(Connection):
 
         Raises the connection's `error` once all is read.
         """
-        data = self.peek(size)
-        if data:
+        ring = self.receiver.ring
+        if ring.end > ring.start and self.state is not State.SYN_RECEIVED:
+            data = ring.peek(size)
             self._consumed(len(data))
-        elif self.failure and size:
+            return data
+        if self.failure and size:
             raise exception(self.failure)
-        return data
+        return b""
 
     def recv_into(self, buffer: memoryview) -> int:
         """As `recv`, into the caller's memory; returns how many bytes."""

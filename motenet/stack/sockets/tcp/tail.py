@@ -19,7 +19,7 @@ class TailProbe(Component):
 
     def __init__(self) -> None:
         self.since = 0
-        """When something new was sent, or acknowledged, last."""
+        """When something was acknowledged last."""
         self.due = False
         """The timer has expired: a probe is to be sent."""
         self.end = NONE
