@@ -10,7 +10,7 @@ from motenet.stack.icmp import Icmp
 from motenet.stack.output import Output
 from motenet.stack.sockets.set import SocketSet
 from motenet.stack.sockets.tcp.handshake import reset_reply
-from motenet.stack.wire import igmp, ipv4, ipv6, tcp, udp
+from motenet.stack.wire import dhcpv4, igmp, ipv4, ipv6, tcp, udp
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
@@ -87,6 +87,8 @@ class Delivery(Watched):
         source, destination = packet.source, packet.destination
         datagram = udp.parse(packet.payload, source, destination, not received.checksum_ok)
         socket = self.sockets.udp_socket(destination, datagram.destination_port)
+        if socket is None and datagram.destination_port == dhcpv4.CLIENT_PORT:
+            socket = self.sockets.dhcp.get(interface.name)
         if socket is None or not socket.accepts(source, datagram.source_port, interface.name):
             self.drop("udp-no-socket")
             self.icmp.port_unreachable(interface, packet, kind)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 """What an address may be instead of one: what the link's routers say (SLAAC, RFC 4862)."""
+DHCP = "dhcp"
+"""The same: what a DHCP server says (RFC 2131)."""
 
 
 def _nobody(address: bytes) -> None:
@@ -64,13 +66,15 @@ class Housekeeping(Watched):
     # --- what the stack wants
 
     def configure(self, address: str | Cidr, probe: bool = False) -> None:
-        """Have another address, or "auto". With `probe` it is not used before it is proven that nobody has it.
+        """Have another address, "auto" or "dhcp". With `probe` it is not used before it is proven that nobody has it.
 
         An IPv6 address is used at once, and proven meanwhile (RFC 4429).
         """
         addressing, now = self.interface.addressing, self.clock.now
         if address == AUTO:
             self.six = self.automatic = True
+        elif address == DHCP:
+            self.interface.node.sockets.dhcp_client(self.interface.name).acquire()
         else:
             entry = addressing.add(address, tentative=probe)
             if len(entry.cidr.address) == 16:

@@ -11,10 +11,12 @@ from motenet.stack.addressing import Addressing
 from motenet.stack.discovery import Discovery
 from motenet.stack.housekeeping import Housekeeping
 from motenet.stack.ingress import Ingress
+from motenet.stack.leasing import Leasing
 from motenet.stack.link import Link
 from motenet.stack.neighbor import NeighborCache, Resolution
 from motenet.stack.node import Node
 from motenet.stack.phy import Device
+from motenet.stack.routing import SMALLEST_MTU
 from motenet.stack.wire import ethernet, ipv4, ipv6
 
 if TYPE_CHECKING:
@@ -61,8 +63,10 @@ class Interface(Watched):
         self.link_up = True
         """Whether there is a carrier, as of the last poll."""
         self.housekeeping = Housekeeping(clock, stream, self)
+        self.leasing = Leasing(clock, self)
         self.discovery = Discovery(clock, self)
         self.ingress = Ingress(clock, self)
+        self._capable = self.link.mtu
         self.max_segmented: dict[int, int] = {4: 0, 16: 0}
         """For each length of an address: payload bytes that the card cuts into TCP segments; 0: it does not."""
         self.dead: dict[bytes, None] = {}
@@ -79,7 +83,15 @@ class Interface(Watched):
         node.join(self)
 
     def parts(self) -> Iterable[Component]:
-        return (self.addressing, self.neighbors, self.housekeeping, self.link, self.discovery, self.ingress)
+        return (
+            self.addressing,
+            self.neighbors,
+            self.housekeeping,
+            self.leasing,
+            self.link,
+            self.discovery,
+            self.ingress,
+        )
 
     @property
     def sockets(self) -> "SocketSet":
@@ -90,9 +102,17 @@ class Interface(Watched):
         """Take the device's Ethernet address and what it can do."""
         self.ingress.mac = mac
         self.link.adopt(mac, capabilities)
+        self._capable = capabilities.mtu
         for family, limit in ((4, capabilities.max_segmented), (16, capabilities.max_segmented_ipv6)):
             largest = min(limit - ethernet.HEADER_LENGTH, ipv4.MAXIMUM_LENGTH) - _LARGEST_HEADERS[family]
             self.max_segmented[family] = max(largest, 0) if self.vlan is None else 0
+        self.fit_mtu()
+        self.leasing.carrier()
+
+    def fit_mtu(self) -> None:
+        """The largest packet is what the device takes, or less if a DHCP server says so (RFC 2132, 5.1)."""
+        told = self.leasing.mtu
+        self.link.mtu = min(self._capable, told) if told >= SMALLEST_MTU else self._capable
         self.node.routing.forget()
         self.node.sockets.refit()
 
@@ -101,6 +121,7 @@ class Interface(Watched):
         if up != self.link_up:
             self.link_up = up
             self.housekeeping.carrier(up)
+            self.leasing.carrier()
 
     def scope(self, address: bytes) -> str:
         """Our name, if the address means something on this link alone (RFC 4007, 6)."""

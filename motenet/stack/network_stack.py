@@ -14,6 +14,7 @@ from motenet.stack.attachment import Attachment
 from motenet.stack.interface import Interface
 from motenet.stack.node import Node
 from motenet.stack.routes import DEFAULT, DEFAULT6
+from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.verbs import Verbs
 
 
@@ -21,11 +22,11 @@ class NetworkStack(Verbs):
     """IPv4 and IPv6 on a card, or on several. `poll` and `poll_at` drive it; `sockets` never blocks.
 
     `address` is "10.0.0.1/24", "fd00::1/64" or several of these, usable at once; "auto" asks the link's routers for
-    addresses (SLAAC), "dhcp" a DHCP server. `gateway` is the default router's address, or one of each family.
+    addresses (SLAAC), "dhcp" asks a DHCP server. `gateway` is the default router's address, or one of each family.
     The verbs (`ping`, `tcp_connect` ...) block in virtual time.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = Watched.STATE
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "_given_servers")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class NetworkStack(Verbs):
         self.node = Node(driver.clock, self.stream)
         self.attachments: list[Attachment] = []
         """Our cards."""
+        self._given_servers: list[bytes] = []
         self.interface = self.add_interface(driver, address)
         for one in (gateway,) if isinstance(gateway, str) else gateway or ():
             self.add_route(DEFAULT6 if ":" in one else DEFAULT, one)
@@ -156,6 +158,31 @@ class NetworkStack(Verbs):
         for interface in self.node.interfaces:
             interface.accept_redirects = not on
             interface.addressing.route(on)
+
+    @property
+    def dns(self) -> DnsClient:
+        """The DNS client: its servers, search domains, hosts given by hand, cache, and queries that do not block."""
+        return self.sockets.dns_client()
+
+    @property
+    def dns_servers(self) -> list[str]:
+        """The name servers that are asked: those given by hand, or else what DHCP and routers have told."""
+        return [format_address(server) for server in self._name_servers()]
+
+    @dns_servers.setter
+    def dns_servers(self, servers: Sequence[str | bytes]) -> None:
+        self._given_servers[:] = map(parse_address, servers)
+        self.dns.use_servers(self._name_servers())
+
+    def _name_servers(self) -> list[bytes]:
+        if self._given_servers:
+            return list(self._given_servers)
+        now = self.clock.now
+        leased = [server for one in self.node.interfaces for server in one.leasing.servers]
+        told = [
+            server for one in self.node.interfaces for server in one.housekeeping.autoconfiguration.name_servers(now)
+        ]
+        return list(dict.fromkeys(leased + told))
 
     def add_address(self, address: str | Cidr, interface: str = "", *, probe: bool = False) -> None:
         """Have another address, usable at once; with `probe` once it is proven that nobody has it (RFC 5227; RFC 4862).

@@ -18,6 +18,7 @@ from motenet.stack.output import Output
 from motenet.stack.phy import Device
 from motenet.stack.reassembly import Reassembly
 from motenet.stack.routing import Routing
+from motenet.stack.sockets.dhcp import DhcpClient
 from motenet.stack.sockets.set import AnySocket, SocketSet
 from motenet.stack.sockets.tcp.listener import TcpListener
 from motenet.stack.sockets.tcp.socket import TcpSocket
@@ -57,6 +58,7 @@ class Node(Watched):
         self.sockets.source_for = self.source_for
         self.sockets.path_for = self._path_for
         self.sockets.suspect = self._suspect
+        self.sockets.lend = self._lend
         self.sockets.confirm = self._confirm
 
     def parts(self) -> Iterable[Component]:
@@ -105,6 +107,12 @@ class Node(Watched):
         way = self.routing.way(destination)
         if way is not None:
             way.interface.neighbors.confirm(way.hop, self.now)
+
+    def _lend(self, client: DhcpClient) -> None:
+        """A DHCP client's leases are for its interface."""
+        interface = self.interface(client.interface)
+        if interface is not None:
+            interface.leasing.use(client)
 
     # --- poll
 

@@ -73,6 +73,11 @@ class Routes(Component):
         ]
         self.changed()
 
+    def remove_origin(self, origin: str, interface: str) -> None:
+        """Forget all routes of an origin by an interface."""
+        self.table[:] = [route for route in self.table if (route.origin, route.interface) != (origin, interface)]
+        self.changed()
+
     def candidates(self, destination: bytes) -> Iterator[Route]:
         """All routes to an address, the best first."""
         return (route for route in self.table if route.network.contains(destination))

@@ -6,8 +6,9 @@ from motenet.core.trace import Watched
 from motenet.core.units import duration, format_duration
 from motenet.doors import NetworkDriver
 from motenet.stack.address import format_address, parse_address
-from motenet.stack.errors import HostUnreachable, TimedOut
+from motenet.stack.errors import DnsTimeout, HostUnreachable, TimedOut
 from motenet.stack.node import Node
+from motenet.stack.sockets.dhcp import Lease
 from motenet.stack.sockets.set import SocketSet
 from motenet.stack.sockets.tcp.connection import CAPACITY
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
@@ -43,6 +44,10 @@ class Verbs(Watched):
         raise AssertionError("the stack has its own")
 
     def poll_at(self, now: int) -> int | None:
+        """NetworkStack's."""
+        raise AssertionError("the stack has its own")
+
+    def _name_servers(self) -> list[bytes]:
         """NetworkStack's."""
         raise AssertionError("the stack has its own")
 
@@ -89,6 +94,41 @@ class Verbs(Watched):
         finally:
             socket.close()
         return times
+
+    def dhcp_acquire(self, timeout: Duration = "60s", interface: str = "") -> Lease:
+        """Get an address from a DHCP server, and keep it up; returns the lease once nobody else is found to use it.
+
+        TimedOut if no server gives one in time; it is asked on. RFC 5227's proof takes five to seven seconds.
+        """
+        self._check_top_level()
+        client = self.sockets.dhcp_client(interface or self.node.interfaces[0].name)
+        client.acquire()
+        if not self._wait(lambda: client.is_bound, self._deadline(timeout)) or client.lease is None:
+            raise TimedOut(
+                f"no DHCP server has given an address within {format_duration(duration(timeout))} "
+                f"(now {client.state}): check the cable and the server"
+            )
+        return client.lease
+
+    def dhcp_release(self, interface: str = "") -> None:
+        """Give the address back to the DHCP server."""
+        self.sockets.dhcp_client(interface or self.node.interfaces[0].name).release()
+
+    def dns_resolve(self, name: str, family: int | None = None, timeout: Duration = "30s") -> list[str]:
+        """The addresses of a host, as text, those to be tried first first; `family` 4 or 6 leaves out the others.
+
+        NameNotFound, NoAddress, DnsFailure, BadName; DnsTimeout, also if the servers need longer than `timeout`.
+        """
+        self._check_top_level()
+        client = self.sockets.dns_client()
+        client.use_servers(self._name_servers())
+        query = client.start_query(name, family)
+        if not self._wait(lambda: query.done, self._deadline(timeout)):
+            query.cancel()
+            raise DnsTimeout(f"{name} was not found within {format_duration(duration(timeout))}: check the servers")
+        if query.error is not None:
+            raise query.error
+        return [format_address(address) for address in query.addresses]
 
     def tcp_connect(
         self, address: str | bytes, port: int, timeout: Duration = "10s", *, buffer: str | int = CAPACITY

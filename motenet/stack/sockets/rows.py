@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from motenet.stack.address import format_address
 from motenet.stack.sockets.datagram import DatagramSocket
+from motenet.stack.sockets.dhcp import DhcpClient
+from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.sockets.icmp import IcmpSocket
 from motenet.stack.sockets.raw import RawSocket
 from motenet.stack.sockets.tcp.socket import TcpSocket
@@ -29,9 +31,18 @@ def row(socket: "AnySocket") -> dict[str, Any]:
             "kind": socket.kind,
             "local": _name(socket),
             "remote": _endpoint(socket.remote) if isinstance(socket, UdpSocket) and socket.remote else "*",
-            "state": "CLOSED" if socket.closed else "OPEN",
+            "state": _state(socket),
             "receive_queue": socket.incoming_bytes,
             "send_queue": socket.outgoing_bytes,
+        }
+    if isinstance(socket, DnsClient):
+        return {
+            "kind": socket.kind,
+            "local": "*",
+            "remote": " ".join(map(format_address, socket.servers)) or "*",
+            "state": "CLOSED" if socket.closed else "OPEN",
+            "receive_queue": 0,
+            "send_queue": len(socket.queries),
         }
     return {
         "kind": socket.kind,
@@ -43,7 +54,15 @@ def row(socket: "AnySocket") -> dict[str, Any]:
     }
 
 
+def _state(socket: DatagramSocket) -> str:
+    if isinstance(socket, DhcpClient):
+        return str(socket.state)
+    return "CLOSED" if socket.closed else "OPEN"
+
+
 def _name(socket: DatagramSocket) -> str:
+    if isinstance(socket, DhcpClient):
+        return f"{socket.interface}:68"
     if isinstance(socket, UdpSocket):
         return _endpoint(socket.local) if socket.local else "*"
     if isinstance(socket, IcmpSocket):

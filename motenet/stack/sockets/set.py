@@ -12,6 +12,8 @@ from motenet.core.state import Component, Plain
 from motenet.core.trace import HasNow, Watched
 from motenet.stack.address import check_port, parse_address
 from motenet.stack.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable
+from motenet.stack.sockets.dhcp import DhcpClient
+from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.sockets.icmp import IcmpSocket
 from motenet.stack.sockets.raw import RawSocket
 from motenet.stack.sockets.rows import row
@@ -31,13 +33,14 @@ Ports = tuple[bytes, int, bytes, int]
 EVERY = b""
 """Stands for all of our addresses."""
 
-AnySocket = TcpSocket | TcpListener | UdpSocket | IcmpSocket | RawSocket
+AnySocket = TcpSocket | TcpListener | UdpSocket | IcmpSocket | RawSocket | DnsClient
 
 _MAKERS: dict[str, Callable[[HasNow], AnySocket]] = {
     TcpListener.kind: TcpListener,
     UdpSocket.kind: UdpSocket,
     IcmpSocket.kind: IcmpSocket,
     RawSocket.kind: RawSocket,
+    DnsClient.kind: DnsClient,
 }
 
 
@@ -49,6 +52,10 @@ class SourceFor(Protocol):
 
 def _no_route(destination: bytes, interface: str = "") -> bytes:
     raise NetworkUnreachable("this set of sockets belongs to no interface: give a source address")
+
+
+def _nobody(client: DhcpClient) -> None:
+    """A set without an interface has no use for a lease."""
 
 
 def _no_path(destination: bytes, interface: str = "") -> tuple[int, int]:
@@ -73,6 +80,8 @@ class SocketSet(Watched):
         """Our address on the way to a destination, by an interface or any; NetworkUnreachable if there is no way."""
         self.path_for: Callable[[bytes, str], tuple[int, int]] = _no_path
         """TCP payload, in bytes, that fits into a packet to there, and into one that the card cuts up (0: none)."""
+        self.lend: Callable[[DhcpClient], None] = _nobody
+        """Wires a DHCP client with the interface that its leases are for."""
         self.confirm: Callable[[bytes], None] | None = None
         """Hears of destinations with which TCP makes progress (RFC 4861, 7.3.1)."""
         self.suspect: Callable[[bytes], None] | None = None
@@ -85,6 +94,10 @@ class SocketSet(Watched):
         self.udp: dict[tuple[bytes, int], UdpSocket] = {}
         self.icmp: dict[int, IcmpSocket] = {}
         self.raw: dict[int, RawSocket] = {}
+        self.dhcp: dict[str, DhcpClient] = {}
+        """Interface -> its DHCP client."""
+        self.dns: dict[str, DnsClient] = {}
+        """The one DNS client, if there is one."""
         self._sockets: dict[int, AnySocket] = {}
         self._keys: dict[int, Any] = {}  # handle -> its key in the table of its kind, as long as it is there
         self._deadlines: dict[int, int] = {}  # handle -> the one entry of `_timers` that counts
@@ -95,6 +108,8 @@ class SocketSet(Watched):
             UdpSocket.kind: self.udp,
             IcmpSocket.kind: self.icmp,
             RawSocket.kind: self.raw,
+            DhcpClient.kind: self.dhcp,
+            DnsClient.kind: self.dns,
         }
         # also sockets that were removed, while somebody holds them: a snapshot may bring them back
         self._objects: WeakValueDictionary[int, AnySocket] = WeakValueDictionary()
@@ -156,6 +171,23 @@ class SocketSet(Watched):
         socket.bind(protocol)
         self.add(socket)
         return socket
+
+    def dhcp_client(self, interface: str) -> DhcpClient:
+        """The DHCP client of an interface; it is made if there is none yet."""
+        client = self.dhcp.get(interface)
+        if client is None:
+            client = DhcpClient(self.clock, self.stream)
+            client.interface = interface
+            self.add(client)
+        return client
+
+    def dns_client(self) -> DnsClient:
+        """The DNS client; it is made if there is none yet."""
+        client = self.dns.get(DnsClient.kind)
+        if client is None:
+            client = DnsClient(self.clock)
+            self.add(client)
+        return client
 
     def _free(self, taken: Callable[[int], Any]) -> int:
         """A port that is free, by RFC 6056, 3.3.1: begin anywhere, and go on."""
@@ -230,6 +262,11 @@ class SocketSet(Watched):
             socket.suspect, socket.confirm = self.suspect, self.confirm
         elif isinstance(socket, TcpListener):
             socket.spawn, socket.adopt, socket.find = self._tcp_socket, self._adopt, self.find
+        elif isinstance(socket, DhcpClient):
+            socket.interface = key
+            self.lend(socket)
+        elif isinstance(socket, DnsClient):
+            socket.sockets, socket.stream = self, self.stream
         self._sockets[handle] = socket
         self._objects[handle] = socket
         if key is not None:
@@ -355,4 +392,6 @@ class SocketSet(Watched):
     def _make(self, kind: str) -> AnySocket:
         if kind == TcpSocket.kind:
             return self._tcp_socket()
+        if kind == DhcpClient.kind:
+            return DhcpClient(self.clock, self.stream)
         return _MAKERS[kind](self.clock)

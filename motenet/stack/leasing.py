@@ -1,0 +1,105 @@
+"""What a DHCP lease means to its interface: an address that is proven first, routes, name servers, and an MTU."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from motenet.core.state import Plain
+from motenet.core.trace import HasNow, Watched
+from motenet.stack.routes import DEFAULT
+from motenet.stack.sockets.dhcp import DhcpClient, Lease
+
+if TYPE_CHECKING:
+    from motenet.stack.interface import Interface
+
+ORIGIN = "dhcp"
+
+
+def _nobody() -> None:
+    """Nobody uses the name servers yet."""
+
+
+class Leasing(Watched):
+    """One interface's lease, between the client that gets it and the interface that it is for."""
+
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "address", "servers", "search", "mtu")
+
+    def __init__(self, clock: HasNow, interface: "Interface") -> None:
+        super().__init__(clock, "leasing")
+        self.interface = interface
+        self.client: DhcpClient | None = None
+        self.told: Callable[[], None] = _nobody
+        """Wiring: hears that name servers or search domains may have changed."""
+        self.address = b""
+        """What the lease in force has given us; empty: there is none."""
+        self.servers: list[bytes] = []
+        self.search: list[str] = []
+        self.mtu = 0
+        """The link's largest packet; 0: the lease does not say."""
+
+    def use(self, client: DhcpClient) -> None:
+        """Wire the client that gets our leases."""
+        self.client = client
+        client.configure = self.configure
+        keeping = self.interface.housekeeping
+        keeping.settled, keeping.duplicate = self._settled, self._duplicate
+        self.carrier()
+
+    def carrier(self) -> None:
+        """Tell the client of the cable, and of the card's Ethernet address."""
+        link = self.interface.link
+        if self.client is not None and link.has_mac:
+            self.client.link(self.interface.link_up, link.mac)
+
+    # --- what the client says
+
+    def configure(self, lease: Lease | None) -> None:
+        """Use a lease; None: no more."""
+        if lease is None or lease.address.address != self.address:
+            self._end()
+        if lease is not None:
+            self._begin(lease)
+        self.told()
+
+    def _begin(self, lease: Lease) -> None:
+        interface, routes = self.interface, self.interface.node.routing.routes
+        self.address = address = lease.address.address
+        if address in interface.addressing.entries:
+            interface.addressing.lifetimes(address, lease.expires_at, lease.expires_at)
+        else:
+            interface.addressing.add(
+                lease.address, origin=ORIGIN, preferred_until=lease.expires_at, valid_until=lease.expires_at,
+                tentative=True,
+            )  # fmt: skip
+            interface.housekeeping.detection.begin(address, self.clock.now)
+        routes.remove_origin(ORIGIN, interface.name)
+        for network, gateway in (*lease.routes, *((DEFAULT, router) for router in lease.routers[:1])):
+            routes.add(network, gateway, interface.name, lease.expires_at, ORIGIN)
+        self.servers[:] = lease.dns_servers
+        self.search[:] = lease.search or ([lease.domain] if lease.domain else [])
+        self.mtu = lease.mtu
+        interface.fit_mtu()
+
+    def _end(self) -> None:
+        interface = self.interface
+        if self.address:
+            interface.addressing.remove(self.address)
+            interface.housekeeping.detection.end(self.address)
+        interface.node.routing.routes.remove_origin(ORIGIN, interface.name)
+        self.address, self.mtu = b"", 0
+        self.servers.clear()
+        self.search.clear()
+        interface.fit_mtu()
+
+    # --- what the interface says
+
+    def _settled(self, address: bytes) -> None:
+        if self.client is not None and address == self.address:
+            self.client.checked(self.clock.now)
+
+    def _duplicate(self, address: bytes) -> None:
+        if self.client is not None and address == self.address:
+            self.client.conflict(self.clock.now)
+
+    def load(self, state: Plain) -> None:
+        super().load(state)
+        self.interface.fit_mtu()
