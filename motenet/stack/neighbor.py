@@ -269,15 +269,18 @@ class NeighborCache(Searches):
         The asking is counted as done. Parked sockets get their turn so that their own timers go on.
         """
         asked: list[tuple[bytes, bytes | None]] = []
-        released = self.released[:]
-        self.released.clear()
+        released: list[int] = []
         if now >= self.redraw_at:
             self.redraw_at = now + REDRAW
             self.reachable_time = self._draw()
+        if self.released:
+            released += self.released
+            self.released.clear()
         if self.unresolved:
             self._due_searches(now, asked, released)
-        for address in [key for key in self.timed if self.known[key].until <= now]:
-            self._due_probe(address, now, asked)
+        if self.timed:
+            for address in [key for key in self.timed if self.known[key].until <= now]:
+                self._due_probe(address, now, asked)
         while self.given_up and next(iter(self.given_up.values())) <= now:
             del self.given_up[next(iter(self.given_up))]
         return asked, released

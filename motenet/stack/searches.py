@@ -141,7 +141,9 @@ class Searches(Watched):
         """When a search next has to be looked at, in ns."""
         if self.released:
             return 0
-        return min((resolution.ask_at for resolution in self.unresolved.values()), default=None)
+        if not self.unresolved:
+            return None
+        return min(resolution.ask_at for resolution in self.unresolved.values())
 
     def save(self) -> Plain:
         searched = {address: plain(astuple(resolution)) for address, resolution in self.unresolved.items()}
