@@ -677,5 +677,5 @@ def test_a_clock_may_lead_the_poll_that_it_is_told_of(play: Play) -> None:
     play.client.link(False, MAC)
     play.client.link(True, MAC)
     play.client.dispatch(0, play.emit)
-    (discover,) = play.run()
+    (discover,) = play.sent
     assert discover.packet.secs == 0

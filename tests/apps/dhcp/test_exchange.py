@@ -230,7 +230,7 @@ def test_whatever_is_lost_all_are_bound_once_enough_gets_through(lost: list[bool
     fates = iter(lost)
     lan.lose = lambda: next(fates, False)
     start(lan)
-    lan.run(600)
+    lan.run(3000)  # up to 24 losses, one each 65 seconds at the latest
     assert None not in lan.addresses()
 
 
