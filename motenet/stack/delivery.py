@@ -10,7 +10,7 @@ from motenet.stack.icmp import Icmp
 from motenet.stack.output import Output
 from motenet.stack.sockets.set import SocketSet
 from motenet.stack.sockets.tcp.handshake import reset_reply
-from motenet.stack.wire import dhcpv4, igmp, ipv4, ipv6, tcp, udp
+from motenet.stack.wire import dhcpv4, igmp, ipv4, ipv6, source_route, tcp, udp
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
@@ -68,20 +68,27 @@ class Delivery(Watched):
         ports = (destination, segment.destination_port, source, segment.source_port)
         socket = self.sockets.tcp.get(ports)
         now = self.output.now
+        via: tuple[bytes, ...] = ()
+        if len(source) == 4 and len(packet.header) > ipv4.HEADER_LENGTH:
+            via = source_route.way_back(packet.header, source)
         if socket is not None:
+            if via:
+                socket.take_route(via, segment.seq)
             reply = socket.process(now, source, destination, segment)
+            via = socket.source_route
         else:
             listener = self.sockets.listener(destination, segment.destination_port)
             if listener is not None:
                 reply = listener.process(now, source, destination, segment)
                 scope = interface.scope(source)
-                if scope and ports in self.sockets.tcp:
+                if (scope or via) and ports in self.sockets.tcp:
                     self.sockets.tcp[ports].interface = scope
+                    self.sockets.tcp[ports].take_route(via)
             else:
                 self.drop("tcp-no-socket")
                 reply = reset_reply(segment)
         if reply is not None:
-            self.output.answer(destination, source, reply, interface.scope(source))
+            self.output.answer(destination, source, reply, interface.scope(source), via)
 
     def _udp(self, interface: "Interface", packet: Packet, kind: int, received: Received) -> None:
         source, destination = packet.source, packet.destination

@@ -80,8 +80,8 @@ class Ingress(Watched):
             self.drop("ethertype")
 
     def _ipv4(self, frame: ethernet.Frame) -> None:
-        packet = ipv4.parse(frame.payload, not self._received.checksum_ok)
         interface = self.interface
+        packet = ipv4.parse(frame.payload, not self._received.checksum_ok, interface.node.source_routes)
         listening = interface.addressing.listening
         kind = listening.get(packet.destination)
         if kind is None and interface.alone and not interface.node.forwarding.enabled:

@@ -94,7 +94,7 @@ class Link(Watched):
 
     def _facts(self, packet: Outgoing, start: int) -> FrameFacts | None:
         """What the card is to compute."""
-        if packet.complete or packet.router_alert or isinstance(packet.transport, Raw):
+        if packet.complete or packet.router_alert or packet.via or isinstance(packet.transport, Raw):
             return None
         six = len(packet.destination) == 16
         size = packet.segment_size

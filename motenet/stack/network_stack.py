@@ -148,6 +148,18 @@ class NetworkStack(Verbs):
         return [cidr for interface in self.node.interfaces for cidr in interface.addressing.cidrs]
 
     @property
+    def source_routes(self) -> bool:
+        """Take IPv4 packets that have come by a source route, and let TCP answer by its reverse; off at first.
+
+        RFC 9293, 3.9.2.1 wants this of TCP, but whoever forges an address could read the answers (RFC 6274, 3.13.2.3).
+        """
+        return self.node.source_routes
+
+    @source_routes.setter
+    def source_routes(self, on: bool) -> None:
+        self.node.source_routes = on
+
+    @property
     def forwarding(self) -> bool:
         """Whether this is a router: it sends on what is for others (RFC 1812)."""
         return self.node.forwarding.enabled

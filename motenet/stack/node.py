@@ -55,6 +55,8 @@ class Node(Watched):
         """The time of the poll that runs, or of the last one."""
         self.retry_at = 0
         """When to try again after a device was full; 0: none is."""
+        self.source_routes = False
+        """Take packets that have come by a source route, and send answers by its reverse (RFC 9293, 3.9.2.1)."""
         self.sockets.source_for = self.source_for
         self.sockets.path_for = self._path_for
         self.sockets.suspect = self._suspect

@@ -40,7 +40,7 @@ class Output(Watched):
 
     def send(self, packet: Outgoing, keep: bool = True) -> bool:
         """Send a packet. While its neighbor is not known it is kept here, or with `keep` off by the caller."""
-        way = self.routing.way(packet.destination, packet.interface)
+        way = self.routing.way(packet.via[0] if packet.via else packet.destination, packet.interface)
         if way is None:
             self.lost = packet.destination
             self.drop("no-route")
@@ -64,10 +64,12 @@ class Output(Watched):
         self.stalled = (interface, way.hop)
         return False
 
-    def answer(self, source: bytes, destination: bytes, segment: tcp.Segment, interface: str = "") -> None:
+    def answer(
+        self, source: bytes, destination: bytes, segment: tcp.Segment, interface: str = "", via: tuple[bytes, ...] = ()
+    ) -> None:
         """Send a TCP segment that no socket would send again."""
         length = tcp.header_length(segment) + segment.payload_length
-        self.reply(Outgoing(source, destination, ipv4.TCP, TcpSegment(segment, length), interface=interface))
+        self.reply(Outgoing(source, destination, ipv4.TCP, TcpSegment(segment, length), interface=interface, via=via))
 
     def reply(self, packet: Outgoing) -> None:
         """Send a packet that a full device loses."""
@@ -80,7 +82,7 @@ class Output(Watched):
         tos = socket.traffic_class
         packet = Outgoing(
             socket.local[0], socket.remote[0], ipv4.TCP, TcpSegment(segment, header + segment.payload_length),
-            socket.hop_limit, tos | _ECT0 if segment.ect else tos, socket.interface, True,
+            socket.hop_limit, tos | _ECT0 if segment.ect else tos, socket.interface, True, False, socket.source_route,
         )  # fmt: skip
         size = segment.segment_size
         if size:

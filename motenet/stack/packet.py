@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from motenet.core.checksum import Buffer, pseudo_header_sum
-from motenet.stack.wire import ethernet, ipv4, ipv6, tcp
+from motenet.stack.wire import ethernet, ipv4, ipv6, source_route, tcp
 
 
 class Transport(Protocol):
@@ -66,6 +66,8 @@ class Outgoing:
     """No router may cut it up: the sender finds the path's MTU (RFC 1191, 3)."""
     router_alert: bool = False
     """Routers are to look at it (RFC 2113; RFC 2711)."""
+    via: tuple[bytes, ...] = ()
+    """IPv4: the gateways of its source route (RFC 791, 3.1); the first is where the header says that it goes."""
     segment_size: int = 0
     """Above zero: the card cuts it into segments of so many bytes of payload."""
     transport_header: int = 0
@@ -99,6 +101,8 @@ class Outgoing:
         end = start + self.header_length
         if six:
             pseudo_sum = self._write_header6(view[start:end])
+        elif self.via:
+            pseudo_sum = self._write_routed(view[start:end])
         else:
             options = ipv4.ROUTER_ALERT_OPTION if self.router_alert else b""
             pseudo_sum = ipv4.emit(
@@ -106,6 +110,14 @@ class Outgoing:
                 self.hop_limit, self.ident, self.flags, self.tos, options,
             )  # fmt: skip
         self.transport.emit(view[end:], pseudo_sum, self.checksum)
+
+    def _write_routed(self, view: memoryview) -> int:
+        """RFC 9293, 3.9.2.1: the checksum counts the last destination, not the first gateway."""
+        ipv4.emit(
+            view, self.source, self.via[0], self.protocol, self.length, self.hop_limit, self.ident, self.flags,
+            self.tos, source_route.emit(self.via, self.destination),
+        )  # fmt: skip
+        return pseudo_header_sum(self.source, self.destination, self.protocol, self.length)
 
     def _write_header6(self, view: memoryview) -> int:
         between = self._extension6()
@@ -129,6 +141,8 @@ class Outgoing:
         if self.complete:
             return 0
         if len(self.destination) == 4:
+            if self.via:
+                return ipv4.HEADER_LENGTH + source_route.length(self.via)
             return ipv4.HEADER_LENGTH + (len(ipv4.ROUTER_ALERT_OPTION) if self.router_alert else 0)
         if self.fragment is not None or self.router_alert:
             return ipv6.HEADER_LENGTH + ipv6.FRAGMENT_LENGTH  # the other header is as long

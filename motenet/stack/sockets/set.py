@@ -1,6 +1,6 @@
 """The sockets of an interface: who a packet is for, and who has something to do. Idle sockets cost a poll nothing."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any, ClassVar, Protocol
@@ -124,19 +124,22 @@ class SocketSet(Watched):
         local_port: int = 0,
         interface: str = "",
         buffer: str | int = CAPACITY,
+        source_route: Sequence[str | bytes] = (),
     ) -> TcpSocket:
         """A connection that is being opened. AddressInUse, AddressNotAvailable, NetworkUnreachable.
 
         Ports are 1 to 65535 (`local_port` 0: a free one); ConfigurationError for others. `interface`: where an address
         of the link's scope lies. `buffer` ("1MiB") is what each direction holds, and with it the largest window.
+        `source_route`: IPv4 gateways to pass, in order (RFC 791, 3.1).
         """
         remote = (parse_address(address), check_port(port))
-        local = parse_address(source) if source else self.source_for(remote[0], interface)
+        route = [parse_address(gateway) for gateway in source_route]
+        local = parse_address(source) if source else self.source_for(route[0] if route else remote[0], interface)
         if not local_port:
             local_port = self._free(lambda port: (local, port, *remote) in self.tcp or self.listener(local, port))
         socket = self._tcp_socket(check_buffer(buffer))
         socket.interface = interface
-        socket.connect(remote, (local, local_port))
+        socket.connect(remote, (local, local_port), route)
         self.add(socket)
         return socket
 
@@ -257,7 +260,7 @@ class SocketSet(Watched):
         socket.place(f"{self.path}/{handle}")
         if isinstance(socket, TcpSocket):
             if socket.remote[0]:  # a snapshot fills in the others
-                socket.mss_limit, socket.max_segmented = self.path_for(socket.remote[0], socket.interface)
+                socket.mss_limit, socket.max_segmented = self._path_of(socket)
             socket.find, socket.reroute = self.find, self._reroute
             socket.suspect, socket.confirm = self.suspect, self.confirm
         elif isinstance(socket, TcpListener):
@@ -272,6 +275,11 @@ class SocketSet(Watched):
         if key is not None:
             self._keys[handle] = key
             self._tables[socket.kind][key] = socket
+
+    def _path_of(self, socket: TcpSocket) -> tuple[int, int]:
+        """What fits into its packets. No card cuts those up that have a source route."""
+        limit, segmented = self.path_for(socket.first_hop, socket.interface)
+        return limit, 0 if socket.source_route else segmented
 
     def _adopt(self, socket: TcpSocket) -> None:
         self.add(socket)
@@ -359,7 +367,7 @@ class SocketSet(Watched):
         """Paths have changed, to one destination or to all: connections learn what fits into a packet now."""
         for socket in self.tcp.values():
             if not remote or socket.remote[0] == remote:
-                limit, socket.max_segmented = self.path_for(socket.remote[0], socket.interface)
+                limit, socket.max_segmented = self._path_of(socket)
                 if limit != socket.mss_limit:
                     socket.path_mss(limit)
 

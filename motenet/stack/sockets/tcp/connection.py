@@ -32,6 +32,7 @@ from motenet.stack.sockets.tcp.timers import (
     TIME_WAIT,
     USER_TIMEOUT,
 )
+from motenet.stack.wire import source_route
 from motenet.stack.wire.tcp import MASK, Segment, unwrap
 
 CAPACITY = 256 * 1024
@@ -74,6 +75,7 @@ class Connection(Socket):
         "mss_limit", "path_limit", "peer_mss", "max_segmented", "scaling", "timestamps", "stamped", "stamp_base",
         "hop_limit", "traffic_class", "ecn", "confirm_at", "_keep_alive", "probes", "heard_at", "_user_timeout",
         "time_wait", "close_at", "challenge_at", "challenges", "segments_in", "segments_out",
+        "source_route", "route_given",
     )  # fmt: skip
 
     def __init__(
@@ -128,6 +130,10 @@ class Connection(Socket):
         """IPv4's TOS or IPv6's traffic class (MUST-48)."""
         self.ecn = False
         """Ask for ECN when connecting (RFC 3168). A peer that asks is always answered yes (Linux, tcp_ecn = 2)."""
+        self.source_route: tuple[bytes, ...] = ()
+        """IPv4: the gateways that our packets pass, in order."""
+        self.route_given = False
+        """It is the application's (MUST-52)."""
         self.confirm_at = 0
         self._keep_alive: int | None = None
         self.probes = 0
@@ -201,6 +207,20 @@ class Connection(Socket):
 
     def poll_at(self, now: int) -> int | None:
         return departure.poll_at(self, now)
+
+    @property
+    def first_hop(self) -> bytes:
+        """Where our packets go first: the peer's address, or that of the source route's first gateway."""
+        return self.source_route[0] if self.source_route else self.remote[0]
+
+    def take_route(self, route: tuple[bytes, ...], seq: int | None = None) -> None:
+        """A segment has come by a source route, whose reverse is `route` (MUST-53); a later one counts (SHLD-24).
+
+        Only from a segment that is due next (`seq`), or whoever guesses the ports could lead the answers astray.
+        """
+        if route and not self.route_given and (seq is None or seq == self.receiver.nxt & MASK):
+            self.source_route, self.max_segmented = route, 0
+            self.fit_mss()
 
     def outstanding(self, seq: int) -> bool:
         """Whether a segment with this number may be on its way: who cannot see ours has to guess (RFC 5927, 4.1)."""
@@ -322,7 +342,7 @@ class Connection(Socket):
         """R1 retransmissions (MUST-20, SHLD-9)."""
         self.changed("tcp-trouble", f"{self.sender.rtt.backoffs} retransmissions")
         if self.suspect is not None:
-            self.suspect(self.remote[0])
+            self.suspect(self.first_hop)
         self.wake()
 
     def confirmed(self) -> None:
@@ -359,7 +379,8 @@ class Connection(Socket):
 
     def fit_mss(self) -> None:
         """Eff.snd.MSS (MUST-16): what peer and interface take, without the options that every segment carries."""
-        mss = min(self.peer_mss, self.mss_limit, self.path_limit) - (12 if self.stamped else 0)
+        options = (12 if self.stamped else 0) + source_route.length(self.source_route)
+        mss = min(self.peer_mss, self.mss_limit, self.path_limit) - options
         if mss != self.sender.mss:
             self.sender.fit(mss)
         if self.mss_limit != self.receiver.mss_limit:

@@ -1,5 +1,6 @@
 """A TCP connection as its application sees it."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from motenet.core.checksum import Buffer
@@ -10,6 +11,7 @@ from motenet.stack.sockets.tcp.connection import Connection
 from motenet.stack.sockets.tcp.handshake import Endpoint
 from motenet.stack.sockets.tcp.state import MAY_RECEIVE, MAY_SEND, Failure, State, exception
 from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, MAX_ACK_DELAY
+from motenet.stack.wire.source_route import LONGEST
 
 
 class TcpSocket(Connection):
@@ -17,11 +19,12 @@ class TcpSocket(Connection):
 
     kind: ClassVar[str] = "tcp"
 
-    def connect(self, remote: Endpoint, local: Endpoint) -> None:
+    def connect(self, remote: Endpoint, local: Endpoint, source_route: Sequence[bytes] = ()) -> None:
         """Open a connection actively (RFC 9293, 3.10.1); `state` and `error` tell how it goes.
 
+        `source_route`: gateways to pass, in order (MUST-51).
         StackError if it is open already, AddressNotAvailable if `remote` is no single host (MUST-46),
-        ConfigurationError for a port that is none.
+        ConfigurationError for a port that is none, or such a route.
         """
         address, port = remote
         check_port(port)
@@ -29,6 +32,9 @@ class TcpSocket(Connection):
         group = bool(address) and address[0] >= (0xE0 if len(address) == 4 else 0xFF)
         if not any(address) or group:
             raise AddressNotAvailable(f"{format_address(address)} is not one peer: give a single host's address")
+        if len(source_route) > LONGEST or any(len(one) != 4 for one in (address, *source_route) if source_route):
+            raise ConfigurationError(f"a source route is a list of up to {LONGEST} IPv4 gateways; IPv6 has none")
+        self.source_route, self.route_given = tuple(source_route), bool(source_route)
         self._open(remote, local, self.clock.now)
         self.enter(State.SYN_SENT)
         self.stir()
