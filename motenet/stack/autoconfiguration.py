@@ -72,6 +72,7 @@ class Autoconfiguration(Watched):
         self.accept_advertisements = True
         """Off for routers, which are not autoconfigured (RFC 4862, 1), but for their link-local addresses."""
         self.mac = b""
+        """Our card's, from `start` on; before that nothing is made or obeyed."""
         self.link_mtu = 1500
         self.solicit_at: int | None = None
         self.solicitations = 0
@@ -140,7 +141,7 @@ class Autoconfiguration(Watched):
         self.failed[address] = None
         if len(self.failed) > 2 * MAXIMUM_ADDRESSES:
             del self.failed[next(iter(self.failed))]
-        if address == self.link_local:
+        if self.mac and address == self.link_local:
             self.disabled = True
             self.solicit_at = None
 
@@ -148,7 +149,7 @@ class Autoconfiguration(Watched):
 
     def heard_advertisement(self, source: bytes, record: RouterAdvertisement, now: int) -> Resolution | None:
         """Obey a checked router advertisement (RFC 4861, 6.3.4). Returns what waited for its sender."""
-        if not self.accept_advertisements or self.disabled:
+        if not self.accept_advertisements or self.disabled or not self.mac:
             return None
         resolution = self.neighbors.heard(source, record.source_mac or None, now, is_router=True)
         self._router(source, record, now)

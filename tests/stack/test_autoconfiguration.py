@@ -147,6 +147,13 @@ def test_a_router_asks_no_routers() -> None:
     assert LINK_LOCAL in host.addresses.entries
 
 
+def test_before_the_start_nothing_is_obeyed() -> None:
+    host = Host()
+    host.auto.duplicate(parse_address("10.0.0.1"))
+    host.hear_prefix(600, 600)
+    assert (host.addresses.entries, host.routes, host.auto.disabled) == ({}, [], False)
+
+
 # --- router advertisements
 
 
