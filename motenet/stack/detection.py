@@ -3,6 +3,7 @@
 IPv4: RFC 5227. IPv6: RFC 4862, 5.4, with RFC 7527's nonces; optimistic addresses (RFC 4429) are used meanwhile.
 """
 
+from collections.abc import Container
 from dataclasses import astuple, dataclass, field
 from typing import ClassVar
 
@@ -108,6 +109,11 @@ class Detection(Watched):
         """The address is not wanted any more."""
         self.claims.pop(address, None)
         self.results = [result for result in self.results if result[1] != address]
+
+    def retain(self, addresses: Container[bytes]) -> None:
+        """Only these are wanted still: others have been removed, or have had their time."""
+        for address in [address for address in self.claims if address not in addresses]:
+            self.end(address)
 
     def nonce(self, address: bytes) -> bytes:
         """The nonce of the solicitation that is to be sent now (RFC 7527, 4.1)."""

@@ -225,6 +225,15 @@ def test_an_address_that_is_not_wanted_any_more_is_not_told_of(run: Run) -> None
     assert run.until(60 * SECOND) == []
 
 
+def test_an_address_that_has_gone_is_not_defended(run: Run) -> None:
+    for address in (IP4, OTHER4):
+        run.used(address)
+    run.detection.retain({OTHER4: None})
+    assert not run.arp(IP4)
+    assert run.arp(OTHER4)
+    assert [address for _, _, address in run.until(run.now)] == [OTHER4]
+
+
 # --- any sequence
 
 ADDRESSES = st.sampled_from([IP4, OTHER4, IP6, OTHER6])
