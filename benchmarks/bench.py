@@ -23,6 +23,7 @@ from rich.table import Table
 import motenet
 from motenet.datasheets.e1000 import STATUS
 from motenet.machine.window import BarWindow
+from motenet.sim.host import Host
 
 MSS = 1460
 BULK = 64 * 1024
@@ -208,6 +209,35 @@ class Figure:
 
 ONE = "1460-byte TCP segment, no offloads / floor"
 MANY = "64 KiB with TSO and checksum offload / offload floor"
+def idle_poll(rounds: int) -> float:
+    """A poll with 1,000 idle connections, against a poll with none: the same stack on the same card."""
+    crowded, lonely = (_connected(count) for count in (1000, 0))
+
+    def poll(host: Host) -> int:
+        stack, now = host.stack, host.clock.now
+        for _ in range(1000):
+            stack.poll(now)
+            stack.poll_at(now)
+        return 1000
+
+    return ratio(partial(poll, crowded), partial(poll, lonely), rounds, "a poll with idle connections")
+
+
+def _connected(count: int) -> Host:
+    """A host with so many connections on which nothing happens."""
+    world = motenet.World(seed=1)
+    alice = world.host("alice", address="10.0.0.1/24")
+    bob = world.host("bob", address="10.0.0.2/24")
+    world.link(alice, bob, delay="5us")
+    bob.stack.tcp_listen(80, backlog=count + 1)
+    for _ in range(count):
+        alice.stack.sockets.tcp_connect("10.0.0.2", 80)
+    world.run("30s")
+    rows = alice.stack.list_sockets()
+    assert [row["state"] for row in rows] == ["ESTABLISHED"] * count
+    return alice
+
+
 FIGURES = {
     "segment": Figure(f"e1000: {ONE}", partial(segment_ratio, "e1000"), most=4.0),
     "bulk": Figure(f"e1000: {MANY}", partial(bulk_ratio, "e1000"), most=1.6),
@@ -224,6 +254,7 @@ FIGURES = {
         "register read through window and model / empty method call", register_read_calls, most=12.0
     ),
     "watching": Figure("cost of watching while nobody watches / cost of a frame", watching_share, most=0.02),
+    "idle_poll": Figure("a poll with 1,000 idle connections / with none", idle_poll, most=1.05),
     "idle_hosts_gib": Figure("resident memory of 1,000 idle hosts, GiB", lambda _: idle_gigabytes(), most=1.5),
 }
 

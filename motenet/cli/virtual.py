@@ -17,7 +17,7 @@ from motenet.sim.host import CARDS
 
 FIGURES = (
     "segment", "bulk", "rtl8139_segment", "rtl8139cp_segment", "rtl8139cp_bulk", "virtio_segment", "virtio_bulk",
-    "virtio_gain", "virtio_burst", "register_read", "watching", "idle_hosts_gib",
+    "virtio_gain", "virtio_burst", "register_read", "watching", "idle_poll", "idle_hosts_gib",
 )  # fmt: skip
 """Those of benchmarks/bench.py."""
 SCRIPTS = {"guest": "guest.py", "netsim": "netsim_table.py"}
