@@ -87,11 +87,6 @@ class DhcpClient(UdpSocket):
         return self.interface
 
     @property
-    def label(self) -> str:
-        """The state, for listings."""
-        return self.state.value
-
-    @property
     def is_bound(self) -> bool:
         """Whether there is an address that may be used."""
         return self.lease is not None and self.state in (State.REBOOTING, *HOLDING)
