@@ -6,6 +6,7 @@ All go out with hop limit 1, from a link-local address, behind ipv6.router_alert
 from dataclasses import dataclass
 
 from motenet.core.units import MS
+from motenet.stack.address import is_link_local, is_unspecified
 from motenet.stack.wire import Malformed, icmpv6
 
 HOP_LIMIT = 1
@@ -55,8 +56,8 @@ def check(message: Message, hop_limit: int, source: bytes) -> None:
     """Malformed unless the message comes from this link (RFC 2710, 3 and 4; RFC 3590, 4: a report may be from ::)."""
     if hop_limit != HOP_LIMIT:
         raise Malformed("mld-hop-limit")
-    link_local = source[0] == 0xFE and source[1] & 0xC0 == 0x80
-    if not link_local and (any(source) or message.type == icmpv6.LISTENER_QUERY):
+    unspecified = is_unspecified(source) and message.type != icmpv6.LISTENER_QUERY
+    if not (is_link_local(source) or unspecified):
         raise Malformed("mld-source")
 
 

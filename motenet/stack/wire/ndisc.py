@@ -10,6 +10,7 @@ from struct import Struct
 from typing import TypeAlias
 
 from motenet.core.checksum import Buffer
+from motenet.stack.address import is_link_local, is_multicast, is_unspecified, solicited_node
 from motenet.stack.wire import Malformed, icmpv6
 from motenet.stack.wire.dns import Name, emit_name, name_length, parse_name
 
@@ -26,11 +27,6 @@ _PREFERENCES = (0, 1, 0, -1)
 """RFC 4191, 2.1 and 2.2: the field's values in order; 10 is reserved and means medium."""
 _ROUTER, _SOLICITED, _OVERRIDE = 1 << 31, 1 << 30, 1 << 29  # RFC 4861, 4.4
 _ON_LINK, _AUTONOMOUS = 0x80, 0x40  # RFC 4861, 4.6.2
-
-_GROUP = 0xFF
-"""The first octet of a multicast address (RFC 4291, 2.7)."""
-_SOLICITED_NODE = bytes.fromhex("ff02 0000 0000 0000 0000 0001 ff")
-"""RFC 4291, 2.7.1: before the last three octets of the address that is asked for."""
 
 _ADVERTISED = Struct("!II")
 _PREFIX_OPTION = Struct("!BBBBII4x16s")
@@ -253,26 +249,21 @@ def check(record: Record, hop_limit: int, source: bytes, destination: bytes, fra
     if hop_limit != HOP_LIMIT:
         raise Malformed("ndisc-hop-limit")
     if isinstance(record, RouterAdvertisement | Redirect):
-        if not _is_link_local(source):
+        if not is_link_local(source):
             raise Malformed("ndisc-source")
-    elif isinstance(record, RouterSolicitation | NeighborSolicitation) and not any(source):
-        solicited = destination.startswith(_SOLICITED_NODE)
-        if record.source_mac or (isinstance(record, NeighborSolicitation) and not solicited):
+    elif isinstance(record, RouterSolicitation | NeighborSolicitation) and is_unspecified(source):
+        to_group = destination == solicited_node(destination)
+        if record.source_mac or (isinstance(record, NeighborSolicitation) and not to_group):
             raise Malformed("ndisc-source")
-    if isinstance(record, NeighborSolicitation | NeighborAdvertisement) and record.target[0] == _GROUP:
+    if isinstance(record, NeighborSolicitation | NeighborAdvertisement) and is_multicast(record.target):
         raise Malformed("ndisc-target")
-    if isinstance(record, NeighborAdvertisement) and record.solicited and destination[0] == _GROUP:
+    if isinstance(record, NeighborAdvertisement) and record.solicited and is_multicast(destination):
         raise Malformed("ndisc-solicited")
     if isinstance(record, Redirect):
-        if record.destination[0] == _GROUP:
+        if is_multicast(record.destination):
             raise Malformed("ndisc-destination")
-        if record.target != record.destination and not _is_link_local(record.target):
+        if record.target != record.destination and not is_link_local(record.target):
             raise Malformed("ndisc-target")
-
-
-def _is_link_local(address: bytes) -> bool:
-    """RFC 4291, 2.5.6: fe80::/10."""
-    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
 # --- writing
