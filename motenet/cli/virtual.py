@@ -1,17 +1,20 @@
 """Commands in virtual time: a script, the demo, the benchmarks."""
 
+import json
 import runpy
 import sys
 import traceback
+from contextlib import redirect_stdout
 from importlib.util import decode_source
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import motenet
 from motenet.cli.look import Json
 from motenet.core.errors import ConfigurationError, MotenetError
+from motenet.inspector import network
 from motenet.inspector.demo import Demo
 from motenet.sim.host import CARDS
 
@@ -29,6 +32,7 @@ SIZES = ("1MiB", "10MiB")
 def add_to(app: typer.Typer) -> None:
     """Give the application these commands."""
     app.command(context_settings={"allow_interspersed_args": False})(run)
+    app.command(context_settings={"allow_interspersed_args": False})(inspect)
     app.command()(demo)
     app.command()(bench)
 
@@ -38,13 +42,41 @@ def run(
     arguments: Annotated[list[str] | None, typer.Argument(help="What the script gets in sys.argv.")] = None,
 ) -> None:
     """Run a script that builds a world."""
+    _execute(script, arguments)
+
+
+def _execute(script: Path, arguments: list[str] | None) -> dict[str, Any]:
+    """Run a script; returns its variables."""
     _check_script(script)
     sys.argv = [str(script), *(arguments or [])]
     sys.path.insert(0, str(script.resolve().parent))
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        return runpy.run_path(str(script), run_name="__main__")
     except Exception as error:
         raise typer.Exit(_tell(error, str(script))) from error
+
+
+def inspect(
+    script: Annotated[Path, typer.Argument(help="A Python script that builds a world.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="What the script gets in sys.argv.")] = None,
+    host: Annotated[str | None, typer.Option(help="This host alone.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a script that builds a world, and show its hosts as they are then.
+
+    Links, addresses, routes, neighbors and sockets, as ip and ss print them, with counters and drops.
+    """
+    with redirect_stdout(sys.stderr):
+        names = _execute(script, arguments)
+    hosts = [one for world in names.values() if isinstance(world, motenet.World) for one in world.hosts.values()]
+    chosen = [one for one in hosts if host in (None, one.name)]
+    if not chosen:
+        there = ", ".join(one.name for one in hosts) or "none: a world has to be a variable of the script"
+        raise ConfigurationError(f"there is no host {host or 'to look at'}; {script.name} has {there}")
+    if as_json:
+        print(json.dumps({one.name: network.snapshot(one.stack) for one in chosen}, indent=2))
+    else:
+        network.show(*chosen)
 
 
 def _check_script(script: Path) -> None:

@@ -280,6 +280,19 @@ class NetworkStack(Verbs):
         """One row a socket: handle, kind, local, remote, state, receive_queue, send_queue (bytes)."""
         return self.sockets.rows()
 
+    def list_links(self) -> list[dict[str, Any]]:
+        """One row an interface: interface, state ("UP" or "DOWN"), mtu (bytes), mac, vlan (or None)."""
+        return [
+            {
+                "interface": one.name,
+                "state": "UP" if one.link_up else "DOWN",
+                "mtu": one.link.mtu,
+                "mac": format_mac(one.link.mac),
+                "vlan": one.vlan,
+            }
+            for one in self.node.interfaces
+        ]
+
     def list_addresses(self) -> list[dict[str, Any]]:
         """One row an address: interface, address with its prefix, origin, state, valid_for and preferred_for (ns)."""
         now = self.clock.now
