@@ -27,7 +27,7 @@ class Chain:
             router = room.host(
                 f"router{number}", family.cidr(family.at(number, 2)), forwarding=True, driver_options=left
             )
-            router.plug(room.card(), family.cidr(family.at(number + 1, 1)), driver_options=right)
+            room.settled(router.plug(room.card(), driver_options=right), family.cidr(family.at(number + 1, 1)))
             router.stack.add_route(default, family.at(number + 1, 2))
             if number:
                 router.stack.add_route(f"{family.kernel}/{family.prefix}", family.at(number, 1))

@@ -21,6 +21,7 @@ from motenet.doors import FrameFacts
 from motenet.machine import Port
 from motenet.sim.host import Host, Outsider
 from motenet.sim.world import World
+from motenet.stack.interface import Interface
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -159,9 +160,19 @@ class Room:
         self.namespace.ip(f"link set {name} up")
         return Edge(self.world, self.pump, name, tap)
 
-    def host(self, name: str, *addresses: str, nic: str = "e1000", **options: Any) -> Host:
-        """An emulated host whose link comes up at once."""
-        return self.world.host(name, nic=self.card(nic), address=addresses, **options)
+    def host(self, name: str, *addresses: str, nic: str = "e1000", gateway: str | None = None, **options: Any) -> Host:
+        """An emulated host whose link comes up at once, with addresses that nobody is asked about (RFC 4862, 5.1)."""
+        host = self.world.host(name, nic=self.card(nic), **options)
+        for address in addresses:
+            self.settled(host.stack.interface, address)
+        if gateway is not None:
+            host.stack.add_route("::/0" if ":" in gateway else "0.0.0.0/0", gateway)
+        return host
+
+    def settled(self, interface: Interface, address: str) -> None:
+        """Give one of a host's cards an address that is usable at once, for all purposes."""
+        interface.housekeeping.detection.transmits = 0
+        interface.housekeeping.configure(address)
 
     def card(self, nic: str = "e1000") -> Any:
         """A card whose link comes up at once."""
@@ -216,8 +227,8 @@ class Room:
     def check(self) -> None:
         """Wireshark finds nothing wrong in all that was sent."""
         self.capture.close()
+        assert sum(link.directions[0].frames + link.directions[1].frames for link in self.world.links) > 0
         assert tshark(self.capture.path, "-Y", WRONG) == []
-        assert tshark(self.capture.path, "-c", "1"), "something was sent"
 
     def end(self) -> None:
         """Nothing goes on that was begun here."""

@@ -22,8 +22,10 @@ def data(size: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-def opened(room: Room, host: Host, family: Family, opener: str, address: str = "") -> tuple[TcpSocket, socket.socket]:
-    """A connection that the "kernel" or "ours" has opened: both ends of it. `address`: the host's."""
+def opened(
+    room: Room, host: Host, family: Family, opener: str, address: str = "", ecn: bool = False
+) -> tuple[TcpSocket, socket.socket]:
+    """A connection that the "kernel" or "ours" has opened: both ends of it. `address`: the host's; `ecn`: we ask."""
     theirs = room.namespace.socket(family.socket, socket.SOCK_STREAM)
     room.closing.append(theirs.close)
     if opener == "kernel":
@@ -37,6 +39,7 @@ def opened(room: Room, host: Host, family: Family, opener: str, address: str = "
     theirs.bind((family.kernel, BULK))
     theirs.listen()
     ours = host.stack.sockets.tcp_connect(family.kernel, BULK)
+    ours.ecn = ecn
     room.wait(lambda: ours.may_send)
     accepted: list[socket.socket] = []
 
