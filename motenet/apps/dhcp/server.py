@@ -3,21 +3,39 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from motenet.apps.dhcp.service import Service
+from motenet.apps.dhcp.service import Reply, Service
 from motenet.apps.dhcp.subnet import Subnet
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Watched
 from motenet.stack import NetworkStack
+from motenet.stack.address import LIMITED_BROADCAST, Cidr
 from motenet.stack.errors import QueueFull
+from motenet.stack.packet import Outgoing
+from motenet.stack.sockets.udp import UdpSocket
 from motenet.stack.wire import Malformed, dhcpv4
+
+
+class _Socket(UdpSocket):
+    """A UDP socket that also says by which interface: to each network's clients a broadcast is another one."""
+
+    def reply(self, reply: Reply, interface: str) -> None:
+        """Queue a reply; a broadcast leaves by that interface."""
+        where = interface if reply.address == LIMITED_BROADCAST else ""
+        self._queue(reply.address, reply.port, where, reply.emit())
+
+    def _packet(self, message: tuple[Any, ...]) -> Outgoing:
+        address, port, interface, data = message
+        packet = super()._packet((address, port, data))
+        packet.interface = interface
+        return packet
 
 
 class DhcpServer(Watched):
     """Gives addresses to hosts (RFC 2131). Put it among a host's applications, and snapshots carry it.
 
-    The host needs an address of its own in each subnet that it serves directly; others are served by way of relay
-    agents. Everything happens in events: one serves for all messages that came until then.
+    The host needs an address of its own in each subnet that it serves directly, by whatever interface; others are
+    served by way of relay agents. Everything happens in events: one serves for all messages that came until then.
     """
 
     STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "posted")
@@ -29,7 +47,9 @@ class DhcpServer(Watched):
         self.service = Service(stack.clock, subnets)
         self.posted = False
         """An event is under way."""
-        self.socket = stack.sockets.udp_bind(dhcpv4.SERVER_PORT)
+        self.socket = _Socket(stack.clock)
+        self.socket.bind(dhcpv4.SERVER_PORT)
+        stack.sockets.add(self.socket)
         self.socket.waker = self._wake
         self._stack = stack
         self._post = stack.driver.clock.post
@@ -48,6 +68,15 @@ class DhcpServer(Watched):
         now = self.clock.now
         return [{"subnet": str(pool.subnet), **row} for pool in self.service.pools for row in pool.rows(now)]
 
+    def _own(self, interface: str) -> tuple[list[Cidr], list[Cidr]]:
+        """Our IPv4 addresses on an interface, and all others."""
+        here: list[Cidr] = []
+        elsewhere: list[Cidr] = []
+        for one in self._stack.interfaces:
+            ours = here if one.name == interface else elsewhere
+            ours += [cidr for cidr in one.addressing.cidrs if len(cidr.address) == 4]
+        return here, elsewhere
+
     def _wake(self) -> None:
         if not self.posted and self.socket.can_receive:
             self.posted = True
@@ -61,9 +90,10 @@ class DhcpServer(Watched):
             except Malformed as malformed:
                 self.drop(malformed.reason)
                 continue
-            reply = self.service.answer(message, datagram.destination, self._stack.addresses, self.clock.now)
+            here, elsewhere = self._own(datagram.interface)
+            reply = self.service.answer(message, datagram.destination, here, self.clock.now, elsewhere)
             if reply is not None:
                 try:
-                    self.socket.send_to(reply.emit(), reply.address, reply.port)
+                    self.socket.reply(reply, datagram.interface)
                 except QueueFull:
                     self.drop("queue-full")

@@ -66,16 +66,21 @@ class Service(Watched):
     def parts(self) -> Iterable[Component]:
         return self.pools
 
-    def answer(self, message: Message, destination: bytes, own: Sequence[Cidr], now: int) -> Reply | None:
-        """The reply to a message that was sent to `destination`; None if there is none. `own`: our addresses."""
+    def answer(
+        self, message: Message, destination: bytes, here: Sequence[Cidr], now: int, elsewhere: Sequence[Cidr] = ()
+    ) -> Reply | None:
+        """The reply to a message that was sent to `destination`; None if there is none.
+
+        `here`: our addresses where it came in; `elsewhere`: those that we have beside.
+        """
         if message.op != dhcpv4.BOOTREQUEST or not message.hardware:
             self.drop("dhcp-not-a-request")
             return None
-        pool = self._pool(message, destination, own)
-        if pool is None or not own:
+        pool = self._pool(message, destination, here)
+        ours = [cidr.address for cidr in (*here, *elsewhere)]
+        if pool is None or not ours:
             self.drop("dhcp-no-subnet", format_mac(message.hardware))
             return None
-        ours = [cidr.address for cidr in own]
         identifier = next((address for address in ours if pool.subnet.network.contains(address)), ours[0])
         # RFC 2131, 4.2: the identifier that the client gives, or else its hardware address, names it
         client = message.get(options.CLIENT_IDENTIFIER) or bytes((message.htype,)) + message.hardware
@@ -94,13 +99,13 @@ class Service(Watched):
             self.drop("dhcp-type", str(message.type))
         return None
 
-    def _pool(self, message: Message, destination: bytes, own: Sequence[Cidr]) -> Pool | None:
+    def _pool(self, message: Message, destination: bytes, here: Sequence[Cidr]) -> Pool | None:
         """RFC 2131, 4.3.1: the network of the relay agent, or that from which the message came."""
         if message.giaddr != NOWHERE:
             return self._pool_of([message.giaddr])
         if message.ciaddr != NOWHERE and destination != LIMITED_BROADCAST:
             return self._pool_of([message.ciaddr])  # a unicast may have come by way of routers
-        return self._pool_of([cidr.address for cidr in own])
+        return self._pool_of([cidr.address for cidr in here])
 
     def _pool_of(self, addresses: list[bytes]) -> Pool | None:
         for pool in self.pools:

@@ -90,6 +90,42 @@ def test_two_hosts_get_two_addresses() -> None:
     assert None not in carol.stack.ping(both[0].address)
 
 
+def test_one_server_serves_the_networks_of_both_its_cards() -> None:
+    world = World(seed=3)
+    alice, carol = (world.host(name, address="dhcp") for name in ("alice", "carol"))
+    bob = world.host("bob", address=("10.0.0.1/24", "fd00::1/64"), forwarding=True)
+    bob.plug(address="10.1.0.1/24")
+    world.link(alice, bob)
+    world.link(carol, bob)
+    nets = [Subnet(f"10.{n}.0.0/24", f"10.{n}.0.100-10.{n}.0.109", routers=[f"10.{n}.0.1"]) for n in (0, 1)]
+    server = DhcpServer(bob.stack, *nets)
+    bob.applications.append(server)
+    leases = [host.stack.dhcp_acquire() for host in (alice, carol)]
+    assert [str(lease) for lease in leases] == ["10.0.0.100/24 from 10.0.0.1", "10.1.0.100/24 from 10.1.0.1"]
+    assert [row["subnet"] for row in server.rows()] == ["10.0.0.0/24", "10.1.0.0/24"]
+    assert None not in carol.stack.ping("10.0.0.100")
+    before = world.snapshot()
+    world.run("3600s")
+    after = world.state_hash()
+    world.restore(before)
+    world.run("3600s")
+    assert world.state_hash() == after
+    assert [str(cidr) for host in (alice, carol) for cidr in host.stack.addresses] == ["10.0.0.100/24", "10.1.0.100/24"]
+
+
+def test_a_host_with_two_cards_asks_on_each() -> None:
+    """RFC 2131, 3.6: "must use DHCP through each interface independently"."""
+    town = Town()
+    other = town.alice.plug(address="dhcp")
+    carol = town.world.host("carol", address="10.2.0.1/24")
+    town.world.link(town.alice, carol)
+    carol.applications.append(DhcpServer(carol.stack, Subnet("10.2.0.0/24", "10.2.0.5-10.2.0.9")))
+    assert str(town.alice.stack.dhcp_acquire().address) == "10.0.0.100/24"
+    assert str(town.alice.stack.dhcp_acquire(interface=other.name).address) == "10.2.0.5/24"
+    assert None not in town.alice.stack.ping("10.2.0.1")
+    assert None not in town.alice.stack.ping("10.0.0.1")
+
+
 def test_rfc_2131_3_1_an_address_that_somebody_has_is_declined() -> None:
     town = Town()
     mallory = town.world.host("mallory", address="10.0.0.100/24")

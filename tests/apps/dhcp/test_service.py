@@ -264,6 +264,13 @@ def test_who_takes_another_servers_offer_frees_ours(office: Office) -> None:
     assert office.answer("discover", ("requested_addr", address), who=2).yiaddr == address
 
 
+def test_only_the_network_where_it_came_in_is_served(office: Office) -> None:
+    data = bytes(BOOTP(chaddr=mac(1)) / DHCP(options=[("message-type", "discover"), "end"]))
+    here, there = [Cidr.parse("192.168.9.1/24")], [Cidr.parse("10.0.0.1/24")]
+    assert office.service.answer(dhcpv4.parse(data), packed(EVERYBODY), here, 0, there) is None
+    assert office.service.answer(dhcpv4.parse(data), packed(EVERYBODY), there, 0, here) is not None
+
+
 def test_any_of_our_addresses_is_us(office: Office) -> None:
     """4.1: "MUST be prepared to accept any of its network addresses as identifying that server"."""
     address = office.answer("discover").yiaddr
