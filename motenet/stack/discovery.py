@@ -53,7 +53,8 @@ class Discovery(Watched):
         if len(address) == 4:
             self.interface.link.send_arp(arp.Packet(arp.REQUEST, self.mac, ANY, _NOWHERE, address), ethernet.BROADCAST)
         else:
-            self.send(ndisc.NeighborSolicitation(address), ANY6, solicited_node(address))
+            nonce = self.interface.housekeeping.detection.nonce(address)
+            self.send(ndisc.NeighborSolicitation(address, nonce=nonce), ANY6, solicited_node(address))
 
     def send(self, record: ndisc.Record, source: bytes, destination: bytes, mac: bytes | None = None) -> None:
         """Send a message of neighbor discovery, to a group or to a neighbor's Ethernet address."""
@@ -115,7 +116,7 @@ class Discovery(Watched):
     def _solicited(self, packet: ipv6.Packet, record: ndisc.NeighborSolicitation) -> None:
         """RFC 4861, 7.2.3 and 7.2.4; RFC 4862, 5.4.3."""
         interface, now, target, source = self.interface, self.interface.node.now, record.target, packet.source
-        if interface.housekeeping.detection.heard_solicitation(target, source, b"", now):
+        if interface.housekeeping.detection.heard_solicitation(target, source, record.nonce, now):
             return
         if not interface.addressing.has(target):
             self.drop("ndisc-other-host")
@@ -149,11 +150,15 @@ class Discovery(Watched):
             keeping.advertising.heard_advertisement(record)
             return
         waiting = keeping.autoconfiguration.heard_advertisement(packet.source, record, interface.node.now)
+        interface.fit_mtu()
         interface.resolved(record.source_mac, waiting)
 
     def _router_solicited(self, packet: ipv6.Packet, record: ndisc.RouterSolicitation) -> None:
-        """RFC 4861, 6.2.6."""
+        """RFC 4861, 6.2.6: a host must discard it."""
         interface, now = self.interface, self.interface.node.now
+        if not interface.housekeeping.advertising.active:
+            self.drop("rs-no-router")
+            return
         if any(packet.source):
             mac = record.source_mac or None
             interface.resolved(record.source_mac, interface.neighbors.heard(packet.source, mac, now, False))

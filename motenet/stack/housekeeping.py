@@ -119,6 +119,7 @@ class Housekeeping(Watched):
         """Send what is due. Only with a carrier: whatever is said without one is lost."""
         if self.interface.addressing.members != self.members:
             self._update_groups(now)
+        self.detection.retain(self.interface.addressing.entries)
         self._detect(now)
         if self.six:
             self._find_routers(now)

@@ -128,7 +128,8 @@ class Interface(Watched):
         return self.name if is_link_local(address) or is_multicast(address) else ""
 
     def lose(self, address: bytes) -> None:
-        """A neighbor does not answer; if it is a router, others go before it (RFC 4861, 6.3.6)."""
+        """A neighbor does not answer; if it is a router, others go before it (RFC 4861, 6.3.6; RFC 1122, 3.3.1.4)."""
+        self.node.routing.routes.remove_redirects(address)
         if self.node.routing.has_gateway(address):
             self.dead[address] = None
             self.node.routing.forget()

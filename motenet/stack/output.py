@@ -46,6 +46,7 @@ class Output(Watched):
             self.drop("no-route")
             return True
         packet.source = packet.source or way.source
+        packet.hop_limit = packet.hop_limit or way.hop_limit
         if way.local:
             return self._loop(packet, way)
         interface = way.interface

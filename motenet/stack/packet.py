@@ -57,7 +57,8 @@ class Outgoing:
     destination: bytes
     protocol: int
     transport: Transport
-    hop_limit: int = ipv4.DEFAULT_HOP_LIMIT
+    hop_limit: int = 0
+    """0: what is usual on the link."""
     tos: int = 0
     """IPv4's type of service, IPv6's traffic class; the lowest two bits are ECN's (RFC 3168, 5)."""
     interface: str = ""

@@ -11,6 +11,9 @@ from motenet.stack.address import Cidr, format_address
 DEFAULT = Cidr(b"\0\0\0\0", 0)
 DEFAULT6 = Cidr(b"\0" * 16, 0)
 
+MAXIMUM_REDIRECTS = 64
+"""Routes that redirects have made: their number is the neighbors' choice."""
+
 
 def _nobody() -> None:
     """Routes outside a node have nobody to tell."""
@@ -56,10 +59,18 @@ class Routes(Component):
     ) -> None:
         """Add a route, in place of one to the same network of the same origin: only "ra" may have several."""
         self.remove(network, gateway if origin == "ra" else None, origin)
+        if origin == "redirect":
+            self._bound_redirects()
         cidr = Cidr(network.network, network.prefix)
         self.table.append(Route(cidr, gateway, interface, expires, origin, preference))
         self.table.sort(key=lambda route: (-route.network.prefix, -route.preference))
         self.changed()
+
+    def _bound_redirects(self) -> None:
+        """The one that ends first makes room."""
+        redirects = [route for route in self.table if route.origin == "redirect"]
+        if len(redirects) >= MAXIMUM_REDIRECTS:
+            self.table.remove(min(redirects, key=lambda route: route.expires))
 
     def remove(self, network: Cidr, gateway: bytes | None = None, origin: str = "") -> None:
         """Forget the routes to exactly this network: all, or those of a gateway, or of an origin."""
@@ -77,6 +88,17 @@ class Routes(Component):
         """Forget all routes of an origin by an interface."""
         self.table[:] = [route for route in self.table if (route.origin, route.interface) != (origin, interface)]
         self.changed()
+
+    def remove_redirects(self, gateway: bytes) -> None:
+        """Forget what redirects have told of a gateway, or of a neighbor: it does not answer."""
+        before = len(self.table)
+        self.table[:] = [
+            route
+            for route in self.table
+            if route.origin != "redirect" or gateway not in (route.gateway, route.network.address)
+        ]
+        if len(self.table) != before:
+            self.changed()
 
     def candidates(self, destination: bytes) -> Iterator[Route]:
         """All routes to an address, the best first."""

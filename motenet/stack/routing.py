@@ -11,7 +11,7 @@ from motenet.stack.address import ANY, LIMITED_BROADCAST, is_link_local, is_mult
 from motenet.stack.addressing import BROADCAST
 from motenet.stack.routes import Route, Routes
 from motenet.stack.selection import select
-from motenet.stack.wire import ethernet, ipv6
+from motenet.stack.wire import ethernet, ipv4, ipv6
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
@@ -44,6 +44,8 @@ class Way:
     """The destination is this node."""
     mtu: int
     """The largest packet that gets there, as far as we know, in bytes."""
+    hop_limit: int = ipv4.DEFAULT_HOP_LIMIT
+    """What is usual on that link."""
 
 
 class Routing(Watched):
@@ -155,11 +157,14 @@ class Routing(Watched):
         source = select(interface.addressing, destination, hop)
         if source is None:
             return None
-        mtu = interface.link.mtu
+        mtu, hop_limit = interface.link.mtu, ipv4.DEFAULT_HOP_LIMIT
+        if len(destination) == 16:
+            told = interface.housekeeping.autoconfiguration  # RFC 4861, 6.3.4: LinkMTU and CurHopLimit
+            mtu, hop_limit = min(mtu, told.mtu), told.hop_limit
         found = self.paths.get(destination)
         if found is not None:
             mtu = min(mtu, found[0])
-        return Way(interface, source, hop, mac, False, mtu)
+        return Way(interface, source, hop, mac, False, mtu, hop_limit)
 
     # --- path MTU discovery
 

@@ -49,7 +49,8 @@ class DatagramSocket(Socket):
         """The bound of either queue."""
         self.failures: deque[Failure] = deque()
         """What ICMP or address resolution has said about what was sent; the latest only."""
-        self.hop_limit = 64
+        self.hop_limit = 0
+        """Of what is sent; 0: what is usual on the link (64, or what a router says)."""
         self.closed = False
 
     @property

@@ -125,7 +125,8 @@ class Connection(Socket):
         self.stamped = False
         """Both sides have agreed on timestamps."""
         self.stamp_base = 0
-        self.hop_limit = 64
+        self.hop_limit = 0
+        """Of what is sent (MUST-49); 0: what is usual on the link (64, or what a router says)."""
         self.traffic_class = 0
         """IPv4's TOS or IPv6's traffic class (MUST-48)."""
         self.ecn = False
