@@ -174,8 +174,9 @@ def test_rfc_2131_table_5_a_request_while_selecting(play: Play) -> None:
 
 def test_what_it_calls_itself() -> None:
     play = Play()
-    play.client.client_id, play.client.host_name = b"\0tester", "alice"
+    play.client.client_id, play.client.host_name, play.client.vendor_class = b"\0tester", "alice", b"motenet"
     discover = play.selecting()
+    assert discover.option("vendor_class_id") == b"motenet"
     assert (discover.option("client_id"), discover.option("hostname")) == (b"\0tester", b"alice")
 
 
@@ -490,6 +491,19 @@ def test_rfc_2131_4_4_6_release(play: Play) -> None:
     play.client.acquire()
     (discover,) = play.run()
     assert discover.option("requested_addr") == ADDRESS
+
+
+@pytest.mark.parametrize("trouble", ["expiry", "another card", "no carrier"])
+def test_a_release_is_the_end_whatever_happens_meanwhile(play: Play, trouble: str) -> None:
+    lease = play.bound()
+    play.run(3599.5)
+    sent = len(play.sent)
+    play.client.release()
+    if trouble != "expiry":
+        play.client.link(trouble == "another card", bytes(5) + b"\7" if trouble == "another card" else MAC)
+    play.run(100)
+    assert (play.state, play.told, play.client.lease) == (State.STOPPED, [lease, None], None)
+    assert len(play.sent) - sent == (0 if trouble == "no carrier" else 1)
 
 
 def test_who_has_no_address_has_none_to_release(play: Play) -> None:

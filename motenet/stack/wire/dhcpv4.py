@@ -23,8 +23,6 @@ BOOTREQUEST, BOOTREPLY = 1, 2
 DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE, INFORM = range(1, 9)
 """RFC 2132, 9.6: the types of messages."""
 
-NAMES = ("", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM")
-
 BROADCAST_FLAG = 0x8000
 """RFC 2131, 2, figure 2: the client wants the reply to be broadcast."""
 
@@ -82,11 +80,6 @@ class Message:
     def type(self) -> int:
         """DISCOVER to INFORM; 0 if the message says none."""
         return self.get(MESSAGE_TYPE) or 0
-
-    @property
-    def wants_broadcast(self) -> bool:
-        """Whether the reply is to be broadcast."""
-        return self.flags & BROADCAST_FLAG != 0
 
     def get(self, option: Option[T]) -> T | None:
         """What an option says; None if it is not there, or if its value is none that its clause allows."""

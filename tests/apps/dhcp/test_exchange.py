@@ -22,6 +22,7 @@ from motenet.stack.wire import dhcpv4_options as options
 
 SECOND = 1_000_000_000
 LATENCY = SECOND // 1000
+NAMES = ("", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM")
 EVERYBODY, SERVER = b"\xff" * 4, bytes((10, 0, 0, 1))
 OWN = [Cidr(SERVER, 24)]
 HOLDING = (State.BOUND, State.RENEWING, State.REBINDING, State.REBOOTING)
@@ -86,7 +87,7 @@ class Lan:
         return True
 
     def _fly(self, source: bytes, destination: bytes, port: int, data: bytes) -> None:
-        self.log.append(dhcpv4.NAMES[dhcpv4.parse(data).type])
+        self.log.append(NAMES[dhcpv4.parse(data).type])
         if not self.lose():
             self.flying.append(Flying(self.clock.now + LATENCY, source, destination, port, data))
 

@@ -43,8 +43,8 @@ class DhcpClient(UdpSocket):
 
     kind: ClassVar[str] = "dhcp"
     STATE: ClassVar[tuple[str, ...]] = (
-        *UdpSocket.STATE, "state", "mac", "link_up", "client_id", "host_name", "desynchronize", "xid", "attempt",
-        "send_at", "began_at", "secs", "asked_at", "server", "wanted", "notice", "released_at",
+        *UdpSocket.STATE, "state", "mac", "link_up", "client_id", "vendor_class", "host_name", "desynchronize",
+        "xid", "attempt", "send_at", "began_at", "secs", "asked_at", "server", "wanted", "notice", "released_at",
     )  # fmt: skip
 
     def __init__(self, clock: HasNow, stream: Stream, path: str = "") -> None:
@@ -57,6 +57,8 @@ class DhcpClient(UdpSocket):
         self.link_up = False
         self.client_id = b""
         """What servers know us by (RFC 2132, 9.14); empty: the Ethernet address."""
+        self.vendor_class = b""
+        """What kind of computer we are, for servers that make a difference (RFC 2131, 4.2); empty: we do not say."""
         self.host_name = ""
         """What we call ourselves (RFC 2132, 3.14); empty: we do not say."""
         self.desynchronize = False
@@ -126,7 +128,7 @@ class DhcpClient(UdpSocket):
         now = self.clock.now
         if mac != self.mac:
             self.mac = mac
-            if self.state not in (State.STOPPED, State.INIT):  # to servers we are another client
+            if self.state not in (State.STOPPED, State.INIT, State.RELEASING):  # to servers we are another client
                 self._lose(now)
         came, self.link_up = up and not self.link_up, up
         if not came:
@@ -203,7 +205,7 @@ class DhcpClient(UdpSocket):
             self.notice = None
             self._drop_lease()
             self._enter(State.STOPPED, FOREVER)
-        elif lease is not None and now >= lease.expires_at:
+        elif lease is not None and now >= lease.expires_at and state is not State.RELEASING:
             self._lose(now)  # 4.4.5: "MUST immediately stop any other network processing"
         elif lease is not None and state is State.BOUND and now >= lease.renew_at:
             self._enter(State.RENEWING, now)
@@ -264,6 +266,8 @@ class DhcpClient(UdpSocket):
         if state is State.REQUESTING:
             message.set(options.SERVER_IDENTIFIER, self.server)
         message.set(options.MAXIMUM_SIZE, LARGEST)
+        if self.vendor_class:
+            message.set(options.VENDOR_CLASS, self.vendor_class)
         if self.host_name:
             message.set(options.HOST_NAME, self.host_name)
         message.options[options.PARAMETER_REQUEST_LIST.code] = REQUESTED
