@@ -7,8 +7,6 @@ from motenet.stack.wire import Malformed
 
 _HEADER = Struct("!IHBB16s16s")
 HEADER_LENGTH = _HEADER.size
-MAXIMUM_PAYLOAD = 0xFFFF
-"""Extension headers included (RFC 8200, 3)."""
 MINIMUM_MTU = 1280
 """Of every link (RFC 8200, 5)."""
 

@@ -12,8 +12,6 @@ HEADER_LENGTH = _HEADER.size
 CHECKSUM_OFFSET = 6
 MAXIMUM_PAYLOAD = 0xFFFF - 20 - HEADER_LENGTH
 """Over IPv4, whose total length has 16 bits."""
-MAXIMUM_PAYLOAD_6 = 0xFFFF - HEADER_LENGTH
-"""Over IPv6, whose payload length has 16 bits."""
 
 _IPV6_ADDRESS = 16
 

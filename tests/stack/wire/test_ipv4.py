@@ -125,6 +125,16 @@ def test_rfc_791_3_1_only_options_with_the_copied_flag_go_into_fragments() -> No
     assert all(piece.is_fragment for piece in pieces)
 
 
+def test_what_fits_is_not_cut() -> None:
+    packet = with_options(ipv4.ROUTER_ALERT_OPTION.hex(), bytes(76))
+    assert list(ipv4.fragments(packet, 100)) == [bytes(packet)]
+    assert [len(piece) for piece in ipv4.fragments(packet, 99)] == [96, 28]
+
+
+def test_rfc_2113_2_1_router_alert_bytes() -> None:
+    assert bytes.fromhex("94040000") == ipv4.ROUTER_ALERT_OPTION
+
+
 def test_a_fragment_that_is_cut_keeps_its_place_and_what_follows_it() -> None:
     buffer = bytearray(20)
     ipv4.emit(memoryview(buffer), bytes(4), bytes(4), 17, 96, ident=9, flags=ipv4.MORE_FRAGMENTS | 10)

@@ -150,7 +150,8 @@ def test_rfc_2711_router_alert_is_a_hop_by_hop_option() -> None:
 
 @pytest.mark.parametrize("options", ["1e 05 00000000", "01 05 00000000", "00 00 00 00 00 1e"])
 def test_options_that_are_cut_are_malformed(options: str) -> None:
-    assert reason(packet(60, "11 00" + options)) == "ipv6-option-length"
+    for behind in (UDP, b""):
+        assert reason(packet(60, "11 00" + options, payload=behind)) == "ipv6-option-length"
 
 
 def test_rfc_4942_2_1_9_5_padding_is_zeros() -> None:
