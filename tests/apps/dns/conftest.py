@@ -23,12 +23,12 @@ ZONES = {
 
 
 class Pair:
-    """alice, 10.0.0.1, and bob, 10.0.0.2, with a DNS server."""
+    """alice, 10.0.0.1 and fd00::1, and bob, 10.0.0.2 and fd00::2, with a DNS server."""
 
     def __init__(self, seed: int = 3, **link: Any) -> None:
         self.world = World(seed=seed)
-        self.alice = self.world.host("alice", address="10.0.0.1/24")
-        self.bob = self.world.host("bob", address="10.0.0.2/24")
+        self.alice = self.world.host("alice", address=["10.0.0.1/24", "fd00::1/64"])
+        self.bob = self.world.host("bob", address=["10.0.0.2/24", "fd00::2/64"])
         self.world.link(self.alice, self.bob, **({"bandwidth": "100Mbit/s", "delay": "1ms"} | link))
         self.server = DnsServer(self.bob.stack, ZONES)
         self.bob.applications.append(self.server)

@@ -193,6 +193,19 @@ def test_rfc_1122_4_1_3_3_an_unreachable_port_makes_way_at_once(make_resolver: A
     assert not query.done
 
 
+def test_rfc_5461_2_1_an_unreachable_host_may_come_back(resolver: Any) -> None:
+    """As when address resolution fails, over a lossy link: it is asked again, and the error tells of it."""
+    query = resolver.dns.start_query("www.example.test", 4)
+    (frame,) = resolver.pass_time(0)
+    unreachable = Ether(src=resolver.mac("10.0.0.66"), dst=frame.src) / IP(src="10.0.0.66", dst="10.0.0.1")
+    resolver.script.hear(unreachable / ICMP(type=3, code=1) / frame[IP])
+    assert not query.done
+    assert len(resolver.asked(resolver.pass_time(1))) == 1
+    resolver.pass_time(6)
+    assert isinstance(query.error, errors.DnsTimeout)
+    assert "host unreachable" in str(query.error)
+
+
 def test_without_a_way_there_is_nothing_to_wait_for(make_resolver: Any) -> None:
     query = make_resolver("192.0.2.1").dns.start_query("www.example.test")
     assert isinstance(query.error, errors.DnsFailure)

@@ -48,8 +48,8 @@ class DnsClient(Socket):
 
     kind: ClassVar[str] = "dns"
     STATE: ClassVar[tuple[str, ...]] = (
-        *Socket.STATE, "servers", "search", "ndots", "tries", "hosts", "preferred", "plain", "caseless", "woken",
-        "next_number", "asked", "by_tcp", "from_cache", "closed",
+        *Socket.STATE, "servers", "zones", "search", "ndots", "tries", "hosts", "preferred", "plain", "caseless",
+        "woken", "next_number", "asked", "by_tcp", "from_cache", "closed",
     )  # fmt: skip
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
@@ -59,6 +59,8 @@ class DnsClient(Socket):
         self.stream: Stream
         """Wiring, set by the set: identifiers, ports and the case of letters."""
         self.servers: list[bytes] = []
+        self.zones: dict[bytes, str] = {}
+        """For servers of the link's scope: the interface that they are at (RFC 4007, 6)."""
         self.search: list[Name] = []
         self.ndots = 1
         """Dots in a name from which on it is tried before the search list (resolv.conf(5))."""
@@ -93,14 +95,26 @@ class DnsClient(Socket):
     # --- configuration
 
     def use_servers(self, servers: Sequence[str | bytes]) -> None:
-        """Ask these from now on, in this order; what others have said is forgotten."""
-        addresses = list(dict.fromkeys(map(parse_address, servers)))
-        if addresses != self.servers:
-            self.servers[:] = addresses
+        """Ask these from now on, in this order; what others have said is forgotten.
+
+        One of the link's scope is told with its interface: "fe80::1%eth0" (RFC 4007, 11).
+        """
+        if isinstance(servers, str | bytes):
+            raise ConfigurationError("give the servers as a list, like ['10.0.0.53']")
+        zones = dict(_zoned(server) for server in servers)
+        if list(zones.items()) != [(server, self.zones.get(server, "")) for server in self.servers]:
+            self.servers[:] = zones
+            self.zones.clear()
+            self.zones.update({server: zone for server, zone in zones.items() if zone})
             self.preferred = 0
             for known in (self.plain, self.caseless):
                 known.clear()
             self.cache.clear()
+
+    def list_servers(self) -> list[str]:
+        """Who is asked, as text, in this order."""
+        zones = self.zones
+        return [format_address(one) + (f"%{zones[one]}" if one in zones else "") for one in self.servers]
 
     def use_search(self, domains: Sequence[str], ndots: int = 1) -> None:
         """Try names with fewer than `ndots` dots in these domains first. BadName."""
@@ -295,6 +309,12 @@ class DnsClient(Socket):
             self.queries[number] = self._known[number] = query
         for query in later.values():
             _undo(query)
+
+
+def _zoned(server: str | bytes) -> tuple[bytes, str]:
+    """A server's address, and its interface or ""."""
+    address, _, zone = server.partition("%") if isinstance(server, str) else (server, "", "")
+    return parse_address(address), zone
 
 
 def _undo(query: Query) -> None:

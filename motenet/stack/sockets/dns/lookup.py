@@ -27,10 +27,12 @@ MOST_FORGERIES = 10
 """Responses that do not match; then the query goes by TCP: "it MAY abandon the UDP query" (RFC 5452, 9.3)."""
 FIRST_PORT, PORTS = 1024, 0x10000 - 1024
 """RFC 5452, 9.2: source ports come from a range as large as possible; those below 1024 are for services."""
-MDNS_PORT = 5353
+MDNS_PORT, MDNS_HOP_LIMIT = 5353, 255
+"""RFC 6762, 3 and 11."""
 GROUPS = [bytes((224, 0, 0, 251)), bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 00fb")]
 """RFC 6762, 3: who has names of the domain local."""
 
+_HARD = ("port", "protocol")  # RFC 5461, 2.1: hosts and networks may come back, and so the wait goes on
 _REPEATED = (dns.FORMERR, dns.NOTIMP, dns.BADVERS)  # RFC 6891, 6.2.2 and 7: what servers without EDNS say to it
 
 
@@ -38,8 +40,8 @@ class Lookup(Component):
     """Finds the addresses of one type that a name has. It ends by telling the client its outcome."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        "name", "aliases", "life", "servers", "sent", "refused", "deadline", "server", "ident", "asked", "data",
-        "forgeries", "fleeing", "socket_path", "told", "received",
+        "name", "aliases", "life", "servers", "sent", "refused", "trouble", "deadline", "server", "ident", "asked",
+        "data", "forgeries", "fleeing", "socket_path", "told", "received",
     )  # fmt: skip
 
     def __init__(self, client: "DnsClient", key: Key) -> None:
@@ -57,6 +59,8 @@ class Lookup(Component):
         """Questions that were sent by UDP, of the current name."""
         self.refused = 0
         """Servers in a row that could not be asked, or had no answer."""
+        self.trouble = ""
+        """What routers and neighbors have said about the way to a server that does not answer, for people."""
         self.deadline = 0
         """When the server that is being asked has not answered, in ns."""
         self.server = b""
@@ -124,7 +128,7 @@ class Lookup(Component):
         """The next datagram; RFC 9520, 3.1: three to each server at most."""
         if self.sent >= self._tries:
             names = ", ".join(format_address(server) for server in self.servers)
-            self._conclude(Outcome(TIMED_OUT, detail=f"no answer from {names}"), 0, now)
+            self._conclude(Outcome(TIMED_OUT, detail=f"no answer from {names}{self.trouble}"), 0, now)
             return
         server = self.servers[self.sent % len(self.servers)]
         wait = min(FIRST_WAIT << min(self.sent // len(self.servers), 10), LONGEST_WAIT)
@@ -171,14 +175,18 @@ class Lookup(Component):
 
     def _bind(self, server: bytes) -> UdpSocket:
         """A socket at a random port, of the one address that the response is to come to (RFC 5452, 9.1)."""
-        sockets = self.client.sockets
-        source = b"" if is_multicast(server) else sockets.source_for(server)
+        sockets, zone = self.client.sockets, self.client.zones.get(server, "")
+        source = b"" if is_multicast(server) else sockets.source_for(server, zone)
         for _ in range(16):
             try:
-                return sockets.udp_bind(FIRST_PORT + self.client.stream.below(PORTS), source)
+                socket = sockets.udp_bind(FIRST_PORT + self.client.stream.below(PORTS), source)
+                break
             except AddressInUse:
                 continue
-        return sockets.udp_bind(0, source)
+        else:
+            socket = sockets.udp_bind(0, source)
+        socket.interface, socket.group_hop_limit = zone, MDNS_HOP_LIMIT
+        return socket
 
     def _ask_by_tcp(self, now: int, fleeing: str = "") -> None:
         """RFC 7766, 5: what does not fit into a datagram, and what somebody tries to forge."""
@@ -190,7 +198,8 @@ class Lookup(Component):
         self.deadline = now + TCP_WAIT
         self.client.by_tcp += 1
         try:
-            socket = self.client.sockets.tcp_connect(self.server, dns.PORT)
+            zone = self.client.zones.get(self.server, "")
+            socket = self.client.sockets.tcp_connect(self.server, dns.PORT, interface=zone)
         except StackError as error:
             self._cannot(now, str(error))
             return
@@ -226,8 +235,10 @@ class Lookup(Component):
         while self._socket is socket:
             if socket.failures:
                 kind, remote, _ = socket.failures.popleft()
-                if remote == self.server:
+                if remote == self.server and kind in _HARD:
                     self._cannot(now, f"{kind} unreachable")
+                elif remote == self.server:
+                    self.trouble = f" ({kind} unreachable)"
                 continue
             received = socket.receive()
             if received is None:
@@ -292,8 +303,8 @@ class Lookup(Component):
 
     def _converse(self, now: int, socket: TcpSocket) -> None:
         """RFC 7766, 8: each message comes after its length in two bytes, and both are sent at once."""
-        if socket.error is not None or socket.soft_failure:
-            self._cannot(now, str(socket.error or f"{socket.soft_failure} unreachable"))
+        if socket.error is not None:
+            self._cannot(now, str(socket.error))
             return
         if not self.told and socket.can_send:
             socket.send(len(self.data).to_bytes(2, "big") + self.data)
