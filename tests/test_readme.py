@@ -1,6 +1,7 @@
 """The README stays true: its programs run, and its demo's fingerprint is the demo's. So do the examples."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def test_its_demo_is_the_demo() -> None:
     ("script", "arguments", "line"),
     [
         ("two_hosts.py", (), "1000000 bytes in "),
+        ("router.py", (), "b'hello from another network'"),
         ("two_cards.py", (), "writes TSD[0] "),  # RTL8139C 5.2
         ("two_cards.py", ("virtio-net-mmio", "e1000"), "writes QueueNotify "),  # virtio 4.2.2
     ],
@@ -44,3 +46,10 @@ def test_the_examples_run(script: str, arguments: tuple[str, ...], line: str) ->
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert line in done.stdout
+
+
+def test_the_host_that_it_inspects_looks_like_that() -> None:
+    command = [sys.executable, "-m", "motenet", "inspect", "--host", "alice", str(ROOT / "examples" / "router.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "100"})
+    printed = "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines())
+    assert printed in README, "run this again and show its output in the README"

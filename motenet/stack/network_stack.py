@@ -9,7 +9,7 @@ from motenet.core.state import Component, walk
 from motenet.core.trace import Watched
 from motenet.doors import NetworkDriver
 from motenet.stack.address import Cidr, format_address, format_mac, parse_address
-from motenet.stack.advertising import RouterConfiguration
+from motenet.stack.advertising import AdvertisedPrefix, RouterConfiguration
 from motenet.stack.attachment import Attachment
 from motenet.stack.interface import Interface
 from motenet.stack.node import Node
@@ -203,9 +203,14 @@ class NetworkStack(Verbs):
         """
         self._interface(interface).housekeeping.configure(address, probe)
 
-    def advertise(self, configuration: RouterConfiguration | None, interface: str = "") -> None:
-        """Tell the hosts on a link of this router, its networks and name servers (RFC 4861, 6.2); None: no more."""
-        self._interface(interface).housekeeping.be_router(configuration)
+    def advertise(self, what: str | RouterConfiguration | None, interface: str = "") -> None:
+        """Tell the hosts on a link of this router (RFC 4861, 6.2): of a network ("fd00:1::/64"), or of all else too.
+
+        None: no more. ConfigurationError for what cannot be advertised.
+        """
+        if isinstance(what, str):
+            what = RouterConfiguration((AdvertisedPrefix(Cidr.parse(what)),))
+        self._interface(interface).housekeeping.be_router(what)
         if self.kick is not None:
             self.kick()
 
