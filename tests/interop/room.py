@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -189,6 +190,13 @@ class Room:
     def wait(self, ready: Callable[[], bool], timeout: float = WITHIN) -> None:
         """Run the world until this holds."""
         assert self.pump.run(ready, int(timeout * SECOND)), f"{timeout} s have passed"
+
+    def until(self, ready: Callable[[], bool], timeout: float = WITHIN) -> None:
+        """Likewise for what is costly to look at: it is looked at a few times a second."""
+        deadline = time.monotonic() + timeout
+        while not ready():
+            assert time.monotonic() < deadline, f"{timeout} s have passed"
+            self.sleep(0.2)
 
     def sleep(self, seconds: float) -> None:
         """Run the world for so long."""
