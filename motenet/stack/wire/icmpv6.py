@@ -12,7 +12,7 @@ UNREACHABLE = 1
 PACKET_TOO_BIG = 2
 TIME_EXCEEDED = 3
 PARAMETER_PROBLEM = 4
-# the others
+# information (RFC 4443, 4)
 ECHO_REQUEST = 128
 ECHO_REPLY = 129
 # RFC 2710, 3
@@ -25,8 +25,6 @@ ROUTER_ADVERTISEMENT = 134
 NEIGHBOR_SOLICITATION = 135
 NEIGHBOR_ADVERTISEMENT = 136
 REDIRECT = 137
-LISTENER_REPORT_2 = 143
-"""RFC 3810, 5.2."""
 
 # codes of Destination Unreachable (RFC 4443, 3.1) and Time Exceeded (3.3); those of Parameter Problem are ipv6's
 NO_ROUTE = 0

@@ -10,12 +10,11 @@ from motenet.core.checksum import internet_checksum, ones_sum
 from motenet.core.units import SECOND
 from motenet.stack.wire import Malformed
 
-# RFC 2236, 2.1; RFC 3376, 4
+# RFC 2236, 2.1
 QUERY = 0x11
 REPORT_1 = 0x12
 REPORT = 0x16
 LEAVE = 0x17
-REPORT_3 = 0x22
 
 ALL_SYSTEMS = bytes((224, 0, 0, 1))
 ALL_ROUTERS = bytes((224, 0, 0, 2))

@@ -19,6 +19,11 @@ def with_checksum(data: str) -> memoryview:
     return memoryview(packet)
 
 
+def test_rfc_2236_2_1_and_2_8_types_and_groups() -> None:
+    assert (igmp.QUERY, igmp.REPORT_1, igmp.REPORT, igmp.LEAVE) == (0x11, 0x12, 0x16, 0x17)
+    assert (igmp.ALL_SYSTEMS.hex("."), igmp.ALL_ROUTERS.hex(".")) == ("e0.00.00.01", "e0.00.00.02")
+
+
 def test_rfc_2236_2_report_bytes() -> None:
     """The checksum by hand: ~(0x1600 + 0xEF01 + 0x0203) = ~0x10704 folded = ~0x0705."""
     buffer = bytearray(8)
@@ -34,8 +39,10 @@ def test_rfc_2236_2_2_max_response_time_is_in_tenths_of_a_second() -> None:
 
 
 def test_rfc_2236_4_a_query_of_version_1_has_no_response_time() -> None:
-    query = igmp.parse(with_checksum("11000000 00000000"))
-    assert (query.version, query.response_time) == (1, 10 * SECOND)
+    for longer in ("", "000000"):  # RFC 3376, 7.1: from 12 bytes on it is of version 3
+        query = igmp.parse(with_checksum("11000000 00000000" + longer))
+        assert (query.version, query.response_time) == (1, 10 * SECOND)
+    assert igmp.parse(with_checksum("11000000 00000000 00000000")).version == 3
 
 
 @pytest.mark.parametrize(("code", "tenths"), [("00", 0), ("7f", 127), ("80", 128), ("8f", 248), ("ff", 31744)])

@@ -31,6 +31,12 @@ def reason(view: memoryview) -> str:
     return caught.value.reason
 
 
+def test_rfc_8200_5_and_rfc_4443_3_4_numbers() -> None:
+    codes = (ipv6.ERRONEOUS_FIELD, ipv6.UNRECOGNIZED_NEXT_HEADER, ipv6.UNRECOGNIZED_OPTION, ipv6.INCOMPLETE_CHAIN)
+    assert codes == (0, 1, 2, 3)
+    assert (ipv6.MINIMUM_MTU, ipv6.NO_NEXT_HEADER, ipv6.ICMP) == (1280, 59, 58)
+
+
 # --- the header (RFC 8200, 3)
 
 
