@@ -149,6 +149,36 @@ class Conversation:
         self.recv(*texts)
         return waited
 
+    # --- segments of 1000 bytes, told by their number; the first is 0 ---
+
+    def streaming(self, data: int = 40_000, options: str = "<SACKOK=1>", trip: int = 100 * MS) -> "Conversation":
+        """Connect over a path with such a round trip, and send the first ten segments of `data` bytes."""
+        self.connect()
+        self.take()
+        self.wait(trip)
+        self.send(f"<SEQ=300><ACK=101><CTL=SYN,ACK><MSS=1000>{options}")
+        self.take()
+        self.tcp.send(stream(101, data))
+        assert self.numbers() == list(range(10))
+        return self
+
+    def numbers(self) -> list[int]:
+        """Which segments go out now."""
+        return [(one.seq - 101) // 1000 for one in self.take()]
+
+    def ack(self, number: int, *blocks: tuple[int, int], more: str = "") -> None:
+        """The peer has all segments before `number`, and those of the blocks [first, behind)."""
+        sack = " ".join(f"{101 + 1000 * first}-{101 + 1000 * behind}" for first, behind in blocks)
+        self.send(f"<SEQ=301><ACK={101 + 1000 * number}><CTL=ACK>{f'<SACK={sack}>' if sack else ''}{more}")
+
+    def expire(self) -> int:
+        """Let the time pass until the socket acts by itself; returns how long that took, in ns."""
+        at = self.tcp.poll_at(self.clock.now)
+        assert at is not None, "the socket waits for nothing"
+        waited = at - self.clock.now
+        self.clock.now = at
+        return waited
+
     def reload(self) -> None:
         """Go on with a fresh socket that has loaded the state of this one."""
         state = self.tcp.save()

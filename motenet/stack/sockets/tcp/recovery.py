@@ -134,7 +134,7 @@ def _selective(sender: "Sender", now: int, ack: int, blocks: Blocks, news: list[
         sender.rack.duplicated(sender.una, sender.nxt)
         if sender.repeated > 0 and right > sender.marker:
             sender.repeated = max(sender.repeated - (right - left), 0)
-    for left, right in blocks:
+    for left, right in sorted(blocks):  # in order, or one report would look like reordering
         if sender.una < right <= sender.nxt:
             found = sender.board.sack(left, right)
             news += found

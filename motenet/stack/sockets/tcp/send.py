@@ -289,7 +289,8 @@ class Sender(Component):
 
     def wait_for_window(self, now: int) -> None:
         """Nothing is in flight, and what there is may not be sent: probe or override in time (SHLD-29)."""
-        if self.probe_at == FOREVER and not self.board.pipe and self.ring.end + self.fin > self.una:
+        waits = self.board.lost or self.ring.end + self.fin > self.nxt
+        if waits and self.probe_at == FOREVER and not self.board.pipe:
             self._arm_probe(now)
 
     def _arm_probe(self, now: int) -> None:
