@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.state import Plain
 from motenet.core.trace import HasNow, Watched
+from motenet.stack.address import Cidr
 from motenet.stack.routes import DEFAULT
 from motenet.stack.sockets.dhcp import DhcpClient, Lease
 
@@ -54,18 +55,28 @@ class Leasing(Watched):
 
     def configure(self, lease: Lease | None) -> None:
         """Use a lease; None: no more."""
-        if lease is None or lease.address.address != self.address:
+        if lease is None or lease.address != self._cidr():
             self._end()
         if lease is not None:
             self._begin(lease)
         self.told()
 
+    def _cidr(self) -> Cidr | None:
+        """The leased address with its network, as the interface has it."""
+        entry = self.interface.addressing.entries.get(self.address)
+        return None if entry is None else entry.cidr
+
     def _begin(self, lease: Lease) -> None:
         interface, routes = self.interface, self.interface.node.routing.routes
-        self.address = address = lease.address.address
-        if address in interface.addressing.entries:
+        address = lease.address.address
+        entry = interface.addressing.entries.get(address)
+        if entry is not None and entry.origin != ORIGIN:
+            if self.client is not None:
+                self.client.checked(self.clock.now)  # it was given by hand, too, and stays
+        elif entry is not None:
             interface.addressing.lifetimes(address, lease.expires_at, lease.expires_at)
         else:
+            self.address = address
             interface.addressing.add(
                 lease.address, origin=ORIGIN, preferred_until=lease.expires_at, valid_until=lease.expires_at,
                 tentative=True,

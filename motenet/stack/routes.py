@@ -57,8 +57,11 @@ class Routes(Component):
         origin: str = "static",
         preference: int = 0,
     ) -> None:
-        """Add a route, in place of one to the same network of the same origin: only "ra" may have several."""
-        self.remove(network, gateway if origin == "ra" else None, origin)
+        """Add a route, in place of one to the same network of the same origin.
+
+        Several stay that routers tell of ("ra"), or the DHCP servers of several interfaces.
+        """
+        self.remove(network, gateway if origin == "ra" else None, origin, interface if origin == "dhcp" else "")
         if origin == "redirect":
             self._bound_redirects()
         cidr = Cidr(network.network, network.prefix)
@@ -72,8 +75,8 @@ class Routes(Component):
         if len(redirects) >= MAXIMUM_REDIRECTS:
             self.table.remove(min(redirects, key=lambda route: route.expires))
 
-    def remove(self, network: Cidr, gateway: bytes | None = None, origin: str = "") -> None:
-        """Forget the routes to exactly this network: all, or those of a gateway, or of an origin."""
+    def remove(self, network: Cidr, gateway: bytes | None = None, origin: str = "", interface: str = "") -> None:
+        """Forget the routes to exactly this network: all, or those of a gateway, of an origin, by an interface."""
         name = (network.network, network.prefix)
         self.table[:] = [
             route
@@ -81,6 +84,7 @@ class Routes(Component):
             if (route.network.network, route.network.prefix) != name
             or (gateway is not None and route.gateway != gateway)
             or (origin and route.origin != origin)
+            or (interface and route.interface != interface)
         ]
         self.changed()
 
