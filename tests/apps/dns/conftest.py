@@ -6,9 +6,6 @@ import pytest
 
 from motenet.apps.dns import DnsServer
 from motenet.sim.world import World
-from motenet.stack import NetworkStack
-
-collect_ignore = [] if hasattr(NetworkStack, "dns_resolve") else ["test_resolve.py"]
 
 ZONES = {
     "example.test": {

@@ -136,10 +136,12 @@ def test_by_ipv6_and_to_a_server_of_the_links_scope(pair: Any) -> None:
     alice.dns_servers = ["fd00::2"]
     assert alice.dns_resolve("www.example.test") == ["fd00::7", "10.0.0.7"]
     local = format_address(bob.interface.addressing.link_local)
-    alice.dns_servers = [f"{local}%eth0"]
-    assert alice.dns_servers == [f"{local}%eth0"]
-    assert alice.dns_resolve("www.example.test") == ["fd00::7", "10.0.0.7"]
-    assert len(alice.dns_resolve("huge.example.test")) == 64
+    alice.dns.use_servers([f"{local}%eth0"])
+    assert alice.dns.list_servers() == [f"{local}%eth0"]
+    for name, found in (("www", 2), ("huge", 64)):
+        query = alice.dns.start_query(f"{name}.example.test")
+        pair.world.run("10s", until=lambda query=query: query.done)
+        assert len(query.addresses) == found
 
 
 @slow

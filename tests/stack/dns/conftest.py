@@ -11,10 +11,6 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
-from motenet.stack import NetworkStack
-
-collect_ignore = [] if hasattr(NetworkStack, "dns_resolve") else ["test_client.py"]
-
 SECOND = 1_000_000_000
 US = "02:00:00:00:00:01"
 

@@ -336,7 +336,7 @@ def test_other_servers_may_say_something_else(resolver: Any) -> None:
 
 
 def test_the_search_list_is_tried_in_its_order(resolver: Any) -> None:
-    resolver.dns.use_search(["lan", "lab.test"])
+    resolver.dns.use_search(["lan", (b"Lab", b"test")])
     query, first = resolver.ask("www")
     (second,) = resolver.asked(resolver.reply(first, rcode=dns.rcode.NXDOMAIN))
     (third,) = resolver.asked(resolver.reply(second))

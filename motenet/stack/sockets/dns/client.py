@@ -116,11 +116,11 @@ class DnsClient(Socket):
         zones = self.zones
         return [format_address(one) + (f"%{zones[one]}" if one in zones else "") for one in self.servers]
 
-    def use_search(self, domains: Sequence[str], ndots: int = 1) -> None:
-        """Try names with fewer than `ndots` dots in these domains first. BadName."""
+    def use_search(self, domains: Sequence[str | Name], ndots: int = 1) -> None:
+        """Try names with fewer than `ndots` dots in these domains first; text or labels. BadName."""
         if isinstance(domains, str) or ndots < 0:
             raise ConfigurationError("give the domains as a list, like ['example.test'], and ndots from 0 on")
-        self.search[:] = [encode(domain) for domain in domains]
+        self.search[:] = [encode(domain if isinstance(domain, str) else name_text(domain)) for domain in domains]
         self.ndots = ndots
 
     def add_host(self, name: str, *addresses: str | bytes) -> None:
