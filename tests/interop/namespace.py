@@ -27,7 +27,10 @@ def die_with_parent() -> None:
 
 
 class Namespace:
-    """A network of its own, with a loopback device: what is opened or started while it is `entered` belongs to it."""
+    """A network of its own, with a loopback device: what is opened or started while it is `entered` belongs to it.
+
+    Its IPv6 addresses are in use at once, as if nobody else could have them.
+    """
 
     def __init__(self) -> None:
         before = os.open(OURS, os.O_RDONLY | os.O_CLOEXEC)
@@ -37,6 +40,8 @@ class Namespace:
             _succeed(_libc.setns(before, CLONE_NEWNET), "setns")
         finally:
             os.close(before)
+        for devices in ("all", "default"):
+            self.setting(f"ipv6/conf/{devices}/accept_dad", 0)
         self.ip("link set lo up")
 
     @contextmanager

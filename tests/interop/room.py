@@ -152,12 +152,12 @@ class Room:
     # --- the world's inhabitants
 
     def tap(self, *addresses: str, name: str = "tap0") -> Edge:
-        """A TAP in the namespace, with addresses that are usable at once."""
+        """A TAP in the namespace, with addresses."""
         with self.namespace.entered():
             tap = Tap(name)
         self.closing.append(tap.close)
         for address in addresses:
-            self.namespace.ip(f"address add {address} dev {name}" + " nodad" * (":" in address))
+            self.namespace.ip(f"address add {address} dev {name}")
         self.namespace.ip(f"link set {name} up")
         return Edge(self.world, self.pump, name, tap)
 

@@ -6,6 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
+from motenet.core.units import SECOND
 from motenet.sim.host import Host
 from motenet.stack.sockets.tcp.socket import TcpSocket
 
@@ -117,13 +118,17 @@ class Theirs:
 
 def exchange(room: Room, ends: tuple[TcpSocket, socket.socket], to_kernel: bytes, to_us: bytes, timeout: float) -> None:
     """Each side sends its data and ends; each gets the other's, byte for byte."""
-    ours, theirs = Ours(ends[0], to_kernel), Theirs(ends[1], to_us)
+    swapped(room, Ours(ends[0], to_kernel), Theirs(ends[1], to_us), to_kernel, to_us, timeout)
+
+
+def swapped(room: Room, left: Ours, right: Ours | Theirs, from_left: bytes, from_right: bytes, timeout: float) -> None:
+    """Both ends of a connection send what they have, and get what the other has."""
 
     def both() -> bool:
-        done = ours.step()
-        return theirs.step() and done
+        done = left.step()
+        return right.step() and done
 
-    if not room.pump.run(both, int(timeout * 10**9)):
-        raise AssertionError(f"{theirs.size} and {ours.size} bytes in {timeout} s; {ends[0].statistics}")
-    assert (ours.size, ours.got.digest()) == (len(to_us), hashlib.sha256(to_us).digest())
-    assert (theirs.size, theirs.got.digest()) == (len(to_kernel), hashlib.sha256(to_kernel).digest())
+    if not room.pump.run(both, int(timeout * SECOND)):
+        raise AssertionError(f"{right.size} and {left.size} bytes in {timeout} s; {left.connection.statistics}")
+    assert (left.size, left.got.digest()) == (len(from_right), hashlib.sha256(from_right).digest())
+    assert (right.size, right.got.digest()) == (len(from_left), hashlib.sha256(from_left).digest())

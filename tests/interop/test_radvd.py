@@ -56,7 +56,6 @@ def defaults(host: Host) -> list[str]:
 def test_an_address_from_radvd_lives_and_is_deprecated(room: Room) -> None:
     """RFC 4862, 5.5: formed, renewed by each advertisement, deprecated; RFC 4861, 6.3.4 and 6.3.5: the router goes."""
     for where in ("all", "default"):
-        room.namespace.setting(f"ipv6/conf/{where}/accept_dad", 0)
         room.namespace.setting(f"ipv6/conf/{where}/forwarding", 1)
     tap = room.tap(IPV6.cidr(IPV6.kernel))
     room.namespace.ip(f"address add {FAR}/128 dev lo nodad")
@@ -93,8 +92,6 @@ def test_an_address_from_radvd_lives_and_is_deprecated(room: Room) -> None:
 
 def test_the_kernel_gets_its_address_from_a_router_of_ours(room: Room) -> None:
     """RFC 4861, 6.2: asked for, sent, obeyed; the router's end is told (6.2.5)."""
-    for where in ("all", "default"):
-        room.namespace.setting(f"ipv6/conf/{where}/accept_dad", 0)
     tap = room.tap()
     host = room.host("router", IPV6.cidr(IPV6.ours), forwarding=True)
     prefix = AdvertisedPrefix(Cidr.parse(f"{IPV6.at(0, 0)}/64"), valid=VALID, preferred=PREFERRED)
