@@ -14,10 +14,15 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component, Plain
 from motenet.core.trace import Watched
 from motenet.stack import NetworkStack
+from motenet.stack.address import is_link_local
 from motenet.stack.errors import StackError
 from motenet.stack.sockets.tcp import TcpSocket
 
 PORT = 53
+
+Way = tuple[bytes, int, bytes, str]
+"""To whom a response by UDP goes, address and port; from which of our addresses, and by which interface."""
+_BY_TCP: Way = (b"", 0, b"", "")
 
 
 class DnsServer(Watched):
@@ -47,7 +52,7 @@ class DnsServer(Watched):
         self.next_number = 1
         self.posted: dict[int, None] = {}
         """The connections for which an event is under way; 0 stands for UDP and the listener."""
-        self.pending: list[tuple[int, int, bytes, int, bytes]] = []
+        self.pending: list[tuple[int, int, Way, bytes]] = []
         """Responses that are to be sent later: when (ns), by which connection (0: UDP), to whom, and the message."""
         self.connections: dict[int, Connection] = {}
         self._stack = stack
@@ -104,7 +109,7 @@ class DnsServer(Watched):
     def _serve_datagrams(self) -> None:
         while (message := self._udp.receive()) is not None:
             for wait, data in self.answer(message.data, message.address, by_tcp=False):
-                self._reply(wait, 0, message.address, message.port, data)
+                self._reply(wait, (message.address, message.port, message.destination, message.interface), data)
 
     def answer(self, data: bytes, address: bytes, by_tcp: bool) -> list[tuple[int, bytes]]:
         """What is to be sent for a message, and how many ns from now."""
@@ -117,31 +122,34 @@ class DnsServer(Watched):
         fault = self.fault(request) if self.fault is not None else None
         return list((fault or right)(response))
 
-    def _reply(self, wait: int, number: int, address: bytes, port: int, data: bytes) -> None:
+    def _reply(self, wait: int, way: Way, data: bytes) -> None:
+        """RFC 2181, 4.1: the response comes from the address that the query was sent to."""
         if wait:
-            self.postpone(wait, number, data, address, port)
+            self.postpone(wait, 0, data, way)
             return
+        address, port, ours, interface = way
+        source = ours if self._stack.node.routing.is_ours(ours) else b""  # it was no broadcast, and no group
         try:
-            self._udp.send_to(data, address, port)
+            self._udp.send_to(data, address, port, source=source, interface=interface if is_link_local(address) else "")
         except StackError as error:
             self.drop("dns-response", str(error))
 
     # --- later
 
-    def postpone(self, wait: int, number: int, data: bytes, address: bytes = b"", port: int = 0) -> None:
+    def postpone(self, wait: int, number: int, data: bytes, way: Way = _BY_TCP) -> None:
         """Send a response in `wait` ns, by a connection (0: UDP). ConfigurationError where the clock has no alarms."""
         if not isinstance(self._clock, LocalClock):
             raise ConfigurationError("only the clock of a world's host can delay a response")
         at = self.now + wait
-        self.pending.append((at, number, address, port, data))
+        self.pending.append((at, number, way, data))
         self._clock.world.at(at, self._send_due)
 
     def _send_due(self, _: None) -> None:
         due = [entry for entry in self.pending if entry[0] <= self.now]
         self.pending[:] = [entry for entry in self.pending if entry[0] > self.now]
-        for _at, number, address, port, data in due:
+        for _at, number, way, data in due:
             if number == 0:
-                self._reply(0, 0, address, port, data)
+                self._reply(0, way, data)
             elif number in self.connections:
                 self.connections[number].say(data)
                 self.post(number)

@@ -48,13 +48,19 @@ class UdpSocket(DatagramSocket):
         """Speak with one remote port alone: `send` goes there, all others are not heard, errors are raised."""
         self.remote = (parse_address(address), check_port(port))
 
-    def send_to(self, data: bytes, address: str | bytes, port: int) -> None:
-        """Queue a datagram. QueueFull, MessageTooLong; a connected socket raises what went wrong before."""
+    def send_to(
+        self, data: bytes, address: str | bytes, port: int, *, source: bytes = b"", interface: str = ""
+    ) -> None:
+        """Queue a datagram. QueueFull, MessageTooLong; a connected socket raises what went wrong before.
+
+        `source` and `interface`: from which of our addresses, and where an address of the link's scope lies; left
+        out, as the socket has it (RFC 1122, 4.1.3.5; RFC 4007, 6).
+        """
         if len(data) > udp.MAXIMUM_PAYLOAD:
             raise errors.MessageTooLong(f"{len(data)} bytes do not fit into a datagram: {udp.MAXIMUM_PAYLOAD} do")
         check_port(port)
         self._raise_failure()
-        self._queue(parse_address(address), port, bytes(data))
+        self._queue(parse_address(address), port, source, interface, bytes(data))
 
     def send(self, data: bytes) -> None:
         """Queue a datagram for the one that this socket is connected to."""
@@ -85,8 +91,10 @@ class UdpSocket(DatagramSocket):
         self._take(source, datagram.source_port, destination, interface, bytes(datagram.payload))
 
     def _packet(self, message: tuple[Any, ...]) -> Outgoing:
-        address, port, data = message
+        address, port, *way, data = message
         assert self.local is not None, "the set takes bound sockets only"
         datagram = udp.Datagram(self.local[1], port, data)
         hop_limit = self.group_hop_limit if is_multicast(address) else self.hop_limit
-        return Outgoing(self.local[0], address, ipv4.UDP, datagram, hop_limit, interface=self.interface)
+        source, interface = way or (b"", "")
+        source, interface = source or self.local[0], interface or self.interface
+        return Outgoing(source, address, ipv4.UDP, datagram, hop_limit, interface=interface)

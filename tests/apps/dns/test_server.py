@@ -70,6 +70,19 @@ def test_by_udp(pair: Any) -> None:
     assert pair.server.requests == 2
 
 
+def test_rfc_2181_4_1_the_response_comes_from_where_the_query_went(pair: Any) -> None:
+    pair.bob.stack.add_address("10.0.0.3/24")
+    socket = pair.alice.stack.udp_socket()
+    for delay in (None, faults.delay("20ms")):
+        pair.server.fault = lambda request, delay=delay: delay
+        for host in (2, 3):
+            socket.send_to(query("www"), bytes((10, 0, 0, host)), 53)
+            pair.world.run("100ms")
+            message = socket.receive()
+            assert message is not None
+            assert message.address == bytes((10, 0, 0, host))
+
+
 def test_records_keep_their_order(pair: Any) -> None:
     """dnspython's shuffling would make two equal worlds different."""
     (response,) = by_udp(pair, query("many", use_edns=0, payload=1232))
