@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from motenet.core.rng import Stream
 from motenet.core.units import MS, SECOND
+from motenet.stack import membership
 from motenet.stack.membership import Membership, is_reported
 from motenet.stack.wire import icmpv6, igmp, mld
 
@@ -67,6 +68,11 @@ def idle(host: Membership, *groups: bytes) -> None:
         host.joined(group, 0)
     run(host, 100 * SECOND)
     assert host.poll_at() is None
+
+
+def test_rfc_2236_8_and_rfc_2710_7_default_values() -> None:
+    assert (membership.UNSOLICITED_REPORT_INTERVAL, membership.ROBUSTNESS) == (10 * SECOND, 2)
+    assert membership.VERSION_1_ROUTER_PRESENT_TIMEOUT == 400 * SECOND
 
 
 def test_rfc_2236_3_a_new_membership_is_reported_at_once_and_again(host: Membership, family: Family) -> None:
@@ -220,7 +226,7 @@ def test_a_group_that_nobody_joined_is_left_without_a_word(host: Membership, fam
 
 def test_rfc_2236_4_with_a_router_of_version_1_reports_are_of_version_1(host: Membership) -> None:
     """For 400 s (8.11) since its last query; and nobody leaves."""
-    idle(host, FOUR, OTHER4)
+    idle(host, FOUR, OTHER4, SIX)
     now = 1000 * SECOND
     host.process(igmp.Message(igmp.QUERY, bytes(4), 0, version=1), now)
     sent = run(host, now + 100 * SECOND)
@@ -228,6 +234,8 @@ def test_rfc_2236_4_with_a_router_of_version_1_reports_are_of_version_1(host: Me
     assert all(now < one[0] <= now + 10 * SECOND for one in sent)
     host.left(OTHER4, now + 399 * SECOND)
     assert run(host, now + 399 * SECOND) == []
+    host.left(SIX, now + 399 * SECOND)  # MLD has no older version
+    assert [one[2].type for one in run(host, now + 399 * SECOND)] == [icmpv6.LISTENER_DONE]
     host.process(igmp.Message(igmp.QUERY, bytes(4), 10), now + 400 * SECOND)
     assert [one[2].type for one in run(host, now + 500 * SECOND)] == [igmp.REPORT]
     host.left(FOUR, now + 500 * SECOND)
