@@ -11,7 +11,8 @@ TRIP = 100 * MS
 
 
 def streaming(tcp: SimpleNamespace, data: int = 40_000, **settings: object) -> SimpleNamespace:
-    return tcp.Conversation(**{"congestion_control": "newreno", **settings}).streaming(data)
+    talk: SimpleNamespace = tcp.Conversation(**{"congestion_control": "newreno", **settings}).streaming(data)
+    return talk
 
 
 # --- the receiver (RFC 2018, 4; RFC 2883, 4) ---

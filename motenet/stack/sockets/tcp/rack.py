@@ -41,6 +41,11 @@ class Rack(Component):
         self.due = FOREVER
         """When the reordering window of some segment ends."""
 
+    def begin(self, now: int, rtt: int) -> None:
+        """The handshake has measured a round trip."""
+        self.rtt = self.minimum = rtt
+        self.minimum_at = now
+
     def delivered(self, now: int, right: int, at: int, again: bool, echo: int | None = None) -> None:
         """Steps 1 to 3: numbers up to `right`, sent `at`, have arrived; `again`: they were sent more than once.
 

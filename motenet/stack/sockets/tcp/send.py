@@ -360,7 +360,10 @@ class Sender(Component):
 
     def measure(self, now: int) -> None:
         """What is timed has arrived."""
-        self.rtt.sample(now - self.timed_at)
+        took = now - self.timed_at
+        self.rtt.sample(took)
+        if not self.rack.rtt:
+            self.rack.begin(now, took)
         self.timed = _UNTIMED
 
     def rearm(self, now: int) -> None:

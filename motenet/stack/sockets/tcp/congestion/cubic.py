@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from motenet.core.state import Plain
 from motenet.core.units import SECOND
 from motenet.stack.sockets.tcp.congestion.hystart import HyStart
 from motenet.stack.sockets.tcp.congestion.newreno import NewReno
@@ -133,9 +134,9 @@ class Cubic(NewReno):
             _, _, self.plateau, self.delay, self.begin, self.estimate, self.epoch = self.prior
         super().undo()
 
-    def save(self) -> object:
+    def save(self) -> Plain:
         return super().save() | {"hystart": self.hystart.save()}
 
-    def load(self, state: dict[str, object]) -> None:
+    def load(self, state: Plain) -> None:
         super().load(state)
         self.hystart.load(state["hystart"])
