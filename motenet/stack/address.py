@@ -29,6 +29,14 @@ def parse_address(text: str | bytes) -> bytes:
         raise ConfigurationError(f"{text!r} is not an IP address; write it like '10.0.0.1' or 'fd00::1'") from None
 
 
+def parse_scoped(text: str | bytes) -> tuple[bytes, str]:
+    """ "fe80::1%eth1": the address, and the interface on whose link it lies, empty if it is not said (RFC 4007, 11)."""
+    if isinstance(text, str):
+        address, _, interface = text.partition("%")
+        return parse_address(address), interface
+    return parse_address(text), ""
+
+
 def format_address(address: bytes) -> str:
     """An IP address for people; the empty one, which stands for every address, is "*"."""
     return str(ip_address(address)) if address else "*"

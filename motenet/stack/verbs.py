@@ -5,7 +5,7 @@ from collections.abc import Callable
 from motenet.core.trace import Watched
 from motenet.core.units import duration, format_duration
 from motenet.doors import NetworkDriver
-from motenet.stack.address import format_address, parse_address
+from motenet.stack.address import format_address, parse_scoped
 from motenet.stack.errors import DnsTimeout, HostUnreachable, TimedOut
 from motenet.stack.node import Node
 from motenet.stack.sockets.dhcp import Lease
@@ -70,14 +70,16 @@ class Verbs(Watched):
     ) -> list[int | None]:
         """Send `count` echo requests with `size` bytes, one each `interval`. Returns the round-trip times in ns.
 
-        None stands for one that was not answered within `timeout`. NetworkUnreachable if no route leads there.
+        None stands for one that was not answered within `timeout`. NetworkUnreachable if no route leads there. On a
+        router "fe80::1%eth1" says which link is meant; so for `tcp_connect`.
         """
         self._check_top_level()
-        destination = parse_address(address)
-        self.node.source_for(destination)
+        destination, interface = parse_scoped(address)
+        self.node.source_for(destination, interface)
         self._wait(lambda: self.is_link_up, self._deadline(timeout))  # a card just started negotiates first
         data = bytes(value & 0xFF for value in range(size))
         socket = self.sockets.icmp_bind()
+        socket.interface = interface
         times: list[int | None] = []
         try:
             for sequence in range(1, count + 1):
@@ -138,7 +140,8 @@ class Verbs(Watched):
         `buffer` ("1MiB"): what each direction holds, and with it the largest window.
         """
         self._check_top_level()
-        socket = self.sockets.tcp_connect(address, port, buffer=buffer)
+        destination, interface = parse_scoped(address)
+        socket = self.sockets.tcp_connect(destination, port, interface=interface, buffer=buffer)
         what = f"{format_address(socket.remote[0])} port {port}"
         self._wait(lambda: socket.state not in _OPENING or socket.soft_failure != "", self._deadline(timeout))
         if socket.error is not None:

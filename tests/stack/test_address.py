@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import motenet
 from motenet.core.errors import ConfigurationError
 from motenet.stack import NetworkStack
-from motenet.stack.address import Cidr, format_address, multicast_mac, parse_address
+from motenet.stack.address import Cidr, format_address, multicast_mac, parse_address, parse_scoped
 from motenet.stack.addressing import Addressing
 from motenet.stack.routing import Way
 from motenet.stack.wire import ethernet
@@ -152,3 +153,29 @@ def test_save_and_load(stack: NetworkStack, bench: Any) -> None:
         one, two = way_to(stack, destination), way_to(other, destination)
         assert (one.hop, one.source, one.mac) == (two.hop, two.source, two.mac)
     assert theirs.macs == ours.macs
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "interface"),
+    [("fe80::1%eth1", "fe80::1", "eth1"), ("fe80::1", "fe80::1", ""), ("10.0.0.1", "10.0.0.1", "")],
+)
+def test_rfc_4007_11_an_address_may_say_on_which_link_it_lies(text: str, address: str, interface: str) -> None:
+    assert parse_scoped(text) == (ip_address(address).packed, interface)
+
+
+def test_rfc_4007_6_a_router_reaches_the_same_address_on_either_link() -> None:
+    world = motenet.World(seed=1)
+    router = world.host("router", address="fd00:1::1/64")
+    router.plug(address="fd00:2::1/64")
+    near, far = (world.host(name, address=f"fd00:{number}::2/64") for number, name in ((1, "near"), (2, "far")))
+    world.link(router, near)
+    world.link(router, far)
+    for host in (near, far):
+        host.stack.add_address("fe80::2/64")
+    world.run("3s")
+    for number, host in enumerate((near, far)):
+        listener = host.stack.tcp_listen(80)
+        socket = router.stack.tcp_connect(f"fe80::2%eth{number}", 80)
+        assert listener.can_accept or world.run("1s") or listener.can_accept
+        assert socket.interface == f"eth{number}"
+        assert router.stack.ping(f"fe80::2%eth{number}", count=1) != [None]
