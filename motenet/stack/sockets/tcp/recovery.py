@@ -100,13 +100,13 @@ def arrived(
     if length:
         sender.advance(now, ack, measured)
     news = sender.board.acknowledge(ack)
-    needless = _selective(sender, now, ack, blocks, news)
+    twice = _selective(sender, now, ack, blocks, news)
     for found in news:
         sender.rack.delivered(now, found.right, found.at, found.again, echo)
-    if sender.tail.acknowledged(ack, needless, duplicate and not blocks):
+    if sender.tail.acknowledged(ack, twice, duplicate and not blocks):
         _reduce(sender, now)  # RFC 8985, 7.4.2: the probe has repaired a loss
     spurious = sender.phase and length and _first_was_enough(sender, now, echo)
-    if spurious or (needless and sender.marker != NONE and not sender.repeated):
+    if spurious or (twice != NONE and sender.marker != NONE and not sender.repeated):
         undo(sender)
     if length:
         sender.repeated_at = FOREVER
@@ -124,23 +124,23 @@ def arrived(
             sender.rto_at = at  # RFC 6582, 4: in recovery the first time only
 
 
-def _selective(sender: "Sender", now: int, ack: int, blocks: Blocks, news: list[Sent]) -> bool:
-    """Take a SACK option; what it tells of is added to `news`. Says whether it begins with a D-SACK."""
+def _selective(sender: "Sender", now: int, ack: int, blocks: Blocks, news: list[Sent]) -> int:
+    """Take a SACK option; what it tells of is added to `news`. Returns where its D-SACK ends; NONE: there is none."""
     if not blocks:
-        return False
-    needless = _is_duplicate(ack, blocks)
-    if needless:
-        left, right = blocks.pop(0)
-        sender.rack.duplicated(sender.una, sender.nxt)
-        if sender.repeated > 0 and right > sender.marker:
-            sender.repeated = max(sender.repeated - (right - left), 0)
+        return NONE
+    twice = NONE
+    if _is_duplicate(ack, blocks):
+        left, twice = blocks.pop(0)
+        if sender.repeated > 0 and twice > sender.marker:  # not a probe: the last recovery has sent it in vain
+            sender.rack.duplicated(sender.una, sender.nxt)
+            sender.repeated = max(sender.repeated - (twice - left), 0)
     for left, right in sorted(blocks):  # in order, or one report would look like reordering
         if sender.una < right <= sender.nxt:
             found = sender.board.sack(left, right)
             news += found
             if found and left < sender.timed <= right:
                 sender.measure(now)
-    return needless
+    return twice
 
 
 def _is_duplicate(ack: int, blocks: Blocks) -> bool:

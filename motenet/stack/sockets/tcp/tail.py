@@ -46,14 +46,14 @@ class TailProbe(Component):
         """Nothing is known of a probe any more."""
         self.due, self.end = False, NONE
 
-    def acknowledged(self, ack: int, reported: bool, duplicate: bool) -> bool:
+    def acknowledged(self, ack: int, twice: int, duplicate: bool) -> bool:
         """7.4.2: an acknowledgment has come. Says whether the probe has repaired a loss, which is congestion.
 
-        `reported`: a D-SACK says that the probe was not needed; `duplicate`: it acknowledges nothing new.
+        `twice`: where its D-SACK ends, the probe's if that was not needed; `duplicate`: it acknowledges nothing new.
         """
         if self.end == NONE or ack < self.end:
             return False
-        if not self.again or reported:
+        if not self.again or twice in (self.end, self.end - 1):  # a FIN at the end is not part of it
             self.end = NONE
         elif ack > self.end:
             self.end = NONE
