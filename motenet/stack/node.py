@@ -9,6 +9,7 @@ from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import MS, SECOND
 from motenet.stack.address import format_address
+from motenet.stack.addressing import BROADCAST
 from motenet.stack.delivery import Delivery
 from motenet.stack.errors import NetworkUnreachable
 from motenet.stack.forwarding import Forwarding
@@ -59,6 +60,7 @@ class Node(Watched):
         """Take packets that have come by a source route, and send answers by its reverse (RFC 9293, 3.9.2.1)."""
         self.sockets.source_for = self.source_for
         self.sockets.path_for = self._path_for
+        self.sockets.is_broadcast = self._is_broadcast
         self.sockets.suspect = self._suspect
         self.sockets.lend = self._lend
         self.sockets.confirm = self._confirm
@@ -99,6 +101,9 @@ class Node(Watched):
         if way is None:
             return 1500 - headers, 0
         return way.mtu - headers, 0 if way.local else way.interface.max_segmented[len(destination)]
+
+    def _is_broadcast(self, destination: bytes) -> bool:
+        return any(one.addressing.listening.get(destination) == BROADCAST for one in self.interfaces)
 
     def _suspect(self, destination: bytes) -> None:
         way = self.routing.way(destination)

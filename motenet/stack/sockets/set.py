@@ -10,7 +10,7 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.state import Component, Plain
 from motenet.core.trace import HasNow, Watched
-from motenet.stack.address import check_port, parse_address
+from motenet.stack.address import check_port, format_address, parse_address
 from motenet.stack.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable
 from motenet.stack.sockets.dhcp import DhcpClient
 from motenet.stack.sockets.dns import DnsClient
@@ -58,6 +58,11 @@ def _nobody(client: DhcpClient) -> None:
     """A set without an interface has no use for a lease."""
 
 
+def _no_broadcast(destination: bytes) -> bool:
+    """A set without an interface knows no network."""
+    return False
+
+
 def _no_path(destination: bytes, interface: str = "") -> tuple[int, int]:
     return 1460, 0
 
@@ -82,6 +87,8 @@ class SocketSet(Watched):
         """TCP payload, in bytes, that fits into a packet to there, and into one that the card cuts up (0: none)."""
         self.lend: Callable[[DhcpClient], None] = _nobody
         """Wires a DHCP client with the interface that its leases are for."""
+        self.is_broadcast: Callable[[bytes], bool] = _no_broadcast
+        """Whether an address means all hosts of a network of ours."""
         self.confirm: Callable[[bytes], None] | None = None
         """Hears of destinations with which TCP makes progress (RFC 4861, 7.3.1)."""
         self.suspect: Callable[[bytes], None] | None = None
@@ -133,6 +140,8 @@ class SocketSet(Watched):
         `source_route`: IPv4 gateways to pass, in order (RFC 791, 3.1).
         """
         remote = (parse_address(address), check_port(port))
+        if self.is_broadcast(remote[0]):  # RFC 9293, MUST-46; the socket itself refuses groups
+            raise AddressNotAvailable(f"{format_address(remote[0])} is a broadcast: give a single host's address")
         route = [parse_address(gateway) for gateway in source_route]
         local = parse_address(source) if source else self.source_for(route[0] if route else remote[0], interface)
         if not local_port:

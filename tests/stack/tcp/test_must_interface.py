@@ -13,6 +13,7 @@ from scapy.layers.l2 import ARP, Ether
 
 from motenet.core.units import SECOND
 from motenet.doors import Capabilities
+from motenet.stack.errors import AddressNotAvailable
 from motenet.stack.sockets.tcp import State, TcpSocket
 
 PEER, BROADCAST = "02:00:00:00:00:02", "ff:ff:ff:ff:ff:ff"
@@ -107,6 +108,13 @@ def test_must_45_the_local_address_stays_as_it_was(script: Any) -> None:
     (third,) = segments(script.hear(script.from_peer() / answer(first)))
     assert {first[IP].src, again[IP].src, third[IP].src} == {"10.0.0.1"}
     assert [str(one[TCP].flags) for one in (first, again, third)] == ["S", "S", "A"]
+
+
+@pytest.mark.parametrize("address", ["255.255.255.255", "10.0.0.255", "224.0.0.1"])
+def test_must_46_no_connection_to_a_broadcast_or_group(script: Any, address: str) -> None:
+    with pytest.raises(AddressNotAvailable):
+        script.stack.sockets.tcp_connect(address, 80)
+    assert segments(script.sent()) == []
 
 
 # --- what goes into the IP header (3.9.1.9, 3.9.2) ---

@@ -20,7 +20,7 @@ from scapy.layers.inet6 import IPerror6 as QuotedIP
 from scapy.layers.l2 import Ether
 
 from motenet.doors import Capabilities
-from motenet.stack.errors import AddressNotAvailable
+from motenet.stack.errors import AddressNotAvailable, NetworkUnreachable
 from motenet.stack.sockets.tcp import TcpSocket
 
 US, PEER = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -115,7 +115,8 @@ def test_must_63_a_syn_from_no_possible_peer_is_ignored(script: Any, source: str
     assert listener.pending == []
 
 
-@pytest.mark.parametrize("address", ["ff02::1", "::"])
-def test_must_46_no_connection_to_a_group_or_to_nobody(script: Any, address: str) -> None:
-    with pytest.raises(AddressNotAvailable):
+@pytest.mark.parametrize(("address", "error"), [("ff02::1", AddressNotAvailable), ("::", NetworkUnreachable)])
+def test_must_46_no_connection_to_a_group_or_to_nobody(script: Any, address: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
         script.stack.sockets.tcp_connect(address, 80)
+    assert segments(script.sent()) == []
