@@ -96,7 +96,7 @@ def measure(
     return [Cell(*place, median(found[place]), _theirs(place, size)) for place in wanted]
 
 
-def measure_shared(mode: str, counts: Sequence[int] = FLOWS, quiet: bool = True) -> list[Shared]:
+def measure_shared(mode: str, counts: Sequence[int], quiet: bool = True) -> list[Shared]:
     """Table 2 with seed 1."""
     with _pool() as pool, _progress(quiet) as progress:
         task = progress.add_task(f"several flows, {mode}", total=len(counts))
@@ -171,7 +171,7 @@ def main(arguments: Sequence[str]) -> int:
     wanted = places(options.modes, options.size, options.rows, losses)
     cells = measure(wanted, options.size, range(1, options.seeds + 1), quiet=False)
     by_mode = {mode: [one for one in cells if one.mode == mode] for mode in options.modes}
-    several = {mode: measure_shared(mode, quiet=False) for mode in ([] if options.no_flows else options.modes)}
+    several = {mode: measure_shared(mode, FLOWS, quiet=False) for mode in ([] if options.no_flows else options.modes)}
     if options.json:
         plain = {
             "size": options.size,
