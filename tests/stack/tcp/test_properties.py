@@ -1,6 +1,7 @@
 """What holds for any peer and network: no exception, bounded memory, the stream as it was sent, state that survives."""
 
 from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,8 @@ from motenet.core.state import state_hash
 from motenet.core.units import MS, SECOND
 from motenet.stack.sockets.tcp import State
 from motenet.stack.sockets.tcp.assembler import LIMIT
+from motenet.stack.sockets.tcp.scoreboard import FLYING, LOST, SACKED
+from motenet.stack.sockets.tcp.send import Sender
 from motenet.stack.wire.tcp import MASK, Segment
 
 near = st.integers(-5, 5) | st.integers(-3000, 3000) | st.integers(-(2**31), 2**31 - 1)
@@ -18,6 +21,7 @@ arrivals = st.tuples(
         near, near, st.integers(0, 255) | st.sampled_from([16, 16, 16, 24, 17, 18]), st.integers(0, 0xFFFF),
         st.integers(0, 3000), st.none() | near, st.integers(1, 3), st.integers(0, 0xFFFF),
         st.none() | st.integers(0, 0xFFFF), st.none() | st.integers(0, 255),
+        st.lists(st.tuples(st.integers(-100, 3000), st.integers(-50, 3000)), max_size=4),
     ),
 )  # fmt: skip
 actions = st.one_of(
@@ -30,12 +34,13 @@ actions = st.one_of(
     st.tuples(st.just("recv"), st.integers(0, 5000)),
     st.tuples(st.sampled_from(["close", "abort", "release", "reload"]), st.just(0)),
     st.tuples(st.just("unreachable"), st.sampled_from(["port", "host"])),
+    st.tuples(st.just("path_mss"), st.integers(0, 2000)),
 )
 
 
-def arbitrary(tcp: SimpleNamespace, talk: SimpleNamespace, values: tuple[int, ...]) -> Segment:
+def arbitrary(tcp: SimpleNamespace, talk: SimpleNamespace, values: tuple[Any, ...]) -> Segment:
     """A segment somewhere near what the socket expects; its data is that of the peer's stream at that place."""
-    seq, ack, flags, window, length, stamp, pieces, urgent, mss, scale = values
+    seq, ack, flags, window, length, stamp, pieces, urgent, mss, scale, blocks = values
     sender, receiver = talk.tcp.sender, talk.tcp.receiver
     position = receiver.nxt + seq
     found = Segment(80, 1024, position & MASK, (sender.una + ack) & MASK, flags, window, urgent, mss, scale)
@@ -43,9 +48,23 @@ def arbitrary(tcp: SimpleNamespace, talk: SimpleNamespace, values: tuple[int, ..
     step = max(-(-length // pieces), 1)
     found.payload = [data[at : at + step] for at in range(0, length, step)]
     found.payload_length = length
+    found.sack = tuple(((sender.una + left) & MASK, (sender.una + left + span) & MASK) for left, span in blocks)
+    found.ce = bool(urgent & 1)
     if stamp is not None:
         found.timestamps = ((receiver.recent_stamp + stamp) & MASK, talk.tcp.stamp())
     return found
+
+
+def keeps_its_books(sender: Sender) -> None:
+    """SND.UNA <= SND.NXT <= what can be acknowledged, and the scoreboard tells of exactly what lies between."""
+    assert sender.una <= sender.nxt <= sender.max
+    ranges = sender.board.ranges
+    assert [one.left for one in ranges] == [max(sender.una, sender.isn + 1), *(one.right for one in ranges)][
+        : len(ranges)
+    ]
+    assert not ranges or ranges[-1].right == sender.nxt
+    totals = [sum(one.right - one.left for one in ranges if one.state == state) for state in (FLYING, LOST, SACKED)]
+    assert [sender.board.pipe, sender.board.lost, sender.board.sacked] == totals
 
 
 @settings(max_examples=300)
@@ -53,14 +72,15 @@ def arbitrary(tcp: SimpleNamespace, talk: SimpleNamespace, values: tuple[int, ..
     state=st.sampled_from(State),
     script=st.lists(actions, max_size=40),
     stamped=st.booleans(),
+    selective=st.booleans(),
     capacity=st.sampled_from([1, 100, 2000, 100_000]),
 )
 def test_any_segments_in_any_state(
-    tcp: SimpleNamespace, state: State, script: list[tuple[str, object]], stamped: bool, capacity: int
+    tcp: SimpleNamespace, state: State, script: list[tuple[str, object]], stamped: bool, selective: bool, capacity: int
 ) -> None:
     talk = tcp.in_state(state, receive_capacity=capacity, send_capacity=4000)
-    if stamped and state is not State.CLOSED:
-        talk.tcp.stamped = True
+    if state is not State.CLOSED:
+        talk.tcp.stamped, talk.tcp.sender.sack, talk.tcp.sender.ecn = stamped, selective, selective
     read, isn = b"", talk.tcp.receiver.isn
     for name, value in script:
         match name:
@@ -79,12 +99,12 @@ def test_any_segments_in_any_state(
                     read += talk.tcp.recv(value)
             case "reload":
                 talk.reload()
-            case "unreachable":
-                talk.tcp.unreachable(value)
+            case "unreachable" | "path_mss":
+                getattr(talk.tcp, name)(value)
             case _:
                 getattr(talk.tcp, name)()
         receiver, sender = talk.tcp.receiver, talk.tcp.sender
-        assert sender.una <= sender.nxt <= sender.max
+        keeps_its_books(sender)
         assert receiver.nxt <= receiver.edge <= receiver.ring.start + capacity + 65_535
         assert 0 <= len(receiver.ring) <= capacity
         assert len(receiver.assembler.lefts) <= min(LIMIT, capacity)
@@ -97,13 +117,21 @@ def test_any_segments_in_any_state(
 
 
 def transfer(
-    tcp: SimpleNamespace, seed: int, sizes: tuple[int, int], reload_at: int = -1, limit: int = 6000, **faults: float
+    tcp: SimpleNamespace,
+    seed: int,
+    sizes: tuple[int, int],
+    reload_at: int = -1,
+    limit: int = 6000,
+    options: dict[str, object] | None = None,
+    **faults: float,
 ) -> tuple[SimpleNamespace, list[bytes]]:
     """Both sides send their bytes, close, and read until the end; returns the channel and what each has got."""
     channel = tcp.Channel(seed, **faults)
-    channel.connect()
     for socket in channel.sockets:
         socket.user_timeout = None
+        for name, value in (options or {}).items():
+            setattr(socket, name, value)
+    channel.connect()
     data = [tcp.stream(7 * side, size) for side, size in enumerate(sizes)]
     sent, got = [0, 0], [b"", b""]
     for step in range(limit):
@@ -118,6 +146,7 @@ def transfer(
                 if sent[side] == len(data[side]):
                     socket.close()
             read = socket.recv(20_000)
+            keeps_its_books(socket.sender)
             got[side] += read
             moved |= bool(read)
         if not channel.step() and not moved:
@@ -135,17 +164,29 @@ faults = st.fixed_dictionaries(
 )
 
 
+options = st.fixed_dictionaries(
+    {
+        "congestion_control": st.sampled_from(["cubic", "newreno", "none"]),
+        "max_segmented": st.sampled_from([0, 20_000]),
+        "timestamps": st.booleans(),
+        "ecn": st.booleans(),
+        "nagle": st.booleans(),
+    }
+)
+
+
 @settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),
     sizes=st.tuples(st.sampled_from([0, 1, 1448, 60_000]), st.sampled_from([0, 5000, 60_000])),
     faults=faults,
+    options=options,
 )
 def test_bytes_arrive_exactly_whatever_the_network_does(
-    tcp: SimpleNamespace, seed: int, sizes: tuple[int, int], faults: dict[str, float]
+    tcp: SimpleNamespace, seed: int, sizes: tuple[int, int], faults: dict[str, float], options: dict[str, object]
 ) -> None:
     """Also MUST-13 at the end: both sides are closed, and nothing is left to do."""
-    channel, got = transfer(tcp, seed, sizes, **faults)
+    channel, got = transfer(tcp, seed, sizes, options=options, **faults)
     assert [len(data) for data in got] == [sizes[1], sizes[0]]
     assert got == [tcp.stream(7, sizes[1]), tcp.stream(0, sizes[0])]
     assert [socket.state for socket in channel.sockets] == ["CLOSED", "CLOSED"]
@@ -161,11 +202,13 @@ def test_a_network_without_faults_sees_no_retransmission(tcp: SimpleNamespace) -
 
 
 @settings(max_examples=25)
-@given(seed=st.integers(0, 10**6), at=st.integers(0, 250))
-def test_a_connection_goes_on_identically_after_save_and_load(tcp: SimpleNamespace, seed: int, at: int) -> None:
+@given(seed=st.integers(0, 10**6), at=st.integers(0, 250), options=options)
+def test_a_connection_goes_on_identically_after_save_and_load(
+    tcp: SimpleNamespace, seed: int, at: int, options: dict[str, object]
+) -> None:
     fault = {"loss": 0.05, "jitter": 10 * MS, "twice": 0.05}
-    channel, got = transfer(tcp, seed, (60_000, 30_000), **fault)
-    other, got_too = transfer(tcp, seed, (60_000, 30_000), reload_at=at, **fault)
+    channel, got = transfer(tcp, seed, (60_000, 30_000), options=options, **fault)
+    other, got_too = transfer(tcp, seed, (60_000, 30_000), reload_at=at, options=options, **fault)
     assert other.log == channel.log
     assert got_too == got
     assert [state_hash(one.save()) for one in other.sockets] == [state_hash(one.save()) for one in channel.sockets]
