@@ -51,7 +51,7 @@ class Discovery(Watched):
     def probe(self, address: bytes) -> None:
         """Ask whether anybody has an address that is to be ours (RFC 5227, 2.1.1; RFC 4862, 5.4.2)."""
         if len(address) == 4:
-            self.interface.link.send_arp(arp.Packet(arp.REQUEST, self.mac, ANY, _NOWHERE, address), ethernet.BROADCAST)
+            self.interface.link.send_arp(arp.probe(self.mac, address), ethernet.BROADCAST)
         else:
             nonce = self.interface.housekeeping.detection.nonce(address)
             self.send(ndisc.NeighborSolicitation(address, nonce=nonce), ANY6, solicited_node(address))
@@ -67,7 +67,7 @@ class Discovery(Watched):
         """Tell all neighbors that an address is ours (RFC 5227, 2.3; RFC 4861, 7.2.6); with the next poll."""
         link = self.interface.link
         if len(address) == 4:
-            link.postpone_arp(arp.Packet(arp.REQUEST, self.mac, address, _NOWHERE, address), ethernet.BROADCAST)
+            link.postpone_arp(arp.announcement(self.mac, address), ethernet.BROADCAST)
         else:
             router = self.interface.node.forwarding.enabled
             record = ndisc.NeighborAdvertisement(address, router, False, True, self.mac)
@@ -101,7 +101,7 @@ class Discovery(Watched):
     def process_ndisc(self, packet: ipv6.Packet, message: icmpv6.Message) -> None:
         """Take a message of neighbor discovery; Malformed if it may not come so."""
         record = ndisc.parse(message)
-        ndisc.check(record, packet.hop_limit, packet.source, packet.destination)
+        ndisc.check(record, packet.hop_limit, packet.source, packet.destination, packet.fragmented)
         if isinstance(record, ndisc.NeighborSolicitation):
             self._solicited(packet, record)
         elif isinstance(record, ndisc.NeighborAdvertisement):

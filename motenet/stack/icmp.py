@@ -80,8 +80,8 @@ class Icmp(Watched):
             if kind != UNICAST:
                 self.drop("icmp-echo-group")  # RFC 1122, 3.2.2.6: "MAY be silently discarded"
                 return
-            reply = icmpv4.Message(icmpv4.ECHO_REPLY, 0, message.word, message.payload)
-            self._answer_echo(interface, Outgoing(packet.destination, packet.source, ipv4.ICMP, reply, tos=packet.tos))
+            reply = Outgoing(packet.destination, packet.source, ipv4.ICMP, icmpv4.echo_reply(message), tos=packet.tos)
+            self._answer_echo(interface, reply)
         elif message.type == icmpv4.ECHO_REPLY:
             self._hand_reply(packet, message)
         elif message.type in _QUOTING4:
@@ -98,8 +98,8 @@ class Icmp(Watched):
         message = icmpv6.parse(packet.payload, packet.source, packet.destination)
         if message.type == icmpv6.ECHO_REQUEST:
             source = packet.destination if kind == UNICAST else b""  # RFC 4443, 4.2
-            reply = icmpv6.Message(icmpv6.ECHO_REPLY, 0, message.word, message.payload)
-            self._answer_echo(interface, Outgoing(source, packet.source, ipv6.ICMP, reply, tos=packet.tos))
+            reply = Outgoing(source, packet.source, ipv6.ICMP, icmpv6.echo_reply(message), tos=packet.tos)
+            self._answer_echo(interface, reply)
         elif message.type == icmpv6.ECHO_REPLY:
             self._hand_reply(packet, message)
         elif message.type in _NDISC:
@@ -226,14 +226,22 @@ class Icmp(Watched):
         quoted = bytes(packet.header) + bytes(packet.payload[: max(room, 0)])
         self._send(*code, source, packet.source, quoted, word, interface.scope(packet.source))
 
-    def refused(self, interface: "Interface", view: memoryview, kind: int, refusal: ipv6.Refused) -> None:
-        """RFC 4443, 3.4: a header that its receiver has to refuse."""
-        source, destination = bytes(view[8:24]), bytes(view[24:40])
-        if kind == UNICAST or refusal.multicast:
-            ours = destination if kind == UNICAST else b""
-            quoted = bytes(view[:QUOTED6])
-            scope = interface.scope(source)
-            self._send(icmpv6.PARAMETER_PROBLEM, refusal.code, ours, source, quoted, refusal.pointer, scope)
+    def refused4(self, view: memoryview, refusal: ipv4.Refused) -> None:
+        """RFC 1122, 3.2.2.5: an option to be refused; the pointer is the second word's first octet."""
+        quote = ipv4.parse_quote(view)
+        if self.routing.is_ours(quote.destination) and quote.payload and not _is_error(quote):
+            length = len(view) - len(quote.payload)
+            quoted = bytes(view[: min(quote.length, length + 8)])
+            kind, code = _ERRORS4["parameter"]
+            self._send(kind, code, quote.destination, quote.source, quoted, refusal.pointer << 24)
+
+    def refused6(self, interface: "Interface", kind: int, refusal: ipv6.Refused) -> None:
+        """RFC 4443, 3.4: a header that its receiver has to refuse; but no error about an error (2.4 e)."""
+        quote = ipv6.parse_quote(memoryview(refusal.packet))
+        if (kind == UNICAST or refusal.multicast) and not _is_error(quote):
+            ours = quote.destination if kind == UNICAST else b""
+            quoted, scope = refusal.packet[:QUOTED6], interface.scope(quote.source)
+            self._send(icmpv6.PARAMETER_PROBLEM, refusal.code, ours, quote.source, quoted, refusal.pointer, scope)
 
     def _send(
         self, kind: int, code: int, source: bytes, destination: bytes, quoted: bytes, word: int, scope: str = ""
@@ -262,9 +270,9 @@ class Icmp(Watched):
 _ECHO_REQUESTS = (bytes((icmpv4.ECHO_REQUEST,)), bytes((icmpv6.ECHO_REQUEST,)))
 
 
-def _is_error(packet: Packet) -> bool:
+def _is_error(packet: Packet | Quote) -> bool:
     """Whether it is an ICMP message about which no error is sent: an error, or a redirect (RFC 4443, 2.4 e)."""
     first = packet.payload[0] if len(packet.payload) else 0
     if len(packet.source) == 4:
         return packet.protocol == ipv4.ICMP and first in icmpv4.ERRORS
-    return packet.protocol == ipv6.ICMP and (first < 128 or first == icmpv6.REDIRECT)
+    return packet.protocol == ipv6.ICMP and (first < icmpv6.ECHO_REQUEST or first == icmpv6.REDIRECT)

@@ -81,7 +81,12 @@ class Ingress(Watched):
 
     def _ipv4(self, frame: ethernet.Frame) -> None:
         interface = self.interface
-        packet = ipv4.parse(frame.payload, not self._received.checksum_ok, interface.node.source_routes)
+        try:
+            packet = ipv4.parse(frame.payload, not self._received.checksum_ok, interface.node.source_routes)
+        except ipv4.Refused as refusal:
+            if frame.destination == self.mac:
+                interface.node.icmp.refused4(frame.payload, refusal)
+            raise
         listening = interface.addressing.listening
         kind = listening.get(packet.destination)
         if kind is None and interface.alone and not interface.node.forwarding.enabled:
@@ -131,7 +136,7 @@ class Ingress(Watched):
             else:
                 self._fragment(packet, kind)
         except ipv6.Refused as refusal:
-            node.icmp.refused(interface, frame.payload, kind, refusal)
+            node.icmp.refused6(interface, kind, refusal)
             raise
 
     def _fragment(self, packet: ipv4.Packet | ipv6.Packet, kind: int) -> None:

@@ -147,4 +147,6 @@ def _whole(packet: Packet, partial: Partial) -> Packet:
         return replace(packet, header=memoryview(partial.header)[:-8], payload=memoryview(payload), flags=0)
     header = bytearray(partial.header[: ipv6.HEADER_LENGTH])  # what lay between has been seen to
     header[4:6], header[6] = len(payload).to_bytes(2, "big"), partial.protocol
-    return ipv6.parse(memoryview(bytes(header) + payload))
+    whole = ipv6.parse(memoryview(bytes(header) + payload))
+    whole.fragmented = True
+    return whole

@@ -27,16 +27,6 @@ class Packet:
     target_mac: bytes
     target_address: bytes
 
-    @property
-    def is_probe(self) -> bool:
-        """Somebody asks whether anyone uses the target's address, and does not use it yet (RFC 5227, 1.1)."""
-        return self.operation == REQUEST and self.sender_address == _NO_ADDRESS
-
-    @property
-    def is_announcement(self) -> bool:
-        """The sender says that the address is its own (RFC 5227, 1.1; as a reply too: RFC 5944, 4.6)."""
-        return self.sender_address == self.target_address != _NO_ADDRESS
-
     def emit(self, view: memoryview) -> None:
         """Write the 28 bytes."""
         _PACKET.pack_into(

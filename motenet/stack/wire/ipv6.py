@@ -57,6 +57,8 @@ class Refused(Malformed):
         """The offset in the packet of what is wrong."""
         self.multicast = multicast
         """Told even if the packet went to a group (RFC 4443, 2.4 (e.3))."""
+        self.packet = b""
+        """The packet that it is about, without Ethernet's padding."""
 
 
 @dataclass(slots=True)
@@ -115,7 +117,12 @@ def parse(view: memoryview) -> Packet:
     """
     packet = parse_header(view)
     if packet.protocol in _EXTENSIONS:
-        _extensions(packet, view[: HEADER_LENGTH + len(packet.payload)])
+        whole = view[: HEADER_LENGTH + len(packet.payload)]
+        try:
+            _extensions(packet, whole)
+        except Refused as refusal:
+            refusal.packet = bytes(whole)
+            raise
     return packet
 
 
