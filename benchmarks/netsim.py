@@ -9,7 +9,6 @@ and the losses are drawn from our own streams.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from motenet.core.clock import FOREVER
@@ -245,11 +244,6 @@ def cell(mode: str, buffer: int, loss: float, seed: int, size: int = 1 << 20) ->
     flow = make_flow(time, 0, MODES.get(mode, mode), buffer, size, loss, streams, seed=seed)
     simulate(time, [flow])
     return flow.reader.received * SECOND / time.now
-
-
-def medians(mode: str, buffer: int, losses: list[float], seeds: list[int], size: int = 1 << 20) -> list[float]:
-    """A row of table 1: for each loss the median of the seeds."""
-    return [median(cell(mode, buffer, loss, seed, size) for seed in seeds) for loss in losses]
 
 
 @dataclass(frozen=True, slots=True)
