@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.checksum import internet_checksum, pseudo_header_sum
 from motenet.core.trace import HasNow, Watched
+from motenet.core.units import MS
 from motenet.doors import Received
 from motenet.stack.address import is_link_local, is_loopback, is_multicast, is_single_host
 from motenet.stack.addressing import UNICAST
@@ -17,11 +18,14 @@ from motenet.stack.wire import ipv4, ipv6, tcp
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
 
+REDIRECT_INTERVAL = 10 * MS
+"""RFC 4861, 8.2 and RFC 1812, 4.3.2.8: redirects have to be limited; who goes on is told again."""
+
 
 class Forwarding(Watched):
     """Takes packets that are not ours, and sends them on."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "enabled", "packets", "redirects")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "enabled", "packets", "redirects", "redirect_at")
 
     def __init__(self, clock: HasNow, routing: Routing, output: Output, icmp: Icmp) -> None:
         super().__init__(clock, "forwarding")
@@ -34,25 +38,29 @@ class Forwarding(Watched):
         """Packets sent on."""
         self.redirects = True
         """Tell a neighbor of a better first hop (RFC 1812, 5.2.7.2; RFC 4861, 8.2)."""
+        self.redirect_at = 0
+        """When the next redirect may be sent, in ns."""
 
     def forward4(self, interface: "Interface", packet: ipv4.Packet, received: Received) -> None:
         """Send an IPv4 packet on (RFC 1812, 5.2.1)."""
         source, destination = packet.source, packet.destination
-        if not is_single_host(source) or not is_single_host(destination) or is_link_local(source):
-            self.drop("forward-scope")  # RFC 1812, 5.3.7; RFC 3927, 2.7
+        local = is_link_local(source) or is_link_local(destination)
+        if local or not is_single_host(source) or not is_single_host(destination):
+            self.drop("forward-scope")  # RFC 1812, 5.3.7; RFC 3927, 7
             return
         way = self._way(interface, packet, destination)
         if way is None:
             return
+        mtu = way.interface.link.mtu  # what ICMP has told us of the path is our own sockets' business
         for whole in self._segments(packet, received):
-            if len(whole) <= way.mtu:
+            if len(whole) <= mtu:
                 self._send(whole, packet, way)
             elif packet.flags & ipv4.DONT_FRAGMENT:
-                self.icmp.error(interface, packet, UNICAST, "too-big", way.mtu)  # RFC 1191, 4
+                self.icmp.error(interface, packet, UNICAST, "too-big", mtu)  # RFC 1191, 4
                 self.drop("forward-too-big")
                 return
             else:
-                for piece in ipv4.fragments(memoryview(whole), way.mtu):
+                for piece in ipv4.fragments(memoryview(whole), mtu):
                     self._send(piece, packet, way)
         self._redirect(interface, packet, way)
 
@@ -66,9 +74,10 @@ class Forwarding(Watched):
         way = self._way(interface, header, destination)
         if way is None:
             return
+        mtu = way.interface.link.mtu
         for whole in self._segments(header, received):
-            if len(whole) > way.mtu:
-                self.icmp.error(interface, header, UNICAST, "too-big", way.mtu)
+            if len(whole) > mtu:
+                self.icmp.error(interface, header, UNICAST, "too-big", mtu)
                 self.drop("forward-too-big")
                 return
             self._send(whole, header, way)
@@ -106,7 +115,9 @@ class Forwarding(Watched):
             self.icmp.error(way.interface, packet, UNICAST, "host")
 
     def _redirect(self, interface: "Interface", packet: ipv4.Packet | ipv6.Packet, way: Way) -> None:
-        if self.redirects and way.interface is interface and interface.addressing.is_neighbor(packet.source):
+        near = self.redirects and way.interface is interface and interface.addressing.is_neighbor(packet.source)
+        if near and self.output.now >= self.redirect_at:
+            self.redirect_at = self.output.now + REDIRECT_INTERVAL
             interface.discovery.redirect(packet, way.hop)
 
     # --- the packet with one hop less
@@ -115,14 +126,11 @@ class Forwarding(Watched):
         """The packet as it goes on; of segments that the driver has joined (GRO), each one again."""
         first = bytearray(bytes(packet.header) + bytes(packet.payload))
         _age(first)
-        if not received.more and not (received.checksum_ok and not packet.is_fragment):
-            return [first]
-        if packet.protocol not in CHECKSUM_OFFSETS:
-            return [first]
-        if not received.more:
+        if received.more:
+            return _separate(first, len(packet.header), packet, received)
+        if received.checksum_ok and packet.protocol in CHECKSUM_OFFSETS and not packet.is_fragment:
             _sum(first, len(packet.header), packet)
-            return [first]
-        return _separate(first, len(packet.header), packet, received)
+        return [first]
 
 
 def _age(whole: bytearray) -> None:
@@ -131,21 +139,22 @@ def _age(whole: bytearray) -> None:
         whole[7] -= 1
         return
     whole[8] -= 1
-    checksum = int.from_bytes(whole[10:12], "big") + 0x100
-    whole[10:12] = ((checksum & 0xFFFF) + (checksum >> 16)).to_bytes(2, "big")
+    checksum = (int.from_bytes(whole[10:12], "big") + 0x100) % 0xFFFF  # RFC 1624, 3: never 0xFFFF
+    whole[10:12] = checksum.to_bytes(2, "big")
 
 
 def _sum(whole: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet) -> None:
     """The transport's checksum, which a card may have passed as good before anybody had computed it."""
     at = header + CHECKSUM_OFFSETS[packet.protocol]
-    if len(whole) < at + 2 or whole[at : at + 2] == b"\0\0":
+    without = packet.protocol == ipv4.UDP and whole[at : at + 2] == b"\0\0"  # RFC 768: there is none
+    if len(whole) < at + 2 or without:
         return
     length = len(whole) - header
     whole[at : at + 2] = b"\0\0"
     pseudo_sum = pseudo_header_sum(packet.source, packet.destination, packet.protocol, length)
     value = internet_checksum(memoryview(whole)[header:], pseudo_sum)
     if packet.protocol == ipv4.UDP:
-        value = value or 0xFFFF  # RFC 768: 0 says that there is none
+        value = value or 0xFFFF
     whole[at : at + 2] = value.to_bytes(2, "big")
 
 

@@ -215,15 +215,16 @@ class Icmp(Watched):
         """
         six = len(packet.source) == 16
         answered = kind == UNICAST or (six and what == "too-big")
-        if not answered or packet.offset or _is_error(packet):
+        room = (QUOTED6 if six else QUOTED4) - len(packet.header)
+        quoted = bytes(packet.header) + bytes(packet.payload[: max(room, 0)])
+        about = ipv6.parse_quote(memoryview(quoted)) if six else packet  # a router has not read extension headers
+        if not answered or packet.offset or _is_error(about):
             return
         if is_multicast(packet.destination) or not self.routing.is_ours(packet.destination):
             source = b""
         else:
             source = packet.destination
         code = (_ERRORS6 if six else _ERRORS4)[what]
-        room = (QUOTED6 if six else QUOTED4) - len(packet.header)
-        quoted = bytes(packet.header) + bytes(packet.payload[: max(room, 0)])
         self._send(*code, source, packet.source, quoted, word, interface.scope(packet.source))
 
     def refused4(self, view: memoryview, refusal: ipv4.Refused) -> None:

@@ -24,6 +24,8 @@ class Ingress(Watched):
         super().__init__(clock, "ingress")
         self.interface = interface
         self.mac = b""
+        self.sender = b""
+        """The Ethernet address that the frame at hand has come from."""
         self.frames = 0
         self.bytes = 0
         self._received = Received(memoryview(b""))
@@ -31,11 +33,7 @@ class Ingress(Watched):
 
     def frame(self, received: Received) -> None:
         """Take a frame from the device. This is the one place where malformed packets end."""
-        self._received = received
-        self.frames += 1
-        self.bytes += len(received.frame)
-        if received.more:
-            self.bytes += sum(map(len, received.more))
+        self._count(received)
         try:
             self._tagged(ethernet.parse(received.frame), received.vlan)
         except Malformed as malformed:
@@ -49,7 +47,10 @@ class Ingress(Watched):
 
     def _tagged(self, frame: ethernet.Frame, tag: int | None) -> None:
         """IEEE 802.1Q: identifier 0 is only a priority; all others are other networks, which have interfaces."""
-        tag = frame.vlan if tag is None else tag
+        if tag is None:
+            tag = frame.vlan
+        elif frame.vlan is not None:
+            raise Malformed("vlan-stacked")  # one tag the card has stripped, another is in the frame
         identifier = 0 if tag is None else tag & _VLAN_IDENTIFIER
         if identifier == (self.interface.vlan or 0):
             self._ethernet(frame)
@@ -60,13 +61,19 @@ class Ingress(Watched):
 
     def pass_on(self, frame: ethernet.Frame, received: Received) -> None:
         """Take a frame with our VLAN's tag from the interface of the device."""
+        self._count(received)
+        self._ethernet(frame)
+
+    def _count(self, received: Received) -> None:
         self._received = received
         self.frames += 1
         self.bytes += len(received.frame)
-        self._ethernet(frame)
+        if received.more:
+            self.bytes += sum(map(len, received.more))
 
     def _ethernet(self, frame: ethernet.Frame) -> None:
         destination = frame.destination
+        self.sender = frame.source
         groups = self.interface.addressing.macs
         if destination != self.mac and destination != ethernet.BROADCAST and destination not in groups:
             self.drop("other-station")
@@ -92,9 +99,8 @@ class Ingress(Watched):
         if kind is None and interface.alone and not interface.node.forwarding.enabled:
             self.drop("other-host")
             return
-        first = packet.source[0]
-        if first >= 0xE0 or first == 127 or (packet.source in listening and not self._looped):
-            self.drop("source-address")  # RFC 1122, 3.2.1.3: these name no single other host
+        if not self._looped and not self._is_sound(packet.source):
+            self.drop("source-address")
             return
         if kind is None and interface.node.routing.is_ours(packet.destination):
             kind = UNICAST  # RFC 1122, 3.3.4.2: the weak end system model, as Linux has it
@@ -108,6 +114,13 @@ class Ingress(Watched):
             self._fragment(packet, kind)
         else:
             interface.node.delivery.deliver(interface, packet, kind, self._received)
+
+    def _is_sound(self, source: bytes) -> bool:
+        """RFC 1122, 3.2.1.3: groups, broadcasts, loopback and our own addresses name no single other host."""
+        first = source[0]
+        if first >= 0xE0 or first == 127 or source in self.interface.addressing.listening:
+            return False
+        return self.interface.alone or not self.interface.node.routing.is_ours(source)
 
     def _ipv6(self, frame: ethernet.Frame) -> None:
         header = ipv6.parse_header(frame.payload)

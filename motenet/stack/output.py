@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.trace import HasNow, Watched
 from motenet.stack.neighbor import Held
 from motenet.stack.packet import Outgoing, Raw, TcpSegment
-from motenet.stack.routing import Routing, Way
+from motenet.stack.routing import SMALLEST_MTU, Routing, Way
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.wire import ipv4, tcp
 
@@ -49,6 +49,8 @@ class Output(Watched):
         packet.hop_limit = packet.hop_limit or way.hop_limit
         if way.local:
             return self._loop(packet, way)
+        if way.mtu <= SMALLEST_MTU:
+            packet.whole = False  # the path may be narrower still (net.ipv4.route.min_pmtu): routers may cut
         interface = way.interface
         mac = way.mac or interface.neighbors.lookup(way.hop, self.now)
         if mac is not None:

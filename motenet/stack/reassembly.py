@@ -13,6 +13,8 @@ LIFETIME = 60 * SECOND
 
 MAXIMUM_DATAGRAMS = 64
 MAXIMUM_BYTES = 1 << 20
+_PAYLOAD_LENGTH = 4  # where that field lies in IPv6's header,
+_FRAGMENT_OFFSET = 2  # and that in the Fragment header (RFC 8200, 3 and 4.5)
 _FRAGMENT_COST = 128  # bytes of bookkeeping that each fragment is charged beside its data
 
 Key = tuple[bytes, bytes, int, int]
@@ -56,9 +58,9 @@ class Reassembly(Watched):
         key = (packet.source, packet.destination, 0 if six else packet.protocol, packet.ident)
         offset, length = packet.offset, len(packet.payload)
         if packet.more and (length == 0 or length % 8):
-            raise Malformed("fragment-length")  # RFC 791, 3.1: fragments are counted in units of 8 octets
+            raise _refusal(packet, "fragment-length")  # RFC 791, 3.1: fragments are counted in units of 8 octets
         if offset + length + (0 if six else len(packet.header)) > ipv4.MAXIMUM_LENGTH:
-            raise Malformed("fragment-too-long")
+            raise _refusal(packet, "fragment-too-long")
         partial = self.partials.get(key)
         if partial is None:
             partial = self._begin(key, now)
@@ -138,6 +140,16 @@ class Reassembly(Watched):
         for key, fields in state["partials"]:
             self.partials[key] = Partial(*plain(fields))
         self.bytes = sum(partial.cost for partial in self.partials.values())
+
+
+def _refusal(packet: Packet, reason: str) -> Malformed:
+    """RFC 8200, 4.5: the sender is told, and pointed to the Payload Length or the Fragment Offset."""
+    if isinstance(packet, ipv4.Packet):
+        return Malformed(reason)
+    pointer = _PAYLOAD_LENGTH if reason == "fragment-length" else packet.protocol_at + _FRAGMENT_OFFSET
+    refusal = ipv6.Refused(reason, ipv6.ERRONEOUS_FIELD, pointer)
+    refusal.packet = bytes(packet.header) + bytes(packet.payload)
+    return refusal
 
 
 def _whole(packet: Packet, partial: Partial) -> Packet:
