@@ -118,7 +118,7 @@ class Discovery(Watched):
         interface, now, target, source = self.interface, self.interface.node.now, record.target, packet.source
         if interface.housekeeping.detection.heard_solicitation(target, source, record.nonce, now):
             return
-        if not interface.addressing.has(target):
+        if not interface.addressing.has(target) or interface.ingress.sender[0] & 1:
             self.drop("ndisc-other-host")
             return
         optimistic = interface.addressing.entries[target].state == OPTIMISTIC
@@ -129,9 +129,8 @@ class Discovery(Watched):
             return
         interface.resolved(record.source_mac, interface.neighbors.heard(source, record.source_mac or None, now))
         answer = ndisc.NeighborAdvertisement(target, router, True, not optimistic, self.mac)
-        interface.node.output.reply(
-            Outgoing(target, source, ipv6.ICMP, ndisc.emit(answer), ndisc.HOP_LIMIT, interface=interface.name)
-        )
+        # who has no proven address does not say its Ethernet address (RFC 4429, 3.2): the frame does
+        self.send(answer, target, source, interface.neighbors.lookup(source, now) or interface.ingress.sender)
 
     def _advertised(self, record: ndisc.NeighborAdvertisement) -> None:
         """RFC 4861, 7.2.5; RFC 4862, 5.4.4."""

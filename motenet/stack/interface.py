@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
 from motenet.doors import Capabilities
-from motenet.stack.address import is_link_local, is_multicast
+from motenet.stack.address import format_address, is_link_local, is_multicast
 from motenet.stack.addressing import Addressing
 from motenet.stack.discovery import Discovery
 from motenet.stack.housekeeping import Housekeeping
@@ -18,6 +18,7 @@ from motenet.stack.node import Node
 from motenet.stack.phy import Device
 from motenet.stack.routing import SMALLEST_MTU
 from motenet.stack.wire import ethernet, ipv4, ipv6
+from motenet.stack.wire.dns import Name
 
 if TYPE_CHECKING:
     from motenet.core.rng import Stream
@@ -126,6 +127,15 @@ class Interface(Watched):
     def scope(self, address: bytes) -> str:
         """Our name, if the address means something on this link alone (RFC 4007, 6)."""
         return self.name if is_link_local(address) or is_multicast(address) else ""
+
+    def name_servers(self) -> list[str]:
+        """Whom DHCP and routers say to ask for names; of the link's scope, with our name (RFC 4007, 11)."""
+        told = [*self.leasing.servers, *self.housekeeping.autoconfiguration.name_servers(self.clock.now)]
+        return [format_address(one) + (f"%{self.name}" if is_link_local(one) else "") for one in told]
+
+    def search_domains(self) -> list[str | Name]:
+        """Where DHCP and routers say to look for names."""
+        return [*self.leasing.search, *self.housekeeping.autoconfiguration.search_domains(self.clock.now)]
 
     def lose(self, address: bytes) -> None:
         """A neighbor does not answer; if it is a router, others go before it (RFC 4861, 6.3.6; RFC 1122, 3.3.1.4)."""

@@ -16,6 +16,7 @@ from motenet.stack.node import Node
 from motenet.stack.routes import DEFAULT, DEFAULT6
 from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.verbs import Verbs
+from motenet.stack.wire.dns import Name
 
 
 class NetworkStack(Verbs):
@@ -26,7 +27,7 @@ class NetworkStack(Verbs):
     The verbs (`ping`, `tcp_connect` ...) block in virtual time.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "_given_servers")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "_given_servers", "_told")
 
     def __init__(
         self,
@@ -44,7 +45,8 @@ class NetworkStack(Verbs):
         self.node = Node(driver.clock, self.stream)
         self.attachments: list[Attachment] = []
         """Our cards."""
-        self._given_servers: list[bytes] = []
+        self._given_servers: list[str] = []
+        self._told: tuple[list[str], list[str | Name]] = ([], [])
         self.interface = self.add_interface(driver, address)
         for one in (gateway,) if isinstance(gateway, str) else gateway or ():
             self.add_route(DEFAULT6 if ":" in one else DEFAULT, one)
@@ -173,28 +175,29 @@ class NetworkStack(Verbs):
 
     @property
     def dns(self) -> DnsClient:
-        """The DNS client: its servers, search domains, hosts given by hand, cache, and queries that do not block."""
-        return self.sockets.dns_client()
+        """The DNS client: its hosts given by hand, its cache, and queries that do not block.
+
+        It asks `dns_servers`, and tries the search domains that DHCP and routers tell.
+        """
+        client = self.sockets.dns_client()
+        domains = [domain for one in self.node.interfaces for domain in one.search_domains()]
+        told = (self.dns_servers, domains)
+        if told != self._told:
+            self._told = told
+            client.use_servers(self.dns_servers)
+            client.use_search(domains)
+        return client
 
     @property
     def dns_servers(self) -> list[str]:
         """The name servers that are asked: those given by hand, or else what DHCP and routers have told."""
-        return [format_address(server) for server in self._name_servers()]
+        told = [server for one in self.node.interfaces for server in one.name_servers()]
+        return list(self._given_servers or dict.fromkeys(told))
 
     @dns_servers.setter
     def dns_servers(self, servers: Sequence[str | bytes]) -> None:
-        self._given_servers[:] = map(parse_address, servers)
-        self.dns.use_servers(self._name_servers())
-
-    def _name_servers(self) -> list[bytes]:
-        if self._given_servers:
-            return list(self._given_servers)
-        now = self.clock.now
-        leased = [server for one in self.node.interfaces for server in one.leasing.servers]
-        told = [
-            server for one in self.node.interfaces for server in one.housekeeping.autoconfiguration.name_servers(now)
-        ]
-        return list(dict.fromkeys(leased + told))
+        self._given_servers[:] = [one if isinstance(one, str) else format_address(one) for one in servers]
+        self.dns.use_servers(servers)
 
     def add_address(self, address: str | Cidr, interface: str = "", *, probe: bool = False) -> None:
         """Have another address, usable at once; with `probe` once it is proven that nobody has it (RFC 5227; RFC 4862).
@@ -202,6 +205,8 @@ class NetworkStack(Verbs):
         "auto": have what the link's routers say (SLAAC). ConfigurationError if no host can have the address.
         """
         self._interface(interface).housekeeping.configure(address, probe)
+        if self.kick is not None:
+            self.kick()
 
     def advertise(self, what: str | RouterConfiguration | None, interface: str = "") -> None:
         """Tell the hosts on a link of this router (RFC 4861, 6.2): of a network ("fd00:1::/64"), or of all else too.
@@ -259,9 +264,10 @@ class NetworkStack(Verbs):
     def statistics(self) -> dict[str, int]:
         """Frames and bytes each way, datagrams fragmented and forwarded, echoes answered, ICMP errors sent, drops."""
         interfaces, node = self.node.interfaces, self.node
+        cards = [attachment.interface for attachment in self.attachments]  # whose frames are their VLANs' too
         return {
-            "rx_frames": sum(one.ingress.frames for one in interfaces),
-            "rx_bytes": sum(one.ingress.bytes for one in interfaces),
+            "rx_frames": sum(one.ingress.frames for one in cards),
+            "rx_bytes": sum(one.ingress.bytes for one in cards),
             "tx_frames": sum(one.link.frames for one in interfaces),
             "tx_bytes": sum(one.link.bytes for one in interfaces),
             "fragmented": sum(one.link.fragmented for one in interfaces),

@@ -9,6 +9,7 @@ from motenet.stack.address import format_address, parse_scoped
 from motenet.stack.errors import DnsTimeout, HostUnreachable, TimedOut
 from motenet.stack.node import Node
 from motenet.stack.sockets.dhcp import Lease
+from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.sockets.set import SocketSet
 from motenet.stack.sockets.tcp.connection import CAPACITY
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
@@ -47,7 +48,8 @@ class Verbs(Watched):
         """NetworkStack's."""
         raise AssertionError("the stack has its own")
 
-    def _name_servers(self) -> list[bytes]:
+    @property
+    def dns(self) -> DnsClient:
         """NetworkStack's."""
         raise AssertionError("the stack has its own")
 
@@ -122,8 +124,7 @@ class Verbs(Watched):
         NameNotFound, NoAddress, DnsFailure, BadName; DnsTimeout, also if the servers need longer than `timeout`.
         """
         self._check_top_level()
-        client = self.sockets.dns_client()
-        client.use_servers(self._name_servers())
+        client = self.dns
         query = client.start_query(name, family)
         if not self._wait(lambda: query.done, self._deadline(timeout)):
             query.cancel()

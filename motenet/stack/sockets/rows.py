@@ -39,7 +39,7 @@ def row(socket: "AnySocket") -> dict[str, Any]:
         return {
             "kind": socket.kind,
             "local": "*",
-            "remote": " ".join(map(format_address, socket.servers)) or "*",
+            "remote": " ".join(socket.list_servers()) or "*",
             "state": "CLOSED" if socket.closed else "OPEN",
             "receive_queue": 0,
             "send_queue": len(socket.queries),
