@@ -73,12 +73,11 @@ def test_a_forged_tiny_path_leaves_room_for_data(tcp: SimpleNamespace) -> None:
 
 def test_rfc_4861_7_3_1_progress_confirms_that_the_peer_is_reachable(tcp: SimpleNamespace) -> None:
     """Once a second; only what acknowledges something new is progress."""
-    talk = tcp.established()
     heard: list[bytes] = []
-    talk.tcp.confirm = heard.append
+    talk = tcp.established(confirm=heard.append)
     ack = 101
     talk.send(f"<SEQ=301><ACK={ack}><CTL=ACK>")
-    assert heard == []
+    assert heard == [tcp.B[0]]  # the handshake
     for _ in range(25):
         talk.tcp.send(b"x")
         talk.take()

@@ -303,6 +303,7 @@ class Connection(Socket):
         """Our SYN is acknowledged."""
         self.heard_at = self.now
         self.fit_mss()
+        self.confirmed()
         sender = self.sender
         sender.congestion.start(sender.mss, sender.lost_syn)
         if sender.lost_syn:

@@ -195,9 +195,9 @@ class Receiver(Component):
 
     def report(self, seq: int, length: int) -> None:
         """Find what of a segment has come before (RFC 2883, 4): below RCV.NXT, or the first range beyond it."""
-        self.repeated = (
-            (seq, min(seq + length, self.nxt)) if seq < self.nxt else self.assembler.overlap(seq, seq + length)
-        )
+        behind = seq + length
+        found = (seq, min(behind, self.nxt)) if seq < self.nxt else self.assembler.overlap(seq, behind)
+        self.repeated = found or self.repeated
 
     def sack_blocks(self, limit: int) -> tuple[tuple[int, int], ...]:
         """What to report in a SACK option (RFC 2018, 4): first, and once, what came twice (RFC 2883, 4)."""

@@ -100,6 +100,12 @@ class Cubic(NewReno):
         self.estimate_credit -= gain * below * self.window
         self.estimate += gain
 
+    def idle(self, now: int) -> None:
+        super().idle(now)
+        if self.epoch != _NEVER:
+            self.epoch += now - self.last  # 4.2: nor do pauses count
+        self.last = now
+
     def lost(self, now: int, flight: int) -> None:
         self._remember()
         self._reduce(flight)
