@@ -40,7 +40,7 @@ Ports = Sequence[tuple["Interface", Device]]
 class Node(Watched):
     """Sockets, routing, reassembly, ICMP and forwarding (RFC 8200, 2: "a device that implements IPv6")."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "retry_at", "now")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "retry_at", "now", "source_routes")
 
     def __init__(self, clock: HasNow, stream: Stream) -> None:
         super().__init__(clock, "node")

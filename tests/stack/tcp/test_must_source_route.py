@@ -115,6 +115,17 @@ def test_by_default_such_packets_are_dropped(script: Any) -> None:
     assert script.drops == {"ipv4-source-route": 2}
 
 
+def test_a_snapshot_knows_the_way_back(script: Any) -> None:
+    socket, _ = accepted(script)
+    before = script.bench.save()
+    socket.source_route, script.stack.source_routes = (), False
+    script.bench.load(before)
+    assert script.stack.source_routes
+    socket.send(b"x")
+    (data,) = script.sent()
+    assert route_of(data) == [GATEWAY, FARTHER, PEER]
+
+
 @pytest.mark.parametrize("route", [["fd00::1"], [GATEWAY] * 10])
 def test_a_route_that_no_header_holds_is_refused(script: Any, route: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="up to 9 IPv4 gateways"):
