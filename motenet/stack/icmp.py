@@ -32,6 +32,7 @@ QUOTED6 = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - icmpv6.HEADER_LENGTH
 REDIRECT_LIFETIME = 600 * SECOND
 """RFC 1122, 3.3.1.4: what was learned goes again; the figure is a path MTU's."""
 
+_MAXIMUM_ANSWERED = 64
 _INTERVAL = SECOND // ERRORS_A_SECOND
 _QUOTING4 = (icmpv4.UNREACHABLE, icmpv4.TIME_EXCEEDED, icmpv4.PARAMETER_PROBLEM)
 _QUOTING6 = (icmpv6.UNREACHABLE, icmpv6.PACKET_TOO_BIG, icmpv6.TIME_EXCEEDED, icmpv6.PARAMETER_PROBLEM)
@@ -57,7 +58,7 @@ Quote = ipv4.Quote | ipv6.Quote
 class Icmp(Watched):
     """Answers and errors, and the errors that concern our sockets."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "next_at", "echoes", "errors")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "next_at", "echoes", "errors", "answered")
 
     def __init__(self, clock: HasNow, routing: Routing, sockets: SocketSet, output: Output) -> None:
         super().__init__(clock, "icmp")
@@ -70,6 +71,8 @@ class Icmp(Watched):
         """Echo requests answered."""
         self.errors = 0
         """Errors sent."""
+        self.answered: dict[bytes, int] = {}
+        """Who was sent a large IPv6 echo reply -> the last one's ident and sequence number, as one word."""
 
     # --- what arrives
 
@@ -99,6 +102,8 @@ class Icmp(Watched):
         if message.type == icmpv6.ECHO_REQUEST:
             source = packet.destination if kind == UNICAST else b""  # RFC 4443, 4.2
             reply = Outgoing(source, packet.source, ipv6.ICMP, icmpv6.echo_reply(message), tos=packet.tos)
+            if reply.transport.length > ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH:
+                self._remember(packet.source, message.word)
             self._answer_echo(interface, reply)
         elif message.type == icmpv6.ECHO_REPLY:
             self._hand_reply(packet, message)
@@ -123,6 +128,13 @@ class Icmp(Watched):
         reply.interface = interface.scope(reply.destination)
         reply.tos &= 0xFC  # RFC 3168, 5: an answer is no part of an ECN-capable transport
         self.output.reply(reply)
+
+    def _remember(self, destination: bytes, word: int) -> None:
+        """A router may say that this answer is too big for it; who has not seen it cannot (RFC 8201, 4)."""
+        self.answered.pop(destination, None)
+        if len(self.answered) >= _MAXIMUM_ANSWERED:
+            del self.answered[next(iter(self.answered))]
+        self.answered[destination] = word
 
     def _hand_reply(self, packet: Packet, message: icmpv4.Message | icmpv6.Message) -> None:
         socket = self.sockets.icmp.get(message.ident)
@@ -153,6 +165,9 @@ class Icmp(Watched):
             udp = self.sockets.udp_socket(quote.source, here)
             if udp is not None and udp.accepts(quote.destination, there):
                 udp.fail(kind, quote.destination, there)
+                return True
+        elif quote.protocol == ipv6.ICMP and quote.payload[:1] == _ECHO_REPLY:
+            if self.answered.get(quote.destination) == int.from_bytes(quote.payload[4:8], "big"):
                 return True
         elif quote.protocol in (ipv4.ICMP, ipv6.ICMP) and quote.payload[:1] in _ECHO_REQUESTS:
             ident = int.from_bytes(quote.payload[4:6], "big")
@@ -268,6 +283,7 @@ class Icmp(Watched):
         return True
 
 
+_ECHO_REPLY = bytes((icmpv6.ECHO_REPLY,))
 _ECHO_REQUESTS = (bytes((icmpv4.ECHO_REQUEST,)), bytes((icmpv6.ECHO_REQUEST,)))
 
 
