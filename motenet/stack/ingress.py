@@ -96,14 +96,14 @@ class Ingress(Watched):
             raise
         listening = interface.addressing.listening
         kind = listening.get(packet.destination)
-        if kind is None and interface.alone and not interface.node.forwarding.enabled:
+        if kind is None and not interface.alone and interface.node.routing.is_ours(packet.destination):
+            kind = UNICAST  # RFC 1122, 3.3.4.2: the weak end system model, as Linux has it
+        if kind is None and not interface.node.forwarding.enabled:
             self.drop("other-host")
             return
         if not self._looped and not self._is_sound(packet.source):
             self.drop("source-address")
             return
-        if kind is None and interface.node.routing.is_ours(packet.destination):
-            kind = UNICAST  # RFC 1122, 3.3.4.2: the weak end system model, as Linux has it
         if (kind == UNICAST or kind is None) and frame.destination != self.mac:
             self.drop("link-broadcast")  # RFC 1122, 3.3.6; RFC 1812, 5.3.4
             return

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from scapy.layers.inet import IP
+from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
@@ -191,6 +192,72 @@ class Script:
     @property
     def drops(self) -> dict[str, int]:
         return self.stack.drop_reasons
+
+
+NEAR, FAR = "02:00:00:00:00:02", "02:00:00:00:01:02"
+"""The Ethernet addresses of those who play the router's neighbors on its two links."""
+
+
+class RouterScript:
+    """A router with two cards: 10.0.0.1/24 and 2001:db8:1::1/64, and 10.0.1.1/24 and 2001:db8:2::1/64."""
+
+    def __init__(self, *, mtu: tuple[int, int] = (1500, 1500), verifies: bool = False) -> None:
+        self.bench = Bench()
+        near, far = (Capabilities(mtu=one, checksum_rx=verifies) for one in mtu)
+        self.stack = self.bench.stack(["10.0.0.1/24", "2001:db8:1::1/64"], capabilities=near, forwarding=True)
+        self.drivers = [self.stack.driver, MemoryDriver(self.bench, b"\2\0\0\0\1\1", far)]
+        self.stack.add_interface(self.drivers[1], ["10.0.1.1/24", "2001:db8:2::1/64"])
+        self.stack.forwarding = True
+        self.sent()
+        self.pass_time(20_000_000_000)
+
+    def meet(self) -> None:
+        """Let the router know 10.0.0.2, 10.0.1.2, 2001:db8:1::2 and 2001:db8:2::2."""
+        for number, mac in enumerate((NEAR, FAR)):
+            address = f"2001:db8:{number + 1}::2"
+            arp = ARP(op=1, hwsrc=mac, psrc=f"10.0.{number}.2", pdst=f"10.0.{number}.1")
+            solicitation = ICMPv6ND_NS(tgt=f"2001:db8:{number + 1}::1") / ICMPv6NDOptSrcLLAddr(lladdr=mac)
+            six = IPv6(src=address, dst="ff02::1:ff00:1", hlim=255) / solicitation
+            self.hear(Ether(src=mac, dst=BROADCAST) / arp, side=number)
+            self.hear(Ether(src=mac, dst="33:33:ff:00:00:01") / six, side=number)
+
+    def hear(self, *packets: Packet | bytes | Received, side: int = 0) -> list[tuple[int, Any]]:
+        """Give frames to one card; returns what was sent, each with the number of its card."""
+        for packet in packets:
+            whole = packet if isinstance(packet, Received) else Received(memoryview(bytes(packet)))
+            self.drivers[side].received.append(whole)
+        return self.sent()
+
+    def sent(self) -> list[tuple[int, Any]]:
+        """Let the router do what is due now; returns the frames that it has sent."""
+        self.stack.poll(self.bench.now)
+        frames = []
+        for number, driver in enumerate(self.drivers):
+            frames += [(number, Ether(frame)) for frame in driver.sent]
+            driver.sent.clear()
+        return frames
+
+    def pass_time(self, nanoseconds: int) -> list[tuple[int, Any]]:
+        """As `sent`, over a while: the stack is polled exactly when it asked for that."""
+        end, frames = self.bench.now + nanoseconds, []
+        while (at := self.stack.poll_at(self.bench.now)) is not None and at <= end:
+            self.bench.now = max(self.bench.now, at)
+            frames += self.sent()
+        self.bench.now = end
+        return frames
+
+
+@pytest.fixture
+def router() -> RouterScript:
+    """A router that knows its neighbors."""
+    script = RouterScript()
+    script.meet()
+    return script
+
+
+@pytest.fixture
+def make_router() -> type[RouterScript]:
+    return RouterScript
 
 
 @pytest.fixture
