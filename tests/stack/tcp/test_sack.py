@@ -175,6 +175,14 @@ def test_rfc_6675_4_rule_4_the_end_is_rescued_once(tcp: SimpleNamespace) -> None
     assert talk.tcp.sender.flight == 0
 
 
+@pytest.mark.parametrize("control", ["newreno", "none"])
+def test_shld_15_what_a_shrunken_window_leaves_out_is_not_rescued(tcp: SimpleNamespace, control: str) -> None:
+    talk = streaming(tcp, 10_000, congestion_control=control)
+    talk.wait(TRIP)
+    talk.ack(0, (1, 9), more="<WND=5000>")
+    assert talk.numbers() == [0]
+
+
 def test_rfc_6675_2_the_same_report_again_is_no_duplicate_acknowledgment(tcp: SimpleNamespace) -> None:
     """A network that doubles packets makes the peer's acknowledgments come twice without anything being lost."""
     talk = streaming(tcp)

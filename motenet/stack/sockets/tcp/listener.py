@@ -1,4 +1,8 @@
-"""A listener: LISTEN (RFC 9293, 3.10.7.2), with a bounded queue of connections to be accepted."""
+"""A listener: LISTEN (RFC 9293, 3.10.7.2), with a bounded queue of connections to be accepted.
+
+A flood of SYNs finds `backlog` places of 6 KB; who leaves its answer unanswered for an RTO makes way (RFC 4987, 3.4).
+SYN cookies (3.6) would spare the memory too, but at the price of the options: window scale, SACK, timestamps.
+"""
 
 from collections.abc import Callable
 from typing import ClassVar

@@ -58,7 +58,7 @@ def rescue(sender: "Sender") -> tuple[int, int]:
     last = sender.board.ranges[-1] if sender.board.ranges else None
     if last is None or sender.rescued or last.state != FLYING or last.again or sender.nxt > sender.recover:
         return sender.nxt, 0
-    if sender.congestion.window - sender.board.pipe < sender.mss:
+    if sender.congestion.window - sender.board.pipe < sender.mss or last.right > sender.una + sender.wnd:
         return sender.nxt, 0
     return _last(sender)
 

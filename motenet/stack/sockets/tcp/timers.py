@@ -6,7 +6,7 @@ from motenet.core.state import Component
 from motenet.core.units import MS, SECOND
 
 RTO_INITIAL = SECOND  # RFC 6298, 2.1
-RTO_MINIMUM = SECOND  # RFC 6298, 2.4
+RTO_MINIMUM = SECOND  # RFC 6298, 2.4; Linux takes 200 ms, but with RACK-TLP (RFC 8985) little waits for the timer
 RTO_MAXIMUM = 60 * SECOND  # RFC 6298, 2.5: at least 60 seconds
 RTO_AFTER_LOST_SYN = 3 * SECOND  # RFC 6298, 5.7
 FORGIVEN = 5  # timeouts in a row that may prove needless before the path counts as slower than the RTO; our choice
