@@ -31,7 +31,8 @@ class GuestRoom(Room):
 
     def bring_up(self, address: str) -> None:
         """Give the guest's card an address that is usable at once."""
-        self.linux.run(f"ip addr add {address} dev eth0{' nodad' * (':' in address)}; ip link set eth0 up")
+        self.linux.run("for all in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 > $all; done")
+        self.linux.run(f"ip addr add {address} dev eth0 && ip link set eth0 up")
 
     def trouble(self, faults: str) -> None:
         """Let netem do this to all that the guest sends, and to all that it receives (tc-netem(8), tc-mirred(8))."""

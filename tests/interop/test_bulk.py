@@ -23,7 +23,12 @@ FAULTS: dict[str, dict[str, Any]] = {
     "reordering": {"delay": "2ms", "reorder": 0.05},
     "all of it": {"delay": "2ms", "jitter": "1ms", "loss": 0.02, "reorder": 0.02, "duplicate": 0.02},
 }
-DIRECTIONS = {"to the kernel": (SIZE, 0), "from the kernel": (0, SIZE), "both ways": (SIZE // 2, SIZE // 2)}
+DIRECTIONS = {
+    "to the kernel": ("e1000", SIZE, 0),
+    "from the kernel": ("virtio-net", 0, SIZE),
+    "both ways": ("rtl8139cp", SIZE // 2, SIZE // 2),
+}
+"""With which card, and how many bytes to the kernel and from it."""
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -31,7 +36,7 @@ DIRECTIONS = {"to the kernel": (SIZE, 0), "from the kernel": (0, SIZE), "both wa
 @pytest.mark.parametrize("faults", FAULTS)
 def test_what_comes_is_what_was_sent(room: Room, family: Family, faults: str, opener: str, direction: str) -> None:
     """RFC 9293, 3.8; the opener is the client."""
-    host = room.host("host", family.cidr(family.ours))
+    nic, to_kernel, to_us = DIRECTIONS[direction]
+    host = room.host("host", family.cidr(family.ours), nic=nic)
     room.link(room.tap(family.cidr(family.kernel)), host, **FAULTS[faults])
-    to_kernel, to_us = DIRECTIONS[direction]
     exchange(room, opened(room, host, family, opener), data(to_kernel, 1), data(to_us, 2), timeout=60)

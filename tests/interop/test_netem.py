@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from motenet.stack.sockets.tcp.socket import TcpSocket
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from family import Family
 from guest import GuestRoom
-from room import BULK, Room
+from room import BULK, Room, tshark
 from streams import Ours, data, exchange, opened
 
 SIZE = 2 << 20
@@ -23,19 +25,15 @@ FAULTS = {
 }
 
 
-@pytest.mark.needs("guest", "vfio-user", "root", "tshark")
-@pytest.mark.parametrize("opener", ["kernel", "ours"])
-@pytest.mark.parametrize("faults", FAULTS)
-def test_a_guests_kernel_under_netem(guest_room: GuestRoom, family: Family, faults: str, opener: str) -> None:
-    """Both send at once; both get what the other has sent. tc-netem(8)."""
-    room, linux = guest_room, guest_room.linux
+def begun(room: GuestRoom, family: Family, opener: str, faults: str, ecn: bool = False) -> tuple[TcpSocket, str]:
+    """A connection under netem's faults, and the SHA-256 of what nc in the guest sends; what it gets, it sums up."""
+    linux = room.linux
     host = room.host("host", family.cidr(family.ours))
     room.link(room.edge, host)
     room.bring_up(family.cidr(family.kernel))
     linux.run(f"head -c {SIZE} /dev/urandom > /tmp/data")
     sent = linux.run("sha256sum < /tmp/data").split()[0]
-    room.trouble(FAULTS[faults])
-    ours = data(SIZE)
+    room.trouble(faults)
     if opener == "kernel":
         listener = host.stack.sockets.tcp_listen(BULK)
         linux.start(f"nc {family.ours} {BULK} < /tmp/data | sha256sum")
@@ -43,15 +41,49 @@ def test_a_guests_kernel_under_netem(guest_room: GuestRoom, family: Family, faul
         connection = listener.accept()
         assert connection is not None
     else:
-        linux.start(f"nc -l -p {BULK} < /tmp/data | sha256sum")
-        room.sleep(0.2)
+        linux.run(f"(nc -l -p {BULK} < /tmp/data | sha256sum > /tmp/sum) &")
+        linux.until(f"netstat -ltn | grep -q :{BULK}")
+        linux.start("wait; cat /tmp/sum")
         connection = host.stack.sockets.tcp_connect(family.kernel, BULK)
+        connection.ecn = ecn
+    return connection, sent
+
+
+def finish(room: GuestRoom, connection: TcpSocket, sent: str) -> None:
+    """We send data, too, and both have what the other has sent."""
+    ours = data(SIZE)
     end = Ours(connection, ours)
     room.wait(end.step, 60)
-    assert linux.finish().split()[0] == hashlib.sha256(ours).hexdigest()
+    assert room.linux.finish().split()[0] == hashlib.sha256(ours).hexdigest()
     assert (end.size, end.got.hexdigest()) == (SIZE, sent)
+
+
+@pytest.mark.needs("guest", "vfio-user", "root", "tshark")
+@pytest.mark.parametrize("opener", ["kernel", "ours"])
+@pytest.mark.parametrize("faults", FAULTS)
+def test_a_guests_kernel_under_netem(guest_room: GuestRoom, family: Family, faults: str, opener: str) -> None:
+    """Both send at once; both get what the other has sent. tc-netem(8)."""
+    connection, sent = begun(guest_room, family, opener, FAULTS[faults])
+    finish(guest_room, connection, sent)
     if "loss" in FAULTS[faults]:
-        assert all(count > 0 for count in room.troubled().values()), "netem has lost packets both ways"
+        assert all(count > 0 for count in guest_room.troubled().values()), "netem has lost packets both ways"
+
+
+@pytest.mark.needs("guest", "vfio-user", "root", "tshark")
+@pytest.mark.parametrize("opener", ["kernel", "ours"])
+def test_congestion_that_netem_marks_is_told_and_answered(guest_room: GuestRoom, family: Family, opener: str) -> None:
+    """RFC 3168, 6.1.2 and 6.1.3: a mark is echoed (ECE), and answered (CWR), by our side and by the kernel's."""
+    room = guest_room
+    room.linux.run("echo 1 > /proc/sys/net/ipv4/tcp_ecn")
+    connection, sent = begun(room, family, opener, "delay 2ms loss 3% ecn", ecn=True)
+    finish(room, connection, sent)
+    room.world.flush()
+    fields = [word for name in ("ip.src", "ipv6.src", "tcp.flags.ece", "tcp.flags.cwr") for word in ("-e", name)]
+    flags = tshark(room.capture.path, "-Y", "tcp.flags.syn == 0", "-T", "fields", *fields)
+    for address in (family.ours, family.kernel):
+        own = [line.split() for line in flags if line.split()[0] == address]
+        assert any(ece == "1" for _, ece, _ in own)
+        assert any(cwr == "1" for *_, cwr in own)
 
 
 @pytest.mark.needs("root", "tap", "ip", "tshark", "netem")
