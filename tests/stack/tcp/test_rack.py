@@ -139,6 +139,20 @@ def test_7_2_the_probe_timeout() -> None:
     assert TailProbe.interval(TRIP, True) == 2 * TRIP + MAX_ACK_DELAY
 
 
+@pytest.mark.parametrize(("sizes", "wait"), [([1000], 400), ([1000, 500], 400), ([1000, 1000], 200)])
+def test_7_2_what_the_peer_may_acknowledge_later_is_waited_for(
+    tcp: SimpleNamespace, sizes: list[int], wait: int
+) -> None:
+    """RFC 9293, SHLD-19: it has to answer at once only to every second full segment."""
+    talk = streaming(tcp, 10_000, nagle=False)
+    talk.wait(TRIP)
+    talk.ack(10)
+    for size in sizes:
+        talk.tcp.send(bytes(size))
+        talk.take()
+    assert talk.expire() == wait * MS
+
+
 def test_7_3_the_last_segment_is_the_probe_and_its_answer_starts_the_recovery(tcp: SimpleNamespace) -> None:
     """The last three of ten are lost: RFC 8985, 3.2's example."""
     talk = streaming(tcp, 10_000)

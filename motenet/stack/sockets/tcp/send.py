@@ -136,7 +136,7 @@ class Sender(SendState):
         if not self.sack or not board.pipe or self.phase or board.sacked or board.lost or self.tail.end != NONE:
             return FOREVER
         since = max(self.sent_at, self.tail.since)
-        at = since + self.tail.interval(self.rtt.smoothed, board.pipe <= self.unit)
+        at = since + self.tail.interval(self.rtt.smoothed, board.pipe < 2 * self.unit)
         return at if at < self.rto_at else self.rto_at
 
     def wait_for_window(self, now: int) -> None:

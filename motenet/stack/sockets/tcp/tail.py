@@ -31,7 +31,7 @@ class TailProbe(Component):
 
     @staticmethod
     def interval(smoothed: int, alone: bool) -> int:
-        """PTO (7.2): two round trips; `alone`: a single segment, whose acknowledgment the peer may delay."""
+        """PTO (7.2): two round trips; `alone`: less than two full segments, which the peer may acknowledge later."""
         if not smoothed:
             return UNKNOWN
         return max(2 * smoothed, LEAST) + (MAX_ACK_DELAY if alone else 0)
