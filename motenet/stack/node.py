@@ -93,14 +93,15 @@ class Node(Watched):
             )
         return way.source
 
-    def _path_for(self, destination: bytes, interface: str = "") -> tuple[int, int]:
-        """The largest TCP payload in one packet to there, and in one that the card cuts up; in bytes."""
+    def _path_for(self, destination: bytes, interface: str = "") -> tuple[int, int, int]:
+        """TCP payload in bytes of a packet on that link, of one that gets there, and of one that the card cuts."""
         way = self.routing.way(destination, interface)
         six = len(destination) == 16
         headers = (ipv6.HEADER_LENGTH if six else ipv4.HEADER_LENGTH) + tcp.HEADER_LENGTH
         if way is None:
-            return 1500 - headers, 0
-        return way.mtu - headers, 0 if way.local else way.interface.max_segmented[len(destination)]
+            return 1500 - headers, 1500 - headers, 0
+        segmented = 0 if way.local else way.interface.max_segmented[len(destination)]
+        return way.link_mtu - headers, way.mtu - headers, segmented
 
     def _is_broadcast(self, destination: bytes) -> bool:
         return any(one.addressing.listening.get(destination) == BROADCAST for one in self.interfaces)

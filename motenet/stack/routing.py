@@ -44,6 +44,8 @@ class Way:
     """The destination is this node."""
     mtu: int
     """The largest packet that gets there, as far as we know, in bytes."""
+    link_mtu: int
+    """The same for its first link."""
     hop_limit: int = ipv4.DEFAULT_HOP_LIMIT
     """What is usual on that link."""
 
@@ -93,7 +95,8 @@ class Routing(Watched):
     def _find(self, destination: bytes, name: str) -> Way | None:
         for interface in self.interfaces:
             if interface.addressing.has(destination):
-                return Way(interface, destination, destination, b"", True, interface.link.mtu)
+                mtu = interface.link.mtu
+                return Way(interface, destination, destination, b"", True, mtu, mtu)
         named = [interface for interface in self.interfaces if not name or interface.name == name]
         if destination == LIMITED_BROADCAST:
             return self._to_everybody(named)
@@ -110,7 +113,8 @@ class Routing(Watched):
         """255.255.255.255 can be reached without an address: that is how one is asked for (RFC 2131, 4.1)."""
         for interface in named:
             source = select(interface.addressing, LIMITED_BROADCAST, LIMITED_BROADCAST) or ANY
-            return Way(interface, source, LIMITED_BROADCAST, ethernet.BROADCAST, False, interface.link.mtu)
+            mtu = interface.link.mtu
+            return Way(interface, source, LIMITED_BROADCAST, ethernet.BROADCAST, False, mtu, mtu)
         return None
 
     def _on_any(self, named: list["Interface"], destination: bytes, mac: bytes) -> Way | None:
@@ -157,14 +161,13 @@ class Routing(Watched):
         source = select(interface.addressing, destination, hop)
         if source is None:
             return None
-        mtu, hop_limit = interface.link.mtu, ipv4.DEFAULT_HOP_LIMIT
+        link_mtu, hop_limit = interface.link.mtu, ipv4.DEFAULT_HOP_LIMIT
         if len(destination) == 16:
             told = interface.housekeeping.autoconfiguration  # RFC 4861, 6.3.4: LinkMTU and CurHopLimit
-            mtu, hop_limit = min(mtu, told.mtu), told.hop_limit
+            link_mtu, hop_limit = min(link_mtu, told.mtu), told.hop_limit
         found = self.paths.get(destination)
-        if found is not None:
-            mtu = min(mtu, found[0])
-        return Way(interface, source, hop, mac, False, mtu, hop_limit)
+        mtu = link_mtu if found is None else min(link_mtu, found[0])
+        return Way(interface, source, hop, mac, False, mtu, link_mtu, hop_limit)
 
     # --- path MTU discovery
 

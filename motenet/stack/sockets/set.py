@@ -63,8 +63,8 @@ def _no_broadcast(destination: bytes) -> bool:
     return False
 
 
-def _no_path(destination: bytes, interface: str = "") -> tuple[int, int]:
-    return 1460, 0
+def _no_path(destination: bytes, interface: str = "") -> tuple[int, int, int]:
+    return 1460, 1460, 0
 
 
 class SocketSet(Watched):
@@ -83,8 +83,8 @@ class SocketSet(Watched):
         self.polling = False
         self.source_for: SourceFor = _no_route
         """Our address on the way to a destination, by an interface or any; NetworkUnreachable if there is no way."""
-        self.path_for: Callable[[bytes, str], tuple[int, int]] = _no_path
-        """TCP payload, in bytes, that fits into a packet to there, and into one that the card cuts up (0: none)."""
+        self.path_for: Callable[[bytes, str], tuple[int, int, int]] = _no_path
+        """TCP payload in bytes of a packet on that link, of one that gets there, of one that a card cuts (0: none)."""
         self.lend: Callable[[DhcpClient], None] = _nobody
         """Wires a DHCP client with the interface that its leases are for."""
         self.is_broadcast: Callable[[bytes], bool] = _no_broadcast
@@ -269,7 +269,7 @@ class SocketSet(Watched):
         socket.place(f"{self.path}/{handle}")
         if isinstance(socket, TcpSocket):
             if socket.remote[0]:  # a snapshot fills in the others
-                socket.mss_limit, socket.max_segmented = self._path_of(socket)
+                socket.mss_limit, socket.path_limit, socket.max_segmented = self._path_of(socket)
             socket.find, socket.reroute = self.find, self._reroute
             socket.suspect, socket.confirm = self.suspect, self.confirm
         elif isinstance(socket, TcpListener):
@@ -285,10 +285,10 @@ class SocketSet(Watched):
             self._keys[handle] = key
             self._tables[socket.kind][key] = socket
 
-    def _path_of(self, socket: TcpSocket) -> tuple[int, int]:
-        """What fits into its packets. No card cuts those up that have a source route."""
-        limit, segmented = self.path_for(socket.first_hop, socket.interface)
-        return limit, 0 if socket.source_route else segmented
+    def _path_of(self, socket: TcpSocket) -> tuple[int, int, int]:
+        """As `path_for`. No card cuts up packets that have a source route."""
+        link, path, segmented = self.path_for(socket.first_hop, socket.interface)
+        return link, path, 0 if socket.source_route else segmented
 
     def _adopt(self, socket: TcpSocket) -> None:
         self.add(socket)
@@ -376,8 +376,8 @@ class SocketSet(Watched):
         """Paths have changed, to one destination or to all: connections learn what fits into a packet now."""
         for socket in self.tcp.values():
             if not remote or socket.remote[0] == remote:
-                limit, socket.max_segmented = self._path_of(socket)
-                if limit != socket.mss_limit:
+                _, limit, socket.max_segmented = self._path_of(socket)
+                if limit != socket.path_limit:
                     socket.path_mss(limit)
 
     def rows(self) -> list[dict[str, Any]]:
