@@ -312,6 +312,18 @@ def test_must_32_and_33_the_application_learns_of_urgent_data(tcp: SimpleNamespa
     assert talk.tcp.urgent_remaining == 0
 
 
+def test_rfc_6093_4_urgent_data_stays_in_line_and_its_end_is_marked(tcp: SimpleNamespace) -> None:
+    talk = tcp.established()
+    assert not talk.tcp.at_mark
+    talk.send("<SEQ=301><ACK=101><CTL=ACK,URG><UP=3><DATA=abcdef>")
+    assert talk.tcp.recv(2) == b"ab"
+    assert not talk.tcp.at_mark
+    assert talk.tcp.recv(talk.tcp.urgent_remaining) == b"c"
+    assert talk.tcp.at_mark
+    assert talk.tcp.recv(9) == b"def"
+    assert not talk.tcp.at_mark
+
+
 def test_must_62_the_urgent_pointer_points_behind_the_urgent_data(tcp: SimpleNamespace) -> None:
     talk = tcp.established()
     talk.tcp.send(b"urgent", urgent=True)

@@ -152,6 +152,12 @@ class TcpSocket(Connection):
         return max(self.receiver.urgent - self.receiver.ring.start, 0)
 
     @property
+    def at_mark(self) -> bool:
+        """Whether the reader is at the end of urgent data, which stays in line with the rest (RFC 6093, 4; POSIX)."""
+        receiver = self.receiver
+        return receiver.urgent == receiver.ring.start > receiver.isn + 1
+
+    @property
     def error(self) -> MotenetError | None:
         """Why the connection failed: refused, reset, aborted, timed out or unreachable."""
         return exception(self.failure) if self.failure else None
