@@ -124,6 +124,11 @@ class Interface(Watched):
             self.housekeeping.carrier(up)
             self.leasing.carrier()
 
+    def route(self, on: bool) -> None:
+        """Be a router's interface, or no more: it belongs to the routers' groups, and takes no redirects."""
+        self.accept_redirects = not on
+        self.addressing.route(on)
+
     def scope(self, address: bytes) -> str:
         """Our name, if the address means something on this link alone (RFC 4007, 6)."""
         return self.name if is_link_local(address) or is_multicast(address) else ""

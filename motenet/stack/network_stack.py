@@ -170,8 +170,7 @@ class NetworkStack(Verbs):
     def forwarding(self, on: bool) -> None:
         self.node.forwarding.enabled = on
         for interface in self.node.interfaces:
-            interface.accept_redirects = not on
-            interface.addressing.route(on)
+            interface.route(on)
 
     @property
     def dns(self) -> DnsClient:
@@ -196,8 +195,8 @@ class NetworkStack(Verbs):
 
     @dns_servers.setter
     def dns_servers(self, servers: Sequence[str | bytes]) -> None:
+        self.sockets.dns_client().use_servers(servers)
         self._given_servers[:] = [one if isinstance(one, str) else format_address(one) for one in servers]
-        self.dns.use_servers(servers)
 
     def add_address(self, address: str | Cidr, interface: str = "", *, probe: bool = False) -> None:
         """Have another address, usable at once; with `probe` once it is proven that nobody has it (RFC 5227; RFC 4862).

@@ -74,6 +74,7 @@ class Node(Watched):
     def join(self, interface: "Interface") -> None:
         """Another interface is made."""
         self.interfaces.append(interface)
+        interface.route(self.forwarding.enabled)
         for one in self.interfaces:
             one.alone = len(self.interfaces) == 1
         self.routing.forget()

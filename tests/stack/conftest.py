@@ -207,7 +207,6 @@ class RouterScript:
         self.stack = self.bench.stack(["10.0.0.1/24", "2001:db8:1::1/64"], capabilities=near, forwarding=True)
         self.drivers = [self.stack.driver, MemoryDriver(self.bench, b"\2\0\0\0\1\1", far)]
         self.stack.add_interface(self.drivers[1], ["10.0.1.1/24", "2001:db8:2::1/64"])
-        self.stack.forwarding = True
         self.sent()
         self.pass_time(20_000_000_000)
 
