@@ -157,7 +157,7 @@ class Room:
             tap = Tap(name)
         self.closing.append(tap.close)
         for address in addresses:
-            self.namespace.ip(f"address add {address} dev {name}")
+            self.namespace.ip(f"address add {address} dev {name}" + " nodad" * (":" in address))
         self.namespace.ip(f"link set {name} up")
         return Edge(self.world, self.pump, name, tap)
 

@@ -45,9 +45,10 @@ _MASK = 0xFFFFFFFF
 _OWN, _EOR = TX_COMMAND["OWN"], TX_COMMAND["EOR"]
 _PLAIN = TX_COMMAND["FS"] | TX_COMMAND["LS"]
 _TCP, _UDP = 6, 17
+_UDP_CHECKSUM = 6  # where it lies in the header
 _SUMS = {
     (_TCP, 16): _PLAIN | TX_COMMAND["IPCS"] | TX_COMMAND["TCPCS"],
-    (_UDP, 6): _PLAIN | TX_COMMAND["IPCS"] | TX_COMMAND["UDPCS"],
+    (_UDP, _UDP_CHECKSUM): _PLAIN | TX_COMMAND["IPCS"] | TX_COMMAND["UDPCS"],
 }
 """By protocol, and where in its header the checksum lies: the command that makes the card compute it, with the IPv4
 header's, as Linux 8139cp.c."""
@@ -147,7 +148,9 @@ class DescriptorTransmitter(RingTransmitter):
             command = _SUMS.get((protocol, facts.checksum_offset))
             if command is not None:
                 return command
-        value = internet_checksum(self._lend(offset + start, length - start)) or 0xFFFF  # 0 means none in UDP (RFC 768)
+        value = internet_checksum(self._lend(offset + start, length - start))
+        if not value and facts.checksum_offset == _UDP_CHECKSUM:
+            value = 0xFFFF  # RFC 768: 0 means none; the sums of others have one form of zero (RFC 1624, 3)
         self._lend(offset + place, 2)[:] = value.to_bytes(2, "big")
         return _PLAIN
 

@@ -146,15 +146,20 @@ def test_what_the_card_cannot_sum_the_driver_does(fake, started, packet, start):
     assert data[: len(whole)] == whole
 
 
-def test_rfc_768_a_checksum_of_zero_is_sent_as_ones(fake, started):
+@pytest.mark.parametrize(
+    ("header", "field", "sent"), [(UDP(), 6, b"\xff\xff"), (TCP(), 16, b"\0\0")], ids=["UDP", "TCP"]
+)
+def test_rfc_768_a_checksum_of_zero_is_sent_as_ones_in_udp_alone(fake, started, header, field, sent):
+    """RFC 1624, 3: one's complement sums have two zeros; a checksum is the positive one."""
     driver = started("C+")
-    frame = bytearray(bytes(ETHER / IPv6() / UDP() / bytes(4)))
-    frame[54 + 6 : 54 + 8] = bytes(2)
+    frame = bytearray(bytes(ETHER / IPv6() / header / bytes(4)))
+    place = slice(54 + field, 54 + field + 2)
+    frame[place] = bytes(2)
     total = sum(int.from_bytes(frame[at : at + 2], "big") for at in range(54, len(frame), 2))
     frame[-2:] = (0xFFFF - total % 0xFFFF).to_bytes(2, "big")
-    put(driver, bytes(frame), FrameFacts(54, 6))
+    put(driver, bytes(frame), FrameFacts(54, field))
     driver.flush()
-    assert fake.transmit(0, 1)[0][2][60:62] == b"\xff\xff"
+    assert fake.transmit(0, 1)[0][2][place] == sent
 
 
 def test_icmp_checksums_are_the_drivers_too(fake, started):
