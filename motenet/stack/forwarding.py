@@ -18,6 +18,8 @@ from motenet.stack.wire import ipv4, ipv6, tcp
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
 
+Packet = ipv4.Packet | ipv6.Packet
+
 REDIRECT_INTERVAL = 10 * MS
 """RFC 4861, 8.2 and RFC 1812, 4.3.2.8: redirects have to be limited; who goes on is told again."""
 
@@ -83,7 +85,7 @@ class Forwarding(Watched):
             self._send(whole, header, way)
         self._redirect(interface, header, way)
 
-    def _way(self, interface: "Interface", packet: ipv4.Packet | ipv6.Packet, destination: bytes) -> Way | None:
+    def _way(self, interface: "Interface", packet: Packet, destination: bytes) -> Way | None:
         if packet.hop_limit <= 1:
             self.icmp.error(interface, packet, UNICAST, "hops")  # RFC 1812, 5.3.1
             self.drop("forward-hops")
@@ -98,7 +100,7 @@ class Forwarding(Watched):
             return None
         return way
 
-    def _send(self, whole: bytes | bytearray, packet: ipv4.Packet | ipv6.Packet, way: Way) -> None:
+    def _send(self, whole: bytes | bytearray, packet: Packet, way: Way) -> None:
         self.packets += 1
         name = way.interface.name
         onward = Outgoing(
@@ -109,12 +111,12 @@ class Forwarding(Watched):
     def undeliverable(self, whole: bytes) -> None:
         """The next hop of a packet that has waited here was not found: tell its sender (RFC 1812, 5.2.7.1)."""
         view = memoryview(whole)
-        packet: ipv4.Packet | ipv6.Packet = ipv4.parse(view) if whole[0] >> 4 == 4 else ipv6.parse_header(view)
+        packet: Packet = ipv4.parse(view, False, True) if whole[0] >> 4 == 4 else ipv6.parse_header(view)
         way = self.routing.way(packet.source)
         if way is not None and not way.local:
             self.icmp.error(way.interface, packet, UNICAST, "host")
 
-    def _redirect(self, interface: "Interface", packet: ipv4.Packet | ipv6.Packet, way: Way) -> None:
+    def _redirect(self, interface: "Interface", packet: Packet, way: Way) -> None:
         near = self.redirects and way.interface is interface and interface.addressing.is_neighbor(packet.source)
         if near and self.output.now >= self.redirect_at:
             self.redirect_at = self.output.now + REDIRECT_INTERVAL
@@ -122,7 +124,7 @@ class Forwarding(Watched):
 
     # --- the packet with one hop less
 
-    def _segments(self, packet: ipv4.Packet | ipv6.Packet, received: Received) -> list[bytearray]:
+    def _segments(self, packet: Packet, received: Received) -> list[bytearray]:
         """The packet as it goes on; of segments that the driver has joined (GRO), each one again."""
         first = bytearray(bytes(packet.header) + bytes(packet.payload))
         _age(first)
@@ -143,7 +145,7 @@ def _age(whole: bytearray) -> None:
     whole[10:12] = checksum.to_bytes(2, "big")
 
 
-def _sum(whole: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet) -> None:
+def _sum(whole: bytearray, header: int, packet: Packet) -> None:
     """The transport's checksum, which a card may have passed as good before anybody had computed it."""
     at = header + CHECKSUM_OFFSETS[packet.protocol]
     without = packet.protocol == ipv4.UDP and whole[at : at + 2] == b"\0\0"  # RFC 768: there is none
@@ -158,7 +160,7 @@ def _sum(whole: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet) -> No
     whole[at : at + 2] = value.to_bytes(2, "big")
 
 
-def _separate(first: bytearray, header: int, packet: ipv4.Packet | ipv6.Packet, received: Received) -> list[bytearray]:
+def _separate(first: bytearray, header: int, packet: Packet, received: Received) -> list[bytearray]:
     """The segments of which a driver has made one: each its headers, the next sequence number and ident."""
     headers = header + (first[header + 12] >> 4) * 4
     seq = int.from_bytes(first[header + 4 : header + 8], "big")
