@@ -20,6 +20,7 @@ _NEEDS_CSUM, _DATA_VALID = NET_HDR_FLAGS["NEEDS_CSUM"], NET_HDR_FLAGS["DATA_VALI
 _RSC_INFO = NET_HDR_FLAGS["RSC_INFO"]
 _GOOD = _NEEDS_CSUM | _DATA_VALID
 _VLAN, _IPV4, _IPV6 = 0x8100, 0x0800, 0x86DD
+_UDP_CHECKSUM = 6  # where it lies in the header
 _SHORTEST = 14
 """Less is no Ethernet header."""
 _BATCH = 32
@@ -175,8 +176,10 @@ class ReceiveQueue(Component):
     def _finish(self, frame: memoryview, start: int, offset: int) -> None:
         """The stack will verify this frame itself, so that its partial checksum is completed (5.1.6.4, 5.1.6.2.1)."""
         if start >= 14 and start + offset + 2 <= len(frame):
-            at = start + offset
-            frame[at : at + 2] = (ones_sum(frame[start:]) ^ 0xFFFF or 0xFFFF).to_bytes(2, "big")
+            at, value = start + offset, ones_sum(frame[start:]) ^ 0xFFFF
+            if not value and offset == _UDP_CHECKSUM:
+                value = 0xFFFF  # RFC 768: 0 means none; the sums of others have one form of zero (RFC 1624, 3)
+            frame[at : at + 2] = value.to_bytes(2, "big")
 
     def _join(self, received: Received) -> None:
         """GRO, where the device has not done it: what follows in the same TCP flow is taken along (see drivers.gro)."""

@@ -216,6 +216,19 @@ def test_an_ipv4_header_that_is_wrong_is_left_to_the_stack(fake):
     assert (received.checksum_ok, bytes(received.frame)) == (False, broken)
 
 
+@pytest.mark.parametrize(("layer", "offset", "finished"), [(TCP(), 16, b"\0\0"), (UDP(), 6, b"\xff\xff")])
+def test_rfc_768_zero_becomes_ones_in_udp_alone(fake, layer, offset, finished):
+    """RFC 1624, 3. The IPv4 header is wrong, so that the driver completes the checksum; its field holds the rest."""
+    driver = fake.start()
+    frame = bytearray(bytes(Ether() / IP(chksum=1) / layer / bytes(8)))
+    place = slice(34 + offset, 34 + offset + 2)
+    frame[place] = bytes(2)
+    total = sum(int.from_bytes(frame[at : at + 2], "big") for at in range(34, len(frame), 2))
+    frame[place] = (0xFFFF - total % 0xFFFF).to_bytes(2, "big")
+    Card(fake).receive(bytes(frame), header(NEEDS_CSUM, start=34, offset=offset))
+    assert bytes(driver.receive().frame[place]) == finished
+
+
 @pytest.mark.parametrize(("start", "offset"), [(0, 16), (34, 0xFFFF), (0xFFFF, 0), (34, 1021)])
 def test_a_checksum_outside_the_frame_is_not_computed(fake, start, offset):
     driver = fake.start()
