@@ -209,6 +209,8 @@ class Figure:
 
 ONE = "1460-byte TCP segment, no offloads / floor"
 MANY = "64 KiB with TSO and checksum offload / offload floor"
+
+
 def idle_poll(rounds: int) -> float:
     """A poll with 1,000 idle connections, against a poll with none: the same stack on the same card."""
     crowded, lonely = (_connected(count) for count in (1000, 0))
