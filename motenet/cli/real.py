@@ -20,7 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, T
 from rich.text import Text
 
 from motenet.apps.http import Folder, HttpClient, HttpError, HttpServer
-from motenet.apps.http.client import split
+from motenet.apps.http.url import Url
 from motenet.bridge.realtime import RealTime
 from motenet.bridge.tap import BridgeError, Tap
 from motenet.core import units
@@ -193,7 +193,7 @@ def get(
 ) -> None:
     """Fetch a file by HTTP, from the real host to an emulated machine."""
     limit = units.duration(timeout)
-    split(url)
+    Url.parse(url)
     try:
         with _sink(output) as file, machine(tap, nic, address, gateway, setup, pcap) as bench:
             stack, pump = bench.host.stack, bench.pump
