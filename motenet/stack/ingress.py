@@ -117,10 +117,10 @@ class Ingress(Watched):
 
     def _is_sound(self, source: bytes) -> bool:
         """RFC 1122, 3.2.1.3: groups, broadcasts, loopback and our own addresses name no single other host."""
-        first = source[0]
-        if first >= 0xE0 or first == 127 or source in self.interface.addressing.listening:
+        first, interface = source[0], self.interface
+        if first >= 0xE0 or first == 127 or source in interface.addressing.listening:
             return False
-        return self.interface.alone or not self.interface.node.routing.is_ours(source)
+        return interface.alone or not any(source in one.addressing.listening for one in interface.node.interfaces)
 
     def _ipv6(self, frame: ethernet.Frame) -> None:
         header = ipv6.parse_header(frame.payload)

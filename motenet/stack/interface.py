@@ -145,9 +145,12 @@ class Interface(Watched):
     def lose(self, address: bytes) -> None:
         """A neighbor does not answer; if it is a router, others go before it (RFC 4861, 6.3.6; RFC 1122, 3.3.1.4)."""
         self.node.routing.routes.remove_redirects(address)
-        if self.node.routing.has_gateway(address):
+        routing = self.node.routing
+        if routing.has_gateway(address):
+            for other in [one for one in self.dead if not routing.has_gateway(one)]:
+                del self.dead[other]
             self.dead[address] = None
-            self.node.routing.forget()
+            routing.forget()
 
     def _turned(self, address: bytes, reachable: bool) -> None:
         if not reachable:

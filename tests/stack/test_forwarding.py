@@ -165,6 +165,13 @@ def test_some_addresses_never_leave_their_link(router: Any, packet: Any) -> None
     assert router.stack.statistics["drops"] == 1
 
 
+def test_what_says_to_come_from_another_links_broadcast_is_not_answered(router: Any) -> None:
+    """Else an echo from one link would be multiplied on another (RFC 2644; RFC 1812, 5.3.7)."""
+    for packet in (four(src="10.0.1.255", dst="10.0.0.1") / ICMP(), four(src="10.0.1.255", dst="10.9.9.9") / UDP()):
+        assert router.hear(packet) == []
+    assert router.stack.drop_reasons == {"source-address": 2}
+
+
 def test_rfc_1812_5_3_4_what_came_by_a_link_layer_broadcast_stays(router: Any) -> None:
     for packet in (four() / UDP(dport=7), six() / UDP(dport=7)):
         packet.dst = BROADCAST
