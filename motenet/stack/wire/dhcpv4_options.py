@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from motenet.stack.address import Cidr
+from motenet.stack.wire import Malformed
+from motenet.stack.wire.dns import emit_name, parse_name
 
 T = TypeVar("T")
 
@@ -18,9 +20,6 @@ MINIMUM_MTU = 68
 """RFC 2132, 5.1."""
 _MINIMUM_SIZE = 576  # RFC 2132, 9.10
 _MAXIMUM_NAMES = 32  # a searchlist's; pointers could make thousands of long names out of one message
-_MAXIMUM_NAME = 255  # bytes (RFC 1035, 2.3.4)
-_MAXIMUM_LABEL = 63
-_POINTER = 0xC0  # RFC 1035, 4.1.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,43 +157,19 @@ def _read_names(data: bytes) -> tuple[str, ...]:
     names: list[str] = []
     at = 0
     while at < len(data) and len(names) < _MAXIMUM_NAMES:
-        name, at = _read_name(data, at)
-        names.append(name)
+        try:
+            name, at = parse_name(memoryview(data), at)
+        except Malformed as malformed:
+            raise ValueError(malformed.reason) from None
+        labels = [label.decode("ascii") for label in name]
+        _check(len(labels) > 0 and all(label.isprintable() and not {".", " "} & {*label} for label in labels))
+        names.append(".".join(labels))
     _check(len(names) > 0)
     return tuple(names)
 
 
-def _read_name(data: bytes, at: int) -> tuple[str, int]:
-    """The name at a place, and where the next one begins."""
-    labels: list[str] = []
-    behind = 0
-    limit = len(data)  # a pointer leads to what comes earlier (RFC 1035, 4.1.4), and so never round in circles
-    length = 0
-    while True:
-        _check(at < len(data))
-        size = data[at]
-        if size >= _POINTER:
-            _check(at + 2 <= len(data))
-            target = (size & ~_POINTER) << 8 | data[at + 1]
-            behind = behind or at + 2
-            _check(target < min(at, limit))
-            at = limit = target
-            continue
-        if size == 0:
-            _check(len(labels) > 0)
-            return ".".join(labels), behind or at + 1
-        label = data[at + 1 : at + 1 + size]
-        length += size + 1
-        _check(size <= _MAXIMUM_LABEL and len(label) == size and length < _MAXIMUM_NAME)
-        text = label.decode("ascii")
-        _check(text.isprintable() and "." not in text and " " not in text)
-        labels.append(text)
-        at += 1 + size
-
-
 def _write_names(names: tuple[str, ...]) -> bytes:
-    encoded = [[label.encode("ascii") for label in name.rstrip(".").split(".")] for name in names]
-    return b"".join(b"".join(bytes((len(label),)) + label for label in labels) + b"\0" for labels in encoded)
+    return b"".join(emit_name(tuple(name.rstrip(".").encode("ascii").split(b"."))) for name in names)
 
 
 # --- the options
