@@ -8,9 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedWriter, FileIO
-from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -23,6 +22,7 @@ from motenet.apps.http import Folder, HttpClient, HttpError, HttpServer
 from motenet.apps.http.url import Url
 from motenet.bridge.realtime import RealTime
 from motenet.bridge.tap import BridgeError, Tap
+from motenet.cli.host_side import AUTOMATIC, checked_setup, host_commands, interface_address, needs, sides, static
 from motenet.core import units
 from motenet.core.clock import FOREVER
 from motenet.core.errors import ConfigurationError, MotenetError
@@ -30,18 +30,48 @@ from motenet.core.trace import Changed, Dropped, Event
 from motenet.core.units import SECOND
 from motenet.sim.host import Host
 from motenet.sim.world import World
+from motenet.stack import NetworkStack
+from motenet.stack.address import Cidr, is_link_local
+from motenet.stack.errors import TimedOut
 
 TapName = Annotated[str, typer.Option("--tap", help="The TAP device; it is made if it does not exist (as root).")]
-Address = Annotated[str, typer.Option(help="The emulated machine's address, such as 10.0.0.2/24.")]
-Gateway = Annotated[str | None, typer.Option(help="The emulated machine's default router.")]
+Address = Annotated[
+    list[str],
+    typer.Option(
+        "--address",
+        help="The emulated machine's address: 10.0.0.2/24, fd00::2/64, dhcp, or auto (IPv6 by the link's routers). "
+        "May be given several times.",
+    ),
+]
+Gateway = Annotated[
+    list[str] | None, typer.Option("--gateway", help="The emulated machine's default router; one of each family.")
+]
+Dns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dns",
+        help="A DNS server for the emulated machine, instead of those that DHCP and routers tell. "
+        "May be given several times.",
+    ),
+]
 Nic = Annotated[str, typer.Option(help="The emulated machine's card.")]
 Setup = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Also give the host's side of the TAP this address (as root).")
+    list[str] | None,
+    typer.Option(
+        "--setup",
+        metavar="ADDRESS",
+        help="Also give the host's side of the TAP this address (as root). May be given several times.",
+    ),
 ]
 Pcap = Annotated[Path | None, typer.Option(help="Write all frames to this pcapng file.")]
 
 LINK_UP_WITHIN = 10 * SECOND
 """Auto-negotiation takes up to some seconds (IEEE 802.3, 28.3.2 and 40.5)."""
+
+CONFIGURED_WITHIN = 30 * SECOND
+"""RFC 2131, 4.4.1: a client waits up to 10 s, then asks twice or more; RFC 5227, 2.1.1: the proof takes up to 7 s."""
+NAMED_WITHIN = 5 * SECOND
+"""Routers may tell their DNS servers a little after their networks (RFC 8106, 5.1)."""
 
 serve = typer.Typer(help="Run an emulated machine that serves something to the real host.")
 
@@ -53,6 +83,30 @@ def add_to(app: typer.Typer) -> None:
 
 
 @dataclass(slots=True)
+class Plan:
+    """The emulated machine that a command line wants."""
+
+    tap: str
+    nic: str
+    addresses: list[str]
+    gateways: list[str] = field(default_factory=list)
+    dns: list[str] = field(default_factory=list)
+    setup: list[str] = field(default_factory=list)
+    pcap: Path | None = None
+
+    @property
+    def automatic(self) -> list[str]:
+        """What is to be found out: "dhcp", "auto"."""
+        return [kind for kind in AUTOMATIC if kind in self.addresses]
+
+    def is_configured(self, stack: NetworkStack) -> bool:
+        """Whether all that is to be found out has been."""
+        origins = [row["origin"] for row in stack.list_addresses()]
+        bound = "dhcp" not in self.addresses or stack.sockets.dhcp_client(stack.interface.name).is_bound
+        return bound and ("auto" not in self.addresses or "slaac" in origins)
+
+
+@dataclass(slots=True)
 class Bench:
     """An emulated machine on a TAP, and what moves it."""
 
@@ -61,64 +115,38 @@ class Bench:
     tap: Tap
     pump: RealTime
 
+    @property
+    def addresses(self) -> list[Cidr]:
+        """The machine's addresses, but for the one of the link that every IPv6 host has."""
+        rows = self.host.stack.list_addresses()
+        found = [Cidr.parse(row["address"]) for row in rows if row["origin"] != "link-local"]
+        return [one for one in found if one in self.host.stack.addresses]
+
 
 @contextmanager
-def machine(
-    tap_name: str, nic: str, address: str, gateway: str | None, setup: str | None, pcap: Path | None
-) -> Iterator[Bench]:
+def machine(plan: Plan) -> Iterator[Bench]:
     """An emulated machine whose cable ends in a TAP. Its random numbers are not those of the run before."""
-    commands = host_commands(tap_name, str(neighbor_of(address) if setup is None else checked_setup(setup, address)))
+    if len({":" in gateway for gateway in plan.gateways}) < len(plan.gateways):
+        raise ConfigurationError("--gateway: give one router of each family at most")
+    for address in static(plan.addresses):
+        interface_address(address)
     world = World(seed=secrets.randbits(64))
-    host = world.host("machine", nic=nic, address=address, gateway=gateway)
-    with Tap(tap_name) as tap:
-        if setup is not None:
+    offered = [checked_setup(one, plan.addresses) for one in plan.setup]
+    host = world.host("machine", nic=plan.nic, address=plan.addresses, gateway=plan.gateways)
+    if plan.dns:
+        host.stack.dns_servers = plan.dns
+    commands = host_commands(plan.tap, offered or sides(plan.addresses, plan.gateways))
+    with Tap(plan.tap) as tap:
+        if plan.setup:
             for command in commands:
                 _run(command)
         elif not tap.is_up():
-            _say("On this machine, as root:\n  " + "\n  ".join(" ".join(command) for command in commands))
+            todo = [*map(" ".join, commands), *(f"# {what}" for what in needs(plan.tap, plan.addresses))]
+            _say("On this machine, as root:\n  " + "\n  ".join(todo))
         pump = RealTime(world.clock)
         pump.connect(host.port, tap)
-        with nullcontext() if pcap is None else world.capture(pcap, at=host):
+        with nullcontext() if plan.pcap is None else world.capture(plan.pcap, at=host):
             yield Bench(world, host, tap, pump)
-
-
-def interface_address(text: str) -> IPv4Interface:
-    """An address with its network's length, checked."""
-    try:
-        found = IPv4Interface(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{text!r} is no address with its network; write it like '10.0.0.2/24'") from error
-    if "/" not in text:
-        raise ConfigurationError(f"{text!r} lacks its network's length; write it like '{text}/24'")
-    return found
-
-
-def neighbor_of(address: str) -> IPv4Interface:
-    """Another address in the same network, for the host's side."""
-    own = interface_address(address)
-    for candidate in own.network.hosts():
-        if candidate != own.ip:
-            return IPv4Interface(f"{candidate}/{own.network.prefixlen}")
-    raise ConfigurationError(f"the network of {address} has no room for the host's side; take a shorter prefix")
-
-
-def checked_setup(setup: str, address: str) -> IPv4Interface:
-    """The address for the host's side: another one, and each within the other's network."""
-    own, side = interface_address(address), interface_address(setup)
-    advice = f"give the host's side another one of that network, like {str(neighbor_of(address))!r}"
-    if own.ip == side.ip:
-        raise ConfigurationError(f"{setup!r} is the emulated machine's own address: {advice}")
-    if own.ip not in side.network or side.ip not in own.network:
-        raise ConfigurationError(f"{setup!r} is not in the network of {address!r}: {advice}")
-    return side
-
-
-def host_commands(tap: str, address: str) -> list[list[str]]:
-    """What gives the host's side of a TAP an address, and brings it up."""
-    return [
-        ["ip", "address", "replace", str(interface_address(address)), "dev", tap],
-        ["ip", "link", "set", tap, "up"],
-    ]
 
 
 def _run(command: list[str]) -> None:
@@ -161,18 +189,40 @@ def serve_http(
     """Serve a directory by HTTP, from an emulated machine to the real host."""
     site = Folder(directory)
     limit = FOREVER if duration is None else units.duration(duration)
-    with machine(tap, nic, address, gateway, setup, pcap) as bench:
+    plan = Plan(tap, nic, address, gateway or [], setup=setup or [], pcap=pcap)
+    with machine(plan) as bench:
         server = HttpServer(bench.host.stack, site, port)
         bench.host.applications.append(server)
         bench.world.watch(_log, server)
-        url = f"http://{interface_address(address).ip}{'' if port == 80 else f':{port}'}/"
-        _say(f"An emulated {nic} on {bench.tap.name} serves {directory} at {url}. Ctrl-C ends it.")
         try:
-            bench.pump.run(timeout=limit)
+            if plan.automatic:
+                _say(f"Waiting for an address on {bench.tap.name} ({' and '.join(plan.automatic)}). Ctrl-C ends it.")
+                _wait_for_address(bench, plan, limit)
+            where = " and ".join(_place(one, port, bench.tap.name) for one in bench.addresses)
+            if where:
+                _say(f"An emulated {nic} on {bench.tap.name} serves {directory} at {where}. Ctrl-C ends it.")
+            bench.pump.run(timeout=max(limit - bench.world.now, 0))
         except KeyboardInterrupt:
             end_line()  # that is how it is meant to end
         finally:
             _say(f"{server.requests} requests, {server.bytes} bytes")
+
+
+def _wait_for_address(bench: Bench, plan: Plan, limit: int) -> None:
+    """Wait for all addresses, but not for long once there is one; at most for `limit` ns."""
+    stack, pump = bench.host.stack, bench.pump
+    end = bench.world.now + min(limit, FOREVER - bench.world.now)
+    pump.run(lambda: stack.is_link_up and bench.tap.is_up(), limit)
+    if not pump.run(lambda: plan.is_configured(stack), min(CONFIGURED_WITHIN, end - bench.world.now)):
+        pump.run(lambda: bool(bench.addresses), end - bench.world.now)
+
+
+def _place(address: Cidr, port: int, tap: str) -> str:
+    """The URL for the host's programs; an address of the link's scope needs the device's name (RFC 6874, 2)."""
+    host = Url("", address.address, "", port, "/").host
+    if len(address.address) == 16 and is_link_local(address.address):
+        host = host.replace("]", f"%25{tap}]")
+    return f"http://{host}/"
 
 
 def _log(event: Event) -> None:
@@ -181,11 +231,14 @@ def _log(event: Event) -> None:
 
 
 def get(
-    url: Annotated[str, typer.Argument(help="Such as http://10.0.0.1:8000/file.")],
+    url: Annotated[
+        str, typer.Argument(help="Such as http://10.0.0.1:8000/file, http://[fd00::1]/file or http://name/file.")
+    ],
     tap: TapName,
     address: Address,
     output: Annotated[str, typer.Option("-o", "--output", help="Where to write the file; - is standard output.")],
     gateway: Gateway = None,
+    dns: Dns = None,
     nic: Nic = "e1000",
     setup: Setup = None,
     pcap: Pcap = None,
@@ -193,12 +246,21 @@ def get(
 ) -> None:
     """Fetch a file by HTTP, from the real host to an emulated machine."""
     limit = units.duration(timeout)
-    Url.parse(url)
+    plan = Plan(tap, nic, address, gateway or [], dns or [], setup or [], pcap)
+    where = Url.parse(url)
+    if where.name and not plan.dns and not plan.automatic:
+        raise ConfigurationError(f"to find {where.name} takes a DNS server: give one with --dns, or --address dhcp")
     try:
-        with _sink(output) as file, machine(tap, nic, address, gateway, setup, pcap) as bench:
+        with _sink(output) as file, machine(plan) as bench:
             stack, pump = bench.host.stack, bench.pump
             if not pump.run(bench.tap.is_up, limit) or not pump.run(lambda: stack.is_link_up, LINK_UP_WITHIN):
                 raise BridgeError(f"{bench.tap.name} does not come up: run the commands above")
+            if not pump.run(lambda: plan.is_configured(stack), min(CONFIGURED_WITHIN, limit)) and not bench.addresses:
+                raise TimedOut(
+                    f"no address has come by {' or '.join(plan.automatic)}. " + "; ".join(needs(tap, address))
+                )
+            if where.name and not pump.run(lambda: bool(stack.dns_servers), min(NAMED_WITHIN, limit)):
+                raise MotenetError(f"nobody has told a DNS server to find {where.name} with: give one with --dns")
             _fetch(bench, url, file, limit)
     except OSError as error:
         if isinstance(error, MotenetError | BrokenPipeError):
