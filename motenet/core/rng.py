@@ -22,6 +22,10 @@ class Stream(Component):
         """An integer in [0, limit), for limits up to 2**53."""
         return int(self.random() * limit)
 
+    def between(self, least: int, most: int) -> int:
+        """An integer in [least, most]."""
+        return least + self.below(most - least + 1)
+
     def bits(self, count: int) -> int:
         """An integer of `count` random bits."""
         value = 0

@@ -14,6 +14,15 @@ ANY6 = b"\0" * 16
 LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 """255.255.255.255: all hosts on this network (RFC 1122, 3.2.1.3 c)."""
 
+ALL_HOSTS = b"\xe0\0\0\1"
+"""224.0.0.1, to which every host belongs for ever (RFC 1112, 4)."""
+ALL_ROUTERS = b"\xe0\0\0\2"
+"""224.0.0.2, to which every router belongs, and where IGMP's Leave Group goes (RFC 2236, 3)."""
+ALL_NODES6 = bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 0001")
+ALL_ROUTERS6 = bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 0002")
+"""RFC 4291, 2.7.1 and 2.8: what each IPv6 node, and each router, is required to recognize;
+Multicast Listener Done goes to the routers (RFC 2710, 3)."""
+
 _SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff")
 
 
@@ -40,6 +49,11 @@ def parse_scoped(text: str | bytes) -> tuple[bytes, str]:
 def format_address(address: bytes) -> str:
     """An IP address for people; the empty one, which stands for every address, is "*"."""
     return str(ip_address(address)) if address else "*"
+
+
+def format_scoped(address: bytes, interface: str) -> str:
+    """The same with the interface on whose link it lies, unless that is empty (RFC 4007, 11)."""
+    return format_address(address) + (f"%{interface}" if interface else "")
 
 
 def check_port(port: int) -> int:

@@ -8,6 +8,10 @@ from motenet.core.clock import FOREVER
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component, Plain
 from motenet.stack.address import (
+    ALL_HOSTS,
+    ALL_NODES6,
+    ALL_ROUTERS,
+    ALL_ROUTERS6,
     LIMITED_BROADCAST,
     Cidr,
     check_host_address,
@@ -19,14 +23,6 @@ from motenet.stack.address import (
 )
 
 UNICAST, BROADCAST, MULTICAST = 1, 2, 3
-
-ALL_HOSTS = b"\xe0\0\0\1"
-"""224.0.0.1, to which every host belongs for ever (RFC 1112, 4)."""
-ALL_ROUTERS = b"\xe0\0\0\2"
-"""224.0.0.2, to which every router belongs (RFC 1112, 4)."""
-ALL_NODES6 = bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 0001")
-ALL_ROUTERS6 = bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 0002")
-"""RFC 4291, 2.7.1 and 2.8: what each IPv6 node, and each router, is required to recognize."""
 
 TENTATIVE, OPTIMISTIC, PREFERRED, DEPRECATED = "tentative", "optimistic", "preferred", "deprecated"
 """RFC 4862, 2 and 5.5.4; RFC 4429, 2: may not be used yet; may, though not proven unique; may; had better not."""
@@ -138,18 +134,16 @@ class Addressing(Component):
                 return address
         return None
 
-    def expire(self, now: int) -> list[Entry]:
-        """Deprecate and remove addresses and prefixes whose time is over; returns the addresses removed."""
-        gone = [entry for entry in self.entries.values() if entry.valid_until <= now]
-        for entry in gone:
-            del self.entries[entry.cidr.address]
+    def expire(self, now: int) -> None:
+        """Deprecate and remove addresses and prefixes whose time is over."""
+        for address in [address for address, entry in self.entries.items() if entry.valid_until <= now]:
+            del self.entries[address]
         for entry in self.entries.values():
             if entry.preferred_until <= now and entry.state in (OPTIMISTIC, PREFERRED):
                 entry.state = DEPRECATED
         for prefix in [prefix for prefix, until in self.prefixes.items() if until <= now]:
             del self.prefixes[prefix]
         self._update()
-        return gone
 
     def poll_at(self) -> int | None:
         """When `expire` next has work, in ns."""

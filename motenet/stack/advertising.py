@@ -9,6 +9,7 @@ from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import MS, SECOND
 from motenet.stack.address import Cidr
+from motenet.stack.wire import icmpv6, ipv6
 from motenet.stack.wire.dns import Name
 from motenet.stack.wire.ndisc import INFINITY, Prefix, RouterAdvertisement, SearchList, Servers, emit
 
@@ -19,9 +20,7 @@ MIN_DELAY_BETWEEN_RAS = 3 * SECOND
 MAX_RA_DELAY_TIME = 500 * MS
 """RFC 4861, 10."""
 
-MINIMUM_MTU = 1280
-"""RFC 8200, 5."""
-_ROOM = MINIMUM_MTU - 40 - 8
+_ROOM = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - icmpv6.HEADER_LENGTH
 """Bytes behind the ICMPv6 header in the smallest packet that every link takes."""
 
 
@@ -83,7 +82,7 @@ class RouterConfiguration:
         _check(4 <= most <= 1800, f"the maximum interval is 4 to 1800 s, not {most}")
         _check(least is None or 3 <= least <= most * 3 // 4, f"the minimum interval is 3 to {most * 3 // 4} s here")
         _check(lifetime is None or lifetime == 0 or most <= lifetime <= 9000, f"the lifetime is 0 or {most} to 9000 s")
-        _check(self.mtu == 0 or MINIMUM_MTU <= self.mtu <= 0xFFFF_FFFF, f"the MTU is 0 or from {MINIMUM_MTU}")
+        _check(self.mtu == 0 or ipv6.MINIMUM_MTU <= self.mtu <= 0xFFFF_FFFF, f"the MTU is 0 or from {ipv6.MINIMUM_MTU}")
         _check(0 <= self.hop_limit <= 255, "the hop limit is 0 to 255")
         _check(0 <= self.reachable_ms <= 3_600_000, "the reachable time is 0 to 3,600,000 ms")
         _check(0 <= self.retransmit_ms <= 0xFFFF_FFFF, "the retransmission timer has 32 bits")
@@ -159,7 +158,7 @@ class Advertising(Watched):
         self.configuration = configuration
         self.mac = mac
         self.initial, self.final = MAX_INITIAL_RTR_ADVERTISEMENTS, 0
-        self.next_at = max(now, self.sent_at + MIN_DELAY_BETWEEN_RAS) + self._random(0, MAX_RA_DELAY_TIME)
+        self.next_at = max(now, self.sent_at + MIN_DELAY_BETWEEN_RAS) + self.stream.between(0, MAX_RA_DELAY_TIME)
 
     def stop(self, now: int) -> None:
         """Cease to advertise: the last advertisements say so (RFC 4861, 6.2.5)."""
@@ -172,7 +171,7 @@ class Advertising(Watched):
         if self.next_at is None or self.final:
             self.drop("rs-no-router")
             return
-        at = max(now, self.sent_at + MIN_DELAY_BETWEEN_RAS) + self._random(0, MAX_RA_DELAY_TIME)
+        at = max(now, self.sent_at + MIN_DELAY_BETWEEN_RAS) + self.stream.between(0, MAX_RA_DELAY_TIME)
         self.next_at = min(self.next_at, at)
 
     def heard_advertisement(self, record: RouterAdvertisement) -> None:
@@ -203,7 +202,7 @@ class Advertising(Watched):
             self.final -= 1
             self.next_at = now + MIN_DELAY_BETWEEN_RAS if self.final else None
             return replace(record, lifetime=0, preference=0)
-        interval = self._random(*self.configuration.interval)
+        interval = self.stream.between(*self.configuration.interval)
         if self.initial:
             self.initial -= 1
             interval = min(interval, MAX_INITIAL_RTR_ADVERT_INTERVAL)
@@ -213,9 +212,6 @@ class Advertising(Watched):
     def poll_at(self) -> int | None:
         """When `due` next has an advertisement, in ns."""
         return self.next_at
-
-    def _random(self, least: int, most: int) -> int:
-        return least + self.stream.below(most - least + 1)
 
     # --- state
 

@@ -9,23 +9,19 @@ from motenet.core.trace import HasNow, Watched
 from motenet.core.units import MS, SECOND
 from motenet.stack.address import Cidr, format_address, is_link_local, is_multicast
 from motenet.stack.addressing import Addressing
-from motenet.stack.detection import Detection
+from motenet.stack.detection import MAX_RTR_SOLICITATION_DELAY, Detection
 from motenet.stack.neighbor import NeighborCache, Resolution
 from motenet.stack.routes import DEFAULT6, Routes
+from motenet.stack.wire import ipv6
 from motenet.stack.wire.dns import Name
 from motenet.stack.wire.ndisc import INFINITY, Prefix, RouterAdvertisement
 
-MAX_RTR_SOLICITATION_DELAY = 1 * SECOND
 RTR_SOLICITATION_INTERVAL = 4 * SECOND
 MAX_RTR_SOLICITATIONS = 3
 """RFC 4861, 10."""
 
 TWO_HOURS = 2 * 3600 * SECOND
 """RFC 4862, 5.5.3 e: nobody can forge a shorter rest of an address's life."""
-MINIMUM_MTU = 1280
-"""RFC 8200, 5."""
-HOP_LIMIT = 64
-"""IANA's recommended default (RFC 4861, 6.3.2: CurHopLimit)."""
 
 MAXIMUM_ROUTERS = 16
 """RFC 4861, 6.3.4: at least two, and SHOULD be more."""
@@ -87,7 +83,8 @@ class Autoconfiguration(Watched):
         """Recursive DNS servers, and until when each is one."""
         self.search: dict[Name, int] = {}
         """DNS search domains, as tuples of labels."""
-        self.hop_limit = HOP_LIMIT
+        self.hop_limit = ipv6.DEFAULT_HOP_LIMIT
+        """CurHopLimit (RFC 4861, 6.3.2)."""
         self.mtu = self.link_mtu
         """LinkMTU: what the device takes, or less."""
         self.managed = False
@@ -110,7 +107,7 @@ class Autoconfiguration(Watched):
             self._add(Cidr(self.link_local, 64), "link-local", FOREVER, FOREVER, now)
         self.solicitations = 0
         if self.accept_advertisements:
-            self.solicit_at = now + self.stream.below(MAX_RTR_SOLICITATION_DELAY + 1)
+            self.solicit_at = now + self.stream.between(0, MAX_RTR_SOLICITATION_DELAY)
 
     def stop(self) -> None:
         """The interface goes down: no more questions."""
@@ -160,7 +157,7 @@ class Autoconfiguration(Watched):
         self.neighbors.adopt_times(record.reachable * MS, record.retransmit * MS)
         self.detection.retrans_timer = self.neighbors.retrans_timer
         if record.mtu is not None:
-            if MINIMUM_MTU <= record.mtu <= self.link_mtu:
+            if ipv6.MINIMUM_MTU <= record.mtu <= self.link_mtu:
                 self.mtu = record.mtu
             else:
                 self.drop("ra-mtu", str(record.mtu))

@@ -12,6 +12,7 @@ from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
 from motenet.stack.address import ANY, format_address, format_mac
+from motenet.stack.searches import RETRANS_TIMER
 
 PROBE_WAIT = 1 * SECOND
 PROBE_NUM = 3
@@ -27,7 +28,6 @@ DEFEND_INTERVAL = 10 * SECOND
 
 DUP_ADDR_DETECT_TRANSMITS = 1
 """RFC 4862, 5.1."""
-RETRANS_TIMER = 1 * SECOND
 MAX_RTR_SOLICITATION_DELAY = 1 * SECOND
 """RFC 4861, 10."""
 NONCE_LENGTH = 6
@@ -87,9 +87,9 @@ class Detection(Watched):
         self.end(address)
         claim = self.claims[address] = Claim(keep)
         if len(address) == 4:
-            claim.at = self._attempt(now) + self._random(0, PROBE_WAIT)
+            claim.at = self._attempt(now) + self.stream.between(0, PROBE_WAIT)
         elif self.transmits:
-            claim.at = now + (self._random(0, MAX_RTR_SOLICITATION_DELAY) if delay else 0)
+            claim.at = now + (self.stream.between(0, MAX_RTR_SOLICITATION_DELAY) if delay else 0)
         else:
             self._settle(address, claim)
 
@@ -135,7 +135,7 @@ class Detection(Watched):
         self._conflict(target, claim, mac, now)  # RFC 5227, 2.1.1: somebody else probes for it, too
         return True
 
-    def heard_solicitation(self, target: bytes, source: bytes, nonce: bytes, now: int) -> bool:
+    def heard_solicitation(self, target: bytes, source: bytes, nonce: bytes) -> bool:
         """Look at a neighbor solicitation (`nonce`: its option's, or empty). Says whether its sender wants our address.
 
         RFC 4862, 5.4.3: only one from :: is a claim; RFC 7527, 4.2: unless it is our own, come back.
@@ -149,7 +149,7 @@ class Detection(Watched):
         self._give_up(target, "is wanted by another station, too")
         return True
 
-    def heard_advertisement(self, target: bytes, mac: bytes, own_mac: bytes, now: int) -> bool:
+    def heard_advertisement(self, target: bytes, mac: bytes, own_mac: bytes) -> bool:
         """Look at a neighbor advertisement (`mac`: its option's, or empty). Says whether its sender has our address.
 
         RFC 4862, 5.4.4. Once the address is ours, it stays: IPv6 knows no defence, and the conflict is only counted.
@@ -206,7 +206,7 @@ class Detection(Watched):
                 claim.nonces.append(self.stream.bytes(NONCE_LENGTH))
                 claim.at = now + self.retrans_timer
             elif claim.sent < PROBE_NUM:
-                claim.at = now + self._random(PROBE_MIN, PROBE_MAX)
+                claim.at = now + self.stream.between(PROBE_MIN, PROBE_MAX)
             else:
                 claim.at = now + ANNOUNCE_WAIT
         elif ipv4:
@@ -230,9 +230,6 @@ class Detection(Watched):
     def _settled(self, address: bytes) -> None:
         self.results.append((SETTLED, address))
         self.changed("address", f"{format_address(address)} is ours")
-
-    def _random(self, least: int, most: int) -> int:
-        return least + self.stream.below(most - least + 1)
 
     def poll_at(self) -> int | None:
         """When `due` next has something, in ns."""

@@ -3,15 +3,14 @@
 from typing import TYPE_CHECKING
 
 from motenet.core.trace import HasNow, Watched
-from motenet.stack.address import ANY, ANY6, is_link_local, multicast_mac, solicited_node
-from motenet.stack.addressing import ALL_NODES6, OPTIMISTIC
+from motenet.stack.address import ALL_NODES6, ANY, ANY6, is_link_local, multicast_mac, solicited_node
+from motenet.stack.addressing import OPTIMISTIC
 from motenet.stack.packet import Outgoing
 from motenet.stack.wire import arp, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndisc
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
 
-_NOWHERE = b"\0\0\0\0\0\0"
 _REDIRECTED = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - 64 & ~7
 """RFC 4861, 4.6.3: of the packet as much as fits, behind two addresses and two options."""
 
@@ -38,7 +37,7 @@ class Discovery(Watched):
         if len(target) == 16:
             self._solicit6(target, way.source, mac)
         else:
-            request = arp.Packet(arp.REQUEST, self.mac, way.source, _NOWHERE, target)
+            request = arp.Packet(arp.REQUEST, self.mac, way.source, ethernet.UNKNOWN, target)
             self.interface.link.send_arp(request, mac or ethernet.BROADCAST)
 
     def _solicit6(self, target: bytes, source: bytes, mac: bytes | None) -> None:
@@ -116,7 +115,7 @@ class Discovery(Watched):
     def _solicited(self, packet: ipv6.Packet, record: ndisc.NeighborSolicitation) -> None:
         """RFC 4861, 7.2.3 and 7.2.4; RFC 4862, 5.4.3."""
         interface, now, target, source = self.interface, self.interface.node.now, record.target, packet.source
-        if interface.housekeeping.detection.heard_solicitation(target, source, record.nonce, now):
+        if interface.housekeeping.detection.heard_solicitation(target, source, record.nonce):
             return
         if not interface.addressing.has(target) or interface.ingress.sender[0] & 1:
             self.drop("ndisc-other-host")
@@ -134,12 +133,13 @@ class Discovery(Watched):
 
     def _advertised(self, record: ndisc.NeighborAdvertisement) -> None:
         """RFC 4861, 7.2.5; RFC 4862, 5.4.4."""
-        interface, now = self.interface, self.interface.node.now
-        if interface.housekeeping.detection.heard_advertisement(record.target, record.target_mac, self.mac, now):
+        interface = self.interface
+        if interface.housekeeping.detection.heard_advertisement(record.target, record.target_mac, self.mac):
             return
         waiting = interface.neighbors.advertised(
-            record.target, record.target_mac or None, now, record.solicited, record.override, record.router
-        )
+            record.target, record.target_mac or None, interface.node.now,
+            record.solicited, record.override, record.router,
+        )  # fmt: skip
         interface.resolved(record.target_mac, waiting)
 
     def _router_advertised(self, packet: ipv6.Packet, record: ndisc.RouterAdvertisement) -> None:

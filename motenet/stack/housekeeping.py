@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.rng import Stream
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
-from motenet.stack.address import ANY, ANY6, Cidr, multicast_mac
-from motenet.stack.addressing import ALL_NODES6, ALL_ROUTERS6, OPTIMISTIC
+from motenet.stack.address import ALL_NODES6, ALL_ROUTERS6, ANY, ANY6, Cidr, multicast_mac
+from motenet.stack.addressing import OPTIMISTIC
 from motenet.stack.advertising import Advertising, RouterConfiguration
 from motenet.stack.autoconfiguration import Autoconfiguration
 from motenet.stack.detection import ANNOUNCE, PROBE, SETTLED, Detection

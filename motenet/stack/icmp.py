@@ -91,8 +91,8 @@ class Icmp(Watched):
             quote = ipv4.parse_quote(memoryview(message.payload))
             self._hear(message.kind, quote, message.next_hop_mtu, quote.length)
         elif message.type == icmpv4.REDIRECT:
-            gateway, quote = message.word.to_bytes(4, "big"), ipv4.parse_quote(memoryview(message.payload))
-            self.redirected(interface, packet.source, gateway, quote.destination)
+            quote = ipv4.parse_quote(memoryview(message.payload))
+            self.redirected(interface, packet.source, message.gateway, quote.destination)
         else:
             self.drop("icmp-type")  # RFC 1122, 3.2.2: an unknown type is silently discarded
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
 from motenet.doors import Capabilities
-from motenet.stack.address import format_address, is_link_local, is_multicast
+from motenet.stack.address import format_scoped, is_link_local, is_multicast
 from motenet.stack.addressing import Addressing
 from motenet.stack.discovery import Discovery
 from motenet.stack.housekeeping import Housekeeping
@@ -136,7 +136,7 @@ class Interface(Watched):
     def name_servers(self) -> list[str]:
         """Whom DHCP and routers say to ask for names; of the link's scope, with our name (RFC 4007, 11)."""
         told = [*self.leasing.servers, *self.housekeeping.autoconfiguration.name_servers(self.clock.now)]
-        return [format_address(one) + (f"%{self.name}" if is_link_local(one) else "") for one in told]
+        return [format_scoped(one, self.name if is_link_local(one) else "") for one in told]
 
     def search_domains(self) -> list[str | Name]:
         """Where DHCP and routers say to look for names."""

@@ -1,6 +1,5 @@
 """What a DHCP lease means to its interface: an address that is proven first, routes, name servers, and an MTU."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.state import Plain
@@ -15,10 +14,6 @@ if TYPE_CHECKING:
 ORIGIN = "dhcp"
 
 
-def _nobody() -> None:
-    """Nobody uses the name servers yet."""
-
-
 class Leasing(Watched):
     """One interface's lease, between the client that gets it and the interface that it is for."""
 
@@ -28,8 +23,6 @@ class Leasing(Watched):
         super().__init__(clock, "leasing")
         self.interface = interface
         self.client: DhcpClient | None = None
-        self.told: Callable[[], None] = _nobody
-        """Wiring: hears that name servers or search domains may have changed."""
         self.address = b""
         """What the lease in force has given us; empty: there is none."""
         self.servers: list[bytes] = []
@@ -59,7 +52,6 @@ class Leasing(Watched):
             self._end()
         if lease is not None:
             self._begin(lease)
-        self.told()
 
     def _cidr(self) -> Cidr | None:
         """The leased address with its network, as the interface has it."""
@@ -72,7 +64,7 @@ class Leasing(Watched):
         entry = interface.addressing.entries.get(address)
         if entry is not None and entry.origin != ORIGIN:
             if self.client is not None:
-                self.client.checked(self.clock.now)  # it was given by hand, too, and stays
+                self.client.checked()  # it was given by hand, too, and stays
         elif entry is not None:
             interface.addressing.lifetimes(address, lease.expires_at, lease.expires_at)
         else:
@@ -105,7 +97,7 @@ class Leasing(Watched):
 
     def _settled(self, address: bytes) -> None:
         if self.client is not None and address == self.address:
-            self.client.checked(self.clock.now)
+            self.client.checked()
 
     def _duplicate(self, address: bytes) -> None:
         if self.client is not None and address == self.address:

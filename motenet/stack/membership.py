@@ -8,6 +8,7 @@ from typing import ClassVar
 from motenet.core.rng import Stream
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
+from motenet.stack.address import ALL_HOSTS, ALL_NODES6, ALL_ROUTERS, ALL_ROUTERS6
 from motenet.stack.wire import icmpv6, igmp, mld
 
 UNSOLICITED_REPORT_INTERVAL = 10 * SECOND
@@ -27,8 +28,8 @@ _NODE_LOCAL = 1  # RFC 4291, 2.7: the scope of groups that no link ever sees; 0 
 def is_reported(group: bytes) -> bool:
     """Whether routers are to know of it: not the group of all nodes (RFC 2236, 6; RFC 2710, 5), nor a node's own."""
     if len(group) == 4:
-        return group != igmp.ALL_SYSTEMS
-    return group != mld.ALL_NODES and group[1] & 0x0F > _NODE_LOCAL
+        return group != ALL_HOSTS
+    return group != ALL_NODES6 and group[1] & 0x0F > _NODE_LOCAL
 
 
 class Membership(Watched):
@@ -128,8 +129,8 @@ class Membership(Watched):
     def _leave(self, group: bytes) -> tuple[bytes, Message]:
         """RFC 2236, 3 and 4: routers of version 1 know no such message, so that it may be left out for them."""
         if len(group) == 16:
-            return mld.ALL_ROUTERS, mld.Message(icmpv6.LISTENER_DONE, group)
-        return igmp.ALL_ROUTERS, igmp.Message(igmp.LEAVE, group)
+            return ALL_ROUTERS6, mld.Message(icmpv6.LISTENER_DONE, group)
+        return ALL_ROUTERS, igmp.Message(igmp.LEAVE, group)
 
     def poll_at(self) -> int | None:
         """When something is to be sent, in ns; None: nothing until somebody joins, leaves or asks."""

@@ -89,7 +89,7 @@ class NeighborCache(Searches):
         self.router_lost: Callable[[bytes], None] = _nobody
         """Wiring: told of a router that says that it is none any more (RFC 4861, 7.2.5)."""
         self.turned: Callable[[bytes, bool], None] = _nothing
-        """Wiring: told when what `reachable` says of an address has changed, with the new value."""
+        """Wiring: told when a neighbor is known now (True), or not any more: it does not answer (RFC 4861, 6.3.6)."""
 
     # --- sending
 
@@ -178,15 +178,6 @@ class NeighborCache(Searches):
             self._set_router(address, is_router)
         return resolution
 
-    def is_router(self, address: bytes) -> bool:
-        """Whether the neighbor last said that it is a router."""
-        found = self.known.get(address)
-        return found is not None and found.is_router
-
-    def reachable(self, address: bytes) -> bool:
-        """Whether it is known and not found dead: a router to be preferred (RFC 4861, 6.3.6, 1)."""
-        return address in self.known
-
     def _set_router(self, address: bytes, is_router: bool) -> None:
         found = self.known.get(address)
         if found is not None and found.is_router != is_router:
@@ -261,7 +252,8 @@ class NeighborCache(Searches):
         """RFC 4861, 6.3.2 and 10: MIN_RANDOM_FACTOR 0.5 to MAX_RANDOM_FACTOR 1.5 times BaseReachableTime."""
         if self.stream is None:
             return self.base_reachable
-        return self.base_reachable // 2 + self.stream.below(self.base_reachable + 1)
+        least = self.base_reachable // 2
+        return self.stream.between(least, least + self.base_reachable)
 
     def due(self, now: int) -> tuple[list[tuple[bytes, bytes | None]], list[int]]:
         """Addresses to ask for now, with the MAC to ask at (None: everybody); and sockets to look at again meanwhile.
@@ -308,11 +300,6 @@ class NeighborCache(Searches):
             return searches
         probes = min(self.known[address].until for address in self.timed)
         return probes if searches is None else min(searches, probes)
-
-    def flush(self, now: int) -> None:
-        """Forget all neighbors, not the searches: the cable may lead elsewhere now."""
-        for address in list(self.known):
-            self._silent_until(address, self._remove(address).ask_at, now)
 
     def rows(self, now: int) -> list[dict[str, Any]]:
         """What is known, for people: address and mac as bytes, state, router, and the ns left of the state."""

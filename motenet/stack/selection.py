@@ -1,6 +1,6 @@
 """Which of our addresses a packet is sent from (RFC 6724, 5; for IPv4 RFC 1122, 3.3.4.3)."""
 
-from motenet.stack.address import Cidr, is_link_local, is_multicast
+from motenet.stack.address import Cidr, is_link_local, is_loopback, is_multicast
 from motenet.stack.addressing import DEPRECATED, Addressing, Entry
 
 _LABELS = [
@@ -46,7 +46,7 @@ def _rank(entry: Entry, destination: bytes) -> tuple[int, ...]:
 def _scope(address: bytes) -> int:
     if is_multicast(address):
         return address[1] & 0x0F
-    return _LINK if is_link_local(address) or address == b"\0" * 15 + b"\1" else _GLOBAL
+    return _LINK if is_link_local(address) or is_loopback(address) else _GLOBAL
 
 
 def _label(address: bytes) -> int:

@@ -29,6 +29,12 @@ def test_each_path_and_each_seed_has_its_own_stream() -> None:
     assert all(draw not in draws[:index] for index, draw in enumerate(draws))
 
 
+def test_between_reaches_both_ends_and_not_beyond() -> None:
+    stream = Stream(0, "between")
+    assert {stream.between(-2, 2) for _ in range(200)} == {-2, -1, 0, 1, 2}
+    assert stream.between(7, 7) == 7
+
+
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 48, 256])
 def test_bits_fill_their_range_and_no_more(count: int) -> None:
     stream = Stream(0, "bits")

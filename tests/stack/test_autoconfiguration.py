@@ -192,7 +192,7 @@ def test_rfc_4861_6_3_4_the_senders_link_layer_address_is_taken(host: Host) -> N
     host.neighbors.hold(ROUTER, (b"packet",), 0)
     resolution = host.hear(source_mac=ROUTER_MAC)
     assert resolution.packets == [(b"packet",)]
-    assert (host.neighbors.lookup(ROUTER, 0), host.neighbors.is_router(ROUTER)) == (ROUTER_MAC, True)
+    assert (host.neighbors.lookup(ROUTER, 0), host.neighbors.known[ROUTER].is_router) == (ROUTER_MAC, True)
 
 
 def test_rfc_4861_6_3_4_what_a_router_does_not_say_stays_as_it_is(host: Host) -> None:
@@ -296,7 +296,7 @@ def test_rfc_4862_5_5_3_e_applies_only_to_what_was_autoconfigured(host: Host) ->
 
 def test_rfc_4862_5_4_5_a_duplicate_is_not_made_again(host: Host) -> None:
     host.hear_prefix(600, 600)
-    host.detection.heard_advertisement(GLOBAL, ROUTER_MAC, MAC, 0)
+    host.detection.heard_advertisement(GLOBAL, ROUTER_MAC, MAC)
     assert host.detection.due(0) == [(DUPLICATE, GLOBAL)]
     host.auto.duplicate(GLOBAL)
     host.hear_prefix(600, 600)

@@ -181,9 +181,9 @@ def test_rfc_4862_5_1_transmits_and_retrans_timer_are_variables(run: Run) -> Non
 
 def test_rfc_4862_5_4_3_a_solicitation_from_the_unspecified_address_is_a_conflict(run: Run) -> None:
     run.detection.begin(IP6, 0)
-    assert not run.detection.heard_solicitation(IP6, OTHER6, b"", 0)  # address resolution: not meant for us
-    assert not run.detection.heard_solicitation(OTHER6, ANY6, b"", 0)
-    assert run.detection.heard_solicitation(IP6, ANY6, b"", 0)
+    assert not run.detection.heard_solicitation(IP6, OTHER6, b"")  # address resolution: not meant for us
+    assert not run.detection.heard_solicitation(OTHER6, ANY6, b"")
+    assert run.detection.heard_solicitation(IP6, ANY6, b"")
     assert [what for _, what, _ in run.until(60 * SECOND)] == [DUPLICATE]
 
 
@@ -192,9 +192,9 @@ def test_rfc_7527_4_2_our_own_solicitation_come_back_is_no_conflict(run: Run) ->
     assert run.detection.due(0) == [(PROBE, IP6)]
     nonce = run.detection.nonce(IP6)
     assert len(nonce) >= 6  # RFC 3971, 5.3.2
-    assert not run.detection.heard_solicitation(IP6, ANY6, nonce, 0)
+    assert not run.detection.heard_solicitation(IP6, ANY6, nonce)
     assert run.detection.drops == {"nd-looped": 1}
-    assert run.detection.heard_solicitation(IP6, ANY6, bytes(6), 0)
+    assert run.detection.heard_solicitation(IP6, ANY6, bytes(6))
 
 
 @pytest.mark.parametrize("after", [0, 1_500_000_000])
@@ -202,16 +202,16 @@ def test_rfc_4862_5_4_4_an_advertisement_is_a_conflict_until_the_address_is_sett
     run.detection.begin(IP6, 0)
     run.until(after)
     tentative = run.detection.claims[IP6].stage == "probing"
-    assert run.detection.heard_advertisement(IP6, PEER, US, run.now)
+    assert run.detection.heard_advertisement(IP6, PEER, US)
     assert (DUPLICATE, IP6) in run.detection.due(run.now) if tentative else IP6 in run.detection.claims
     assert run.detection.drops == {"address-conflict": 1}
 
 
 def test_once_settled_a_conflict_is_counted_and_the_address_stays(run: Run) -> None:
     run.used(IP6)
-    assert not run.detection.heard_advertisement(IP6, US, US, run.now)
-    assert run.detection.heard_advertisement(IP6, PEER, US, run.now)
-    assert not run.detection.heard_solicitation(IP6, ANY6, b"", run.now)  # to be answered: RFC 4862, 5.4.3
+    assert not run.detection.heard_advertisement(IP6, US, US)
+    assert run.detection.heard_advertisement(IP6, PEER, US)
+    assert not run.detection.heard_solicitation(IP6, ANY6, b"")  # to be answered: RFC 4862, 5.4.3
     assert run.detection.due(run.now) == []
     assert run.detection.drops == {"address-conflict": 1}
 
@@ -259,9 +259,9 @@ def do(run: Run, act: tuple[Any, ...]) -> list[tuple[int, str, bytes]]:
     elif what == "arp":
         it.heard_arp(arguments[0], PEER, arguments[1], US, run.now)
     elif what == "ns":
-        it.heard_solicitation(*arguments, run.now)
+        it.heard_solicitation(*arguments)
     elif what == "na":
-        it.heard_advertisement(*arguments, US, run.now)
+        it.heard_advertisement(*arguments, US)
     else:
         return run.until(run.now + arguments[0])
     return []

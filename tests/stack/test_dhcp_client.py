@@ -105,7 +105,7 @@ class Play:
     def bound(self, *options: Any) -> Lease:
         self.requesting(*options)
         self.hear("ack", *(options or GIVEN))
-        self.client.checked(self.clock.now)
+        self.client.checked()
         self.run()
         assert self.state is State.BOUND
         assert self.client.lease is not None
@@ -133,7 +133,7 @@ def test_rfc_2131_figure_3(play: Play) -> None:
     (lease,) = play.told
     assert lease is not None
     assert (lease.address, lease.server) == (Cidr.parse("10.0.0.100/24"), packed(SERVER))
-    play.client.checked(play.clock.now)
+    play.client.checked()
     assert play.state is State.BOUND
     assert play.client.lease == lease
     assert play.run(100) == []
@@ -643,7 +643,7 @@ STEPS: tuple[Callable[[Play], object], ...] = (
     lambda play: play.hear("offer", *GIVEN) if play.sent else None,
     lambda play: play.hear("ack", *GIVEN, ("router", SERVER)) if play.sent else None,
     lambda play: play.hear("nak") if play.sent else None,
-    lambda play: play.client.checked(play.clock.now),
+    lambda play: play.client.checked(),
     lambda play: play.client.conflict(play.clock.now),
     lambda play: play.client.release(),
     lambda play: play.client.renew(),

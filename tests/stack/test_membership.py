@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from motenet.core.rng import Stream
 from motenet.core.units import MS, SECOND
 from motenet.stack import membership
+from motenet.stack.address import ALL_ROUTERS, ALL_ROUTERS6
 from motenet.stack.membership import Membership, is_reported
 from motenet.stack.wire import icmpv6, igmp, mld
 
@@ -26,7 +27,7 @@ class Family:
     def __init__(self, group: bytes, other: bytes) -> None:
         self.group, self.other, self.four = group, other, len(group) == 4
         self.everyone = bytes(len(group))
-        self.routers = igmp.ALL_ROUTERS if self.four else mld.ALL_ROUTERS
+        self.routers = ALL_ROUTERS if self.four else ALL_ROUTERS6
 
     def query(self, group: bytes, limit: int) -> Any:
         if self.four:

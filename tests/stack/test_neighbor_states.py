@@ -143,7 +143,7 @@ def test_rfc_4861_appendix_c_timeouts() -> None:
         then = now + seconds * SECOND
         assert (cache.due(then)[0], state(cache, then)) == (asked, wanted)
         assert cache.lookup(IP6, then) == (None if wanted == NONE else A)
-    assert not cache.reachable(IP6)
+    assert IP6 not in cache.known
 
 
 def test_rfc_4861_7_3_3_no_solicitation_without_traffic() -> None:
@@ -218,28 +218,27 @@ def test_rfc_4861_appendix_d_who_is_a_router() -> None:
     cache.router_lost = told.append
     cache.heard(IP6, A, 0, is_router=True)  # an RA
     cache.heard(OTHER6, A, 0)  # an NS
-    assert (cache.is_router(IP6), cache.is_router(OTHER6)) == (True, False)
+    assert (cache.known[IP6].is_router, cache.known[OTHER6].is_router) == (True, False)
     cache.heard(IP6, B, 0)
-    assert cache.is_router(IP6)  # 7.2.3: MUST NOT be modified
+    assert cache.known[IP6].is_router  # 7.2.3: MUST NOT be modified
     cache.advertised(IP6, A, 0, solicited=True, override=False, is_router=False)  # 7.2.5, I: not believed
-    assert cache.is_router(IP6)
+    assert cache.known[IP6].is_router
     cache.advertised(IP6, None, 0, solicited=False, override=False, is_router=False)
-    assert (cache.is_router(IP6), told) == (False, [IP6])
+    assert (cache.known[IP6].is_router, told) == (False, [IP6])
     cache.heard(OTHER6, None, 0, is_router=True)  # 6.3.4: no address, but there is an entry
     cache.heard(OTHER6, None, 0, is_router=False)  # 6.2.6: an RS
-    assert (cache.is_router(OTHER6), told) == (False, [IP6, OTHER6])
+    assert (cache.known[OTHER6].is_router, told) == (False, [IP6, OTHER6])
 
 
 def test_rfc_4861_6_3_6_who_turns_reachable_or_not_is_told() -> None:
     cache, told = make(), []
-    cache.turned = lambda address, reachable: told.append((address, reachable, cache.reachable(address)))
+    cache.turned = lambda address, reachable: told.append((address, reachable, address in cache.known))
     cache.heard(IP6, A, 0)
     cache.lookup(IP6, 0)
     for second in range(5, 9):
         cache.due(second * SECOND)
     cache.heard(OTHER6, B, 0)
-    cache.flush(8 * SECOND)
-    assert told == [(IP6, True, True), (IP6, False, False), (OTHER6, True, True), (OTHER6, False, False)]
+    assert told == [(IP6, True, True), (IP6, False, False), (OTHER6, True, True)]
 
 
 # --- limits
@@ -266,8 +265,8 @@ def test_of_the_stale_the_oldest_goes() -> None:
     first = bytes(16)
     cache.heard(first, A, 1)  # something new
     spray(cache, 1, start=MAXIMUM_KNOWN)
-    assert cache.reachable(first)
-    assert not cache.reachable(bytes(15) + b"\1")
+    assert first in cache.known
+    assert bytes(15) + b"\1" not in cache.known
 
 
 def test_only_what_we_search_evicts_what_is_reachable_and_hosts_before_routers() -> None:
@@ -280,7 +279,9 @@ def test_only_what_we_search_evicts_what_is_reachable_and_hosts_before_routers()
     assert (state(cache), cache.drops) == (NONE, {"neighbor-full": 1})
     cache.park(IP6, 1, 0)
     cache.heard(IP6, A, 0)
-    assert (state(cache), cache.reachable(bytes(16)), cache.reachable(bytes(15) + b"\1")) == (STALE, True, False)
+    assert state(cache) == STALE
+    assert bytes(16) in cache.known
+    assert bytes(15) + b"\1" not in cache.known
 
 
 def test_a_search_that_gives_way_is_not_repeated_within_the_second() -> None:
@@ -324,7 +325,6 @@ ACTS = st.one_of(
     st.tuples(st.just("heard"), ADDRESSES, MACS | st.none(), st.booleans() | st.none()),
     st.tuples(st.just("advertised"), ADDRESSES, MACS | st.none(), st.booleans(), st.booleans(), st.booleans()),
     st.tuples(st.just("adopt"), st.integers(0, 2**32) , st.integers(0, 2**32)),
-    st.just(("flush",)),
     st.tuples(st.just("pass"), st.integers(0, 40 * SECOND)),
 )  # fmt: skip
 
@@ -349,7 +349,7 @@ class Run:
             return getattr(cache, what)(*rest[:2], self.now, *rest[2:])
         if what == "adopt":
             return cache.adopt_times(*rest)
-        return cache.flush(self.now) if what == "flush" else self.until(self.now + rest[0])
+        return self.until(self.now + rest[0])
 
     def until(self, end: int) -> list[Any]:
         told = []

@@ -11,13 +11,10 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
-from motenet.stack.address import LIMITED_BROADCAST, Cidr, format_address, format_mac
+from motenet.stack.address import ANY, LIMITED_BROADCAST, Cidr, format_address, format_mac
 from motenet.stack.wire import dhcpv4
 from motenet.stack.wire import dhcpv4_options as options
-from motenet.stack.wire.dhcpv4 import ACK, NAK, NOWHERE, OFFER, Message
-
-LARGEST = 1500
-"""Bytes of the largest reply, IP header included, to who takes so much: an Ethernet frame's."""
+from motenet.stack.wire.dhcpv4 import ACK, NAK, OFFER, Message
 
 SHORTEST_LEASE = 60
 """Seconds; who asks for less gets this, or what everybody gets if that is less still."""
@@ -101,9 +98,9 @@ class Service(Watched):
 
     def _pool(self, message: Message, destination: bytes, here: Sequence[Cidr]) -> Pool | None:
         """RFC 2131, 4.3.1: the network of the relay agent, or that from which the message came."""
-        if message.giaddr != NOWHERE:
+        if message.giaddr != ANY:
             return self._pool_of([message.giaddr])
-        if message.ciaddr != NOWHERE and destination != LIMITED_BROADCAST:
+        if message.ciaddr != ANY and destination != LIMITED_BROADCAST:
             return self._pool_of([message.ciaddr])  # a unicast may have come by way of routers
         return self._pool_of([cidr.address for cidr in here])
 
@@ -128,7 +125,7 @@ class Service(Watched):
     def _request(self, query: _Query) -> Reply | None:
         message, pool = query.message, query.pool
         server = message.get(options.SERVER_IDENTIFIER)
-        address = message.ciaddr if message.ciaddr != NOWHERE else message.get(options.REQUESTED_ADDRESS)
+        address = message.ciaddr if message.ciaddr != ANY else message.get(options.REQUESTED_ADDRESS)
         if server is not None and server not in query.own:
             pool.withdraw(query.client)  # 3.1 (4): "a notification that the client has declined" our offer
             return None
@@ -153,7 +150,7 @@ class Service(Watched):
         return self._reply(query, ACK, address, seconds)
 
     def _inform(self, query: _Query) -> Reply | None:
-        if query.message.ciaddr == NOWHERE:
+        if query.message.ciaddr == ANY:
             self.drop("dhcp-no-address", format_mac(query.message.hardware))
             return None
         reply = self._reply(query, ACK)
@@ -194,7 +191,7 @@ class Service(Watched):
         reply.message.set(options.MESSAGE, why)
         return reply
 
-    def _reply(self, query: _Query, kind: int, address: bytes = NOWHERE, seconds: int = 0) -> Reply:
+    def _reply(self, query: _Query, kind: int, address: bytes = ANY, seconds: int = 0) -> Reply:
         """A reply's fields and options (RFC 2131, table 3)."""
         asked = query.message
         message = Message(dhcpv4.BOOTREPLY, asked.xid, asked.hardware, flags=asked.flags, htype=asked.htype)
@@ -206,13 +203,13 @@ class Service(Watched):
             if code in asked.options:
                 message.options[code] = asked.options[code]
         if kind == NAK:
-            if asked.giaddr != NOWHERE:
+            if asked.giaddr != ANY:
                 message.flags |= dhcpv4.BROADCAST_FLAG  # 4.3.2: the relay is to broadcast it
         else:
             if kind == ACK:
                 message.ciaddr = asked.ciaddr
             self._tell(query, message, seconds)
-        limit = min(asked.get(options.MAXIMUM_SIZE) or dhcpv4.MINIMUM_MAXIMUM, LARGEST)
+        limit = min(asked.get(options.MAXIMUM_SIZE) or dhcpv4.MINIMUM_MAXIMUM, dhcpv4.LARGEST)
         return Reply(message, *_destination(asked, kind), limit)
 
     def _tell(self, query: _Query, message: Message, seconds: int) -> None:
@@ -235,8 +232,8 @@ def _destination(asked: Message, kind: int) -> tuple[bytes, int]:
     Who does not ask for a broadcast should get a unicast to an address that it does not have yet; "if unicasting is not
     possible, the message MAY be sent as an IP broadcast": a socket cannot name the Ethernet address that this takes.
     """
-    if asked.giaddr != NOWHERE:
+    if asked.giaddr != ANY:
         return asked.giaddr, dhcpv4.SERVER_PORT
-    if asked.ciaddr != NOWHERE and kind != NAK:
+    if asked.ciaddr != ANY and kind != NAK:
         return asked.ciaddr, dhcpv4.CLIENT_PORT
     return LIMITED_BROADCAST, dhcpv4.CLIENT_PORT

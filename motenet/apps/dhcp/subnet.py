@@ -5,9 +5,8 @@ from typing import TypeVar
 
 from motenet.core.errors import ConfigurationError
 from motenet.core.units import SECOND, duration
-from motenet.stack.address import Cidr, check_host_address, format_address, parse_address
+from motenet.stack.address import ANY, Cidr, check_host_address, format_address, parse_address
 from motenet.stack.wire import dhcpv4_options as options
-from motenet.stack.wire.dhcpv4 import NOWHERE
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ class Subnet:
         ways = [(Cidr.parse(to), parse_address(router)) for to, router in (routes or {}).items()]
         if ways:
             # RFC 3442: who understands classless routes ignores the Router option, and so learns of it here, too
-            self._tell(options.CLASSLESS_ROUTES, (*ways, *((Cidr(NOWHERE, 0), router) for router in default[:1])))
+            self._tell(options.CLASSLESS_ROUTES, (*ways, *((Cidr(ANY, 0), router) for router in default[:1])))
         self._tell(options.ROUTER, default)
         self._tell(options.DOMAIN_NAME_SERVER, _addresses(dns_servers))
         self._tell(options.DOMAIN_NAME, domain)

@@ -18,16 +18,13 @@ import dns.reversename
 import dns.rrset
 
 from motenet.core.errors import ConfigurationError
+from motenet.stack.wire.dns import PAYLOAD, PLAIN_PAYLOAD
 
 Records = str | Sequence[str]
 """A host's address, a record ("CNAME www", "60 A 10.0.0.2": with its life in seconds), or several of these."""
 
 LIFE = 300
 """Seconds that a record lives whose text names no other number."""
-PAYLOAD = 1232
-"""Bytes of the largest message by UDP, with EDNS: none is ever fragmented (RFC 9715, 3.1)."""
-PLAIN_PAYLOAD = 512
-"""Without EDNS (RFC 1035, 4.2.1)."""
 MOST_ALIASES = 16
 """Aliases that are followed one after the other (RFC 1034, 3.6.2)."""
 REVERSE = (dns.reversename.ipv4_reverse_domain, dns.reversename.ipv6_reverse_domain)

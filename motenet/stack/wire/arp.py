@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from struct import Struct
 
-from motenet.stack.wire import Malformed
+from motenet.stack.address import ANY
+from motenet.stack.wire import Malformed, ethernet
 
 REQUEST = 1
 REPLY = 2
@@ -11,10 +12,7 @@ REPLY = 2
 _PACKET = Struct("!HHBBH6s4s6s4s")
 LENGTH = _PACKET.size
 
-_ETHERNET = 1
-_IPV4 = 0x0800
-_NO_MAC = bytes(6)
-_NO_ADDRESS = bytes(4)
+_ETHERNET = 1  # RFC 826, Packet format: ares_hrd$Ethernet
 
 
 @dataclass(slots=True)
@@ -30,7 +28,7 @@ class Packet:
     def emit(self, view: memoryview) -> None:
         """Write the 28 bytes."""
         _PACKET.pack_into(
-            view, 0, _ETHERNET, _IPV4, 6, 4, self.operation,
+            view, 0, _ETHERNET, ethernet.IPV4, 6, 4, self.operation,
             self.sender_mac, self.sender_address, self.target_mac, self.target_address,
         )  # fmt: skip
 
@@ -40,7 +38,7 @@ def parse(view: memoryview) -> Packet:
     if len(view) < LENGTH:
         raise Malformed("arp-short")
     hardware, protocol, hardware_length, protocol_length, operation, *addresses = _PACKET.unpack_from(view)
-    if (hardware, protocol, hardware_length, protocol_length) != (_ETHERNET, _IPV4, 6, 4):
+    if (hardware, protocol, hardware_length, protocol_length) != (_ETHERNET, ethernet.IPV4, 6, 4):
         raise Malformed("arp-type")
     if operation not in (REQUEST, REPLY):
         raise Malformed("arp-operation")
@@ -49,9 +47,9 @@ def parse(view: memoryview) -> Packet:
 
 def probe(mac: bytes, address: bytes) -> Packet:
     """Asks for an address without claiming it, "to avoid polluting ARP caches" (RFC 5227, 2.1.1)."""
-    return Packet(REQUEST, mac, _NO_ADDRESS, _NO_MAC, address)
+    return Packet(REQUEST, mac, ANY, ethernet.UNKNOWN, address)
 
 
 def announcement(mac: bytes, address: bytes) -> Packet:
     """Claims an address (RFC 5227, 2.3)."""
-    return Packet(REQUEST, mac, address, _NO_MAC, address)
+    return Packet(REQUEST, mac, address, ethernet.UNKNOWN, address)

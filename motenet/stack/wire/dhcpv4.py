@@ -9,6 +9,7 @@ from struct import Struct
 from typing import TypeVar
 
 from motenet.core.checksum import Buffer
+from motenet.stack.address import ANY
 from motenet.stack.wire import Malformed
 from motenet.stack.wire.dhcpv4_options import MESSAGE_TYPE, Option
 
@@ -31,6 +32,8 @@ ETHERNET = 1
 
 MINIMUM_MAXIMUM = 576
 """RFC 2132, 9.10: every client takes messages of this size, IP and UDP headers included."""
+LARGEST = 1500
+"""Bytes of the largest message that is made or taken here, headers included: an Ethernet frame's."""
 HEADERS = 28
 """Bytes of IP and UDP headers, which such a size includes."""
 
@@ -45,9 +48,7 @@ _PAD, _OVERLOAD, _END = 0, 52, 255
 _IN_FILE, _IN_SNAME = 1, 2
 _SNAME_SIZE, _FILE_SIZE = 64, 128
 _END_OPTION = bytes((_END,))
-_LARGEST = 255  # bytes of one option's value
-
-NOWHERE = b"\0\0\0\0"
+_LONGEST = 255  # bytes of one option's value
 
 
 @dataclass(slots=True)
@@ -62,13 +63,13 @@ class Message:
     """By code, in the order of the message; a value in several pieces is one here (RFC 3396)."""
     secs: int = 0
     flags: int = 0
-    ciaddr: bytes = NOWHERE
+    ciaddr: bytes = ANY
     """The client's address, which it has already."""
-    yiaddr: bytes = NOWHERE
+    yiaddr: bytes = ANY
     """The client's address, which it is given."""
-    siaddr: bytes = NOWHERE
+    siaddr: bytes = ANY
     """The server to boot from next."""
-    giaddr: bytes = NOWHERE
+    giaddr: bytes = ANY
     """The relay agent's address."""
     hops: int = 0
     htype: int = ETHERNET
@@ -127,8 +128,8 @@ def _pack(options: dict[int, bytes], rooms: tuple[int, int, int]) -> tuple[list[
     areas, complete = [b""] * len(rooms), True
     for code, data in options.items():
         filled, at = list(areas), 0
-        for start in range(0, max(len(data), 1), _LARGEST):
-            piece = data[start : start + _LARGEST]
+        for start in range(0, max(len(data), 1), _LONGEST):
+            piece = data[start : start + _LONGEST]
             while at < len(rooms) and len(filled[at]) + 2 + len(piece) > rooms[at]:
                 at += 1
             if at == len(rooms):

@@ -21,13 +21,15 @@ MAXIMUM_LABEL, MAXIMUM_NAME = 63, 255
 """Bytes (RFC 1035, 2.3.4); the name's with all length bytes."""
 PLAIN_PAYLOAD = 512
 """Bytes of a message over UDP without EDNS (RFC 1035, 4.2.1)."""
+PAYLOAD = 1232
+"""The same with EDNS, so that it never needs fragments: an IPv6 packet of 1280 (RFC 6891, 6.2.5; RFC 9715, 3.1)."""
 
 # RFC 1035, 3.2.2 and 3.2.4; RFC 3596, 2.1; RFC 6891, 6.1.1
 A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, OPT = 1, 2, 5, 6, 12, 15, 16, 28, 41
 IN = 1
 
-# RFC 1035, 4.1.1: the second word of the header; AD and CD are of RFC 4035, 3.2
-QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
+# RFC 1035, 4.1.1: the second word of the header
+QR, AA, TC, RD, RA = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080
 OPCODE, RCODE = 0x7800, 0x000F
 DO = 0x8000
 """The one flag of EDNS (RFC 3225, 3)."""

@@ -17,6 +17,8 @@ SERVICE_VLAN = 0x88A8
 """IEEE 802.1Q, 9.5: a provider bridge's tag (802.1ad), with the customer's frame in it; no station's business."""
 
 BROADCAST = b"\xff\xff\xff\xff\xff\xff"
+UNKNOWN = bytes(6)
+"""Stands where an address is not known yet (RFC 5227, 1.1)."""
 
 _TAG = Struct("!HH")
 TAG_LENGTH = _TAG.size

@@ -26,7 +26,7 @@ NEIGHBOR_SOLICITATION = 135
 NEIGHBOR_ADVERTISEMENT = 136
 REDIRECT = 137
 
-# codes of Destination Unreachable (RFC 4443, 3.1) and Time Exceeded (3.3); those of Parameter Problem are ipv6's
+# codes of Destination Unreachable (RFC 4443, 3.1); those of Parameter Problem are ipv6's
 NO_ROUTE = 0
 PROHIBITED = 1
 BEYOND_SCOPE = 2
@@ -34,8 +34,6 @@ ADDRESS_UNREACHABLE = 3
 PORT_UNREACHABLE = 4
 POLICY_FAILED = 5
 REJECT_ROUTE = 6
-HOP_LIMIT_EXCEEDED = 0
-REASSEMBLY_TIME_EXCEEDED = 1
 
 _HEADER = Struct("!BBHI")
 HEADER_LENGTH = _HEADER.size

@@ -16,10 +16,6 @@ REPORT_1 = 0x12
 REPORT = 0x16
 LEAVE = 0x17
 
-ALL_SYSTEMS = bytes((224, 0, 0, 1))
-ALL_ROUTERS = bytes((224, 0, 0, 2))
-"""Where Leave Group goes (RFC 2236, 3)."""
-
 _MESSAGE = Struct("!BBH4s")
 LENGTH = _MESSAGE.size
 

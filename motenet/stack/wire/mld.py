@@ -11,10 +11,6 @@ from motenet.stack.wire import Malformed, icmpv6
 
 HOP_LIMIT = 1
 
-ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
-ALL_ROUTERS = bytes.fromhex("ff020000000000000000000000000002")
-"""Where Multicast Listener Done goes (RFC 2710, 3)."""
-
 _TYPES = (icmpv6.LISTENER_QUERY, icmpv6.LISTENER_REPORT, icmpv6.LISTENER_DONE)
 _ADDRESS = 16
 _LEAST_VERSION_2 = 28 - icmpv6.HEADER_LENGTH  # bytes of a query's payload (RFC 3810, 8.1)

@@ -112,7 +112,7 @@ class Lan:
                 has = client.lease is not None and client.lease.address.address == one.destination
                 if has or one.destination == EVERYBODY:
                     client.process(one.source, one.destination, udp.Datagram(67, 68, one.data))
-                    client.checked(self.clock.now)
+                    client.checked()
 
     def save(self) -> Plain:
         parts = [part.save() for part in walk(self.service)]

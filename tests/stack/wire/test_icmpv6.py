@@ -35,7 +35,6 @@ def test_types_of_rfc_4443_rfc_2710_and_rfc_4861() -> None:
     assert (icmpv6.LISTENER_QUERY, icmpv6.LISTENER_REPORT, icmpv6.LISTENER_DONE) == (130, 131, 132)
     assert (icmpv6.ROUTER_SOLICITATION, icmpv6.ROUTER_ADVERTISEMENT, icmpv6.REDIRECT) == (133, 134, 137)
     assert (icmpv6.NEIGHBOR_SOLICITATION, icmpv6.NEIGHBOR_ADVERTISEMENT) == (135, 136)
-    assert (icmpv6.HOP_LIMIT_EXCEEDED, icmpv6.REASSEMBLY_TIME_EXCEEDED) == (0, 1)
 
 
 def test_rfc_4443_2_3_the_checksum_is_over_a_pseudo_header() -> None:

@@ -20,7 +20,6 @@ from motenet.stack.sockets.dhcp.state import (
     EXTENDING,
     FIRST_DELAY,
     HOLDING,
-    LARGEST,
     MINIMUM_RENEWAL_DELAY,
     NAK_DELAY,
     RELEASE_LINGER,
@@ -107,7 +106,7 @@ class DhcpClient(UdpSocket):
             self.wanted = parse_address(address)
             self._enter(State.REBOOTING, now)
         else:
-            self._enter(State.INIT, now + least + self.stream.below(most - least + 1))
+            self._enter(State.INIT, now + self.stream.between(least, most))
 
     def release(self) -> None:
         """Give the address back (RFC 2131, 4.4.6), and want no other."""
@@ -141,7 +140,7 @@ class DhcpClient(UdpSocket):
             self._enter(State.REBOOTING, now)
         self.ready()
 
-    def checked(self, now: int) -> None:
+    def checked(self) -> None:
         """Nobody else has the address: it may be used (RFC 5227, 2.1)."""
         if self.state is State.CHECKING:
             self._enter(State.BOUND, FOREVER)
@@ -246,9 +245,7 @@ class DhcpClient(UdpSocket):
         """The message of this state (RFC 2131, tables 4 and 5)."""
         state = self.state
         if state in (State.REBOOTING, *EXTENDING):
-            self.xid = self.stream.bits(
-                32
-            )  # so that an answer tells which message it is to: the lease counts from there
+            self.xid = self.stream.bits(32)  # an answer tells which message it is to: from that the lease counts
         message = self._message(self.xid, dhcpv4.DISCOVER if state is State.SELECTING else dhcpv4.REQUEST)
         if state is State.SELECTING:
             elapsed = max(now - self.began_at, 0)  # asking a card for its carrier takes time: we may begin after `now`
@@ -265,7 +262,7 @@ class DhcpClient(UdpSocket):
                 message.set(options.REQUESTED_ADDRESS, self.wanted)
         if state is State.REQUESTING:
             message.set(options.SERVER_IDENTIFIER, self.server)
-        message.set(options.MAXIMUM_SIZE, LARGEST)
+        message.set(options.MAXIMUM_SIZE, dhcpv4.LARGEST)
         if self.vendor_class:
             message.set(options.VENDOR_CLASS, self.vendor_class)
         if self.host_name:
@@ -308,7 +305,7 @@ class DhcpClient(UdpSocket):
             self.send_at = at if at < end else FOREVER
         else:
             delay = FIRST_DELAY << min(self.attempt, DOUBLINGS)
-            self.send_at = now + delay - DELAY_SPREAD + self.stream.below(2 * DELAY_SPREAD + 1)
+            self.send_at = now + delay + self.stream.between(-DELAY_SPREAD, DELAY_SPREAD)
         self.attempt += 1
 
     # --- what we hear

@@ -7,10 +7,10 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.state import Plain
 from motenet.core.units import MS, SECOND
-from motenet.stack.address import Cidr, check_host_address, format_address
+from motenet.stack.address import ANY, Cidr, check_host_address, format_address
 from motenet.stack.wire import Malformed
 from motenet.stack.wire import dhcpv4_options as options
-from motenet.stack.wire.dhcpv4 import NOWHERE, Message
+from motenet.stack.wire.dhcpv4 import Message
 
 _FUZZ = 32
 """T1 comes earlier by up to this part of it.
@@ -116,7 +116,7 @@ def _ways(message: Message) -> tuple[tuple[bytes, ...], tuple[tuple[Cidr, bytes 
         routes = message.get(options.STATIC_ROUTES) or ()
     else:
         routers = ()
-    usable = [(network, None if router == NOWHERE else router) for network, router in routes]
+    usable = [(network, None if router == ANY else router) for network, router in routes]
     return routers, tuple(way for way in usable if way[1] is None or _is_host(Cidr(way[1], 32)))
 
 

@@ -38,9 +38,6 @@ REQUESTED = bytes(
 )  # fmt: skip
 """What we ask for. RFC 3442: classless routes MUST come before Router and Static Routes, and with the former."""
 
-LARGEST = 1500
-"""Bytes of the largest message that we take, IP header included (RFC 2132, 9.10): an Ethernet frame's."""
-
 
 class State(StrEnum):
     """RFC 2131, figure 5; INIT-REBOOT is passed through at once. CHECKING: the stack asks whether somebody has the

@@ -8,7 +8,7 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.state import Component, Plain
 from motenet.core.trace import HasNow
-from motenet.stack.address import format_address, parse_address
+from motenet.stack.address import format_address, format_scoped, parse_address, parse_scoped
 from motenet.stack.errors import QueueFull, StackError
 from motenet.stack.packet import Outgoing
 from motenet.stack.sockets.dns.cache import (
@@ -101,7 +101,7 @@ class DnsClient(Socket):
         """
         if isinstance(servers, str | bytes):
             raise ConfigurationError("give the servers as a list, like ['10.0.0.53']")
-        zones = dict(_zoned(server) for server in servers)
+        zones = dict(map(parse_scoped, servers))
         if list(zones.items()) != [(server, self.zones.get(server, "")) for server in self.servers]:
             self.servers[:] = zones
             self.zones.clear()
@@ -113,8 +113,7 @@ class DnsClient(Socket):
 
     def list_servers(self) -> list[str]:
         """Who is asked, as text, in this order."""
-        zones = self.zones
-        return [format_address(one) + (f"%{zones[one]}" if one in zones else "") for one in self.servers]
+        return [format_scoped(server, self.zones.get(server, "")) for server in self.servers]
 
     def use_search(self, domains: Sequence[str | Name], ndots: int = 1) -> None:
         """Try names with fewer than `ndots` dots in these domains first; text or labels. BadName."""
@@ -309,12 +308,6 @@ class DnsClient(Socket):
             self.queries[number] = self._known[number] = query
         for query in later.values():
             _undo(query)
-
-
-def _zoned(server: str | bytes) -> tuple[bytes, str]:
-    """A server's address, and its interface or ""."""
-    address, _, zone = server.partition("%") if isinstance(server, str) else (server, "", "")
-    return parse_address(address), zone
 
 
 def _undo(query: Query) -> None:

@@ -21,8 +21,6 @@ FIRST_WAIT, LONGEST_WAIT = SECOND, 10 * SECOND
 """How long a datagram's response is waited for; the wait doubles each time all servers were asked (smoltcp's)."""
 TCP_WAIT = 10 * SECOND
 """How long a connection may take from its SYN to the response."""
-PAYLOAD = 1232
-"""Bytes of a response by UDP that never needs fragments: an IPv6 packet of 1280 (RFC 6891, 6.2.5; RFC 9715, 3.1)."""
 MOST_FORGERIES = 10
 """Responses that do not match; then the query goes by TCP: "it MAY abandon the UDP query" (RFC 5452, 9.3)."""
 FIRST_PORT, PORTS = 1024, 0x10000 - 1024
@@ -168,7 +166,7 @@ class Lookup(Component):
         self.ident = stream.bits(16)
         self.asked = self.name if caseless else mix_case(self.name, stream)
         self.forgeries = 0
-        query = dns.query(self.ident, Question(self.asked, self.type), 0 if plain else PAYLOAD)
+        query = dns.query(self.ident, Question(self.asked, self.type), 0 if plain else dns.PAYLOAD)
         if group:
             query.flags = 0
         self.data = query.emit()
