@@ -35,7 +35,11 @@ class Ingress(Watched):
         """Take a frame from the device. This is the one place where malformed packets end."""
         self._count(received)
         try:
-            self._tagged(ethernet.parse(received.frame), received.vlan)
+            frame = ethernet.parse(received.frame)
+            if frame.vlan is None and received.vlan is None and self.interface.vlan is None:
+                self._ethernet(frame)
+            else:
+                self._tagged(frame, received.vlan)
         except Malformed as malformed:
             self.drop(malformed.reason, frame=bytes(received.frame) if self.watch is not None else b"")
 

@@ -15,8 +15,6 @@ from motenet.stack.wire import arp, ethernet, ipv4, ipv6, udp
 CHECKSUM_OFFSETS = {ipv4.TCP: 16, ipv4.UDP: udp.CHECKSUM_OFFSET}
 """Where the checksum lies in the headers of the transports whose checksum a card computes (RFC 9293, 3.1; RFC 768)."""
 
-_NOWHERE = b"\0\0\0\0\0\0"
-
 
 class Link(Watched):
     """Sends frames through the device of the current poll; what it refuses is the caller's again (`full`)."""
@@ -28,7 +26,7 @@ class Link(Watched):
         self.stream = stream
         self.tag = tag
         """IEEE 802.1Q: the tag of all our frames; None: they carry none."""
-        self.mac = _NOWHERE
+        self.mac = ethernet.UNKNOWN
         self.mtu = 1500
         """Largest IP packet in bytes."""
         self.device: Device = Loopback(0)
@@ -44,7 +42,7 @@ class Link(Watched):
         """Datagrams sent in fragments."""
         self.header = ethernet.HEADER_LENGTH + (0 if tag is None else ethernet.TAG_LENGTH)
         """Bytes in front of the IP header."""
-        self.adopt(_NOWHERE, Capabilities())
+        self.adopt(ethernet.UNKNOWN, Capabilities())
 
     def adopt(self, mac: bytes, capabilities: Capabilities) -> None:
         """Take the device's Ethernet address, and what it can do."""
@@ -66,41 +64,45 @@ class Link(Watched):
     @property
     def has_mac(self) -> bool:
         """Whether the device's address is known."""
-        return self.mac != _NOWHERE
+        return self.mac != ethernet.UNKNOWN
 
     # --- packets
 
     def transmit(self, packet: Outgoing, mac: bytes, mtu: int) -> bool:
         """Send a packet to a neighbor, in fragments if it exceeds `mtu`. False: there is no room for it."""
-        packet.from_mac, packet.to_mac, packet.tag = self.mac, mac, self.tag
-        packet.ident = self.ident
-        length = packet.transport.length
-        header = packet.header_length
-        start = self.header + header
         if self.backlog:
             self.full = True
             return False
-        if header + length <= mtu or packet.segment_size or packet.complete:
-            facts = self._facts(packet, start)
-            packet.length = length
+        size = self.prepare(packet, mac)
+        packet.ident = self.ident
+        if size - self.header <= mtu or packet.segment_size or packet.complete:
+            facts = self._facts(packet) if self._offloads4 or packet.segment_size else None
             packet.checksum = facts is None
             packet.flags = ipv4.DONT_FRAGMENT if packet.whole else 0
-            sent = self._consume(start + length, packet.write, facts)
+            sent = self._consume(size, packet.write, facts)
         else:
             sent = self._fragment(packet, mtu)
         if sent:
             self.ident = (self.ident + packet.idents) & 0xFFFF
         return sent
 
-    def _facts(self, packet: Outgoing, start: int) -> FrameFacts | None:
+    def prepare(self, packet: Outgoing, mac: bytes) -> int:
+        """Fill in what is written into the frame; returns the frame's length."""
+        packet.from_mac, packet.to_mac, packet.tag = self.mac, mac, self.tag
+        packet.length = length = packet.transport.length
+        packet.header = header = packet.header_length
+        return self.header + header + length
+
+    def _facts(self, packet: Outgoing) -> FrameFacts | None:
         """What the card is to compute."""
         if packet.complete or packet.router_alert or packet.via or isinstance(packet.transport, Raw):
             return None
         six = len(packet.destination) == 16
         size = packet.segment_size
         if size:
-            kind = TCP6 if six else TCP4
+            start = self.header + packet.header
             header = start + packet.transport_header
+            kind = TCP6 if six else TCP4
             return FrameFacts(start, CHECKSUM_OFFSETS[packet.protocol], size, header, segment_kind=kind)
         return (self._offloads6 if six else self._offloads4).get(packet.protocol)
 
@@ -119,7 +121,7 @@ class Link(Watched):
         ident = self.stream.bits(32) if len(packet.destination) == 16 else None
         if ident is not None:
             packet.fragment, packet.router_alert = (0, True, ident), False
-        header = packet.header_length
+        packet.header = header = packet.header_length
         step = (mtu - header) & ~7
         packet.checksum = False
         for offset in range(0, len(payload), step):
@@ -160,9 +162,7 @@ class Link(Watched):
 
     def postpone(self, packet: Outgoing, mac: bytes) -> None:
         """Send a small packet with the next poll."""
-        packet.from_mac, packet.to_mac, packet.tag = self.mac, mac, self.tag
-        packet.length = packet.transport.length
-        self._postpone(packet, self.header + packet.header_length + packet.length)
+        self._postpone(packet, self.prepare(packet, mac))
 
     def _arp_frame(self, packet: arp.Packet, destination: bytes) -> bytes:
         frame = bytearray(self.header + arp.LENGTH)

@@ -109,9 +109,7 @@ class Output(Watched):
             way.interface.link.full = True
             return False
         link = way.interface.link
-        packet.from_mac, packet.to_mac, packet.tag = link.mac, link.mac, link.tag
-        packet.length = packet.transport.length
-        frame = bytearray(link.header + packet.header_length + packet.length)
+        frame = bytearray(link.prepare(packet, link.mac))
         packet.write(memoryview(frame))
         self.looped.append((way.interface.name, bytes(frame)))
         return True

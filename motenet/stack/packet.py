@@ -1,6 +1,6 @@
 """A packet on its way out: what the transport says, and what the interface adds to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from motenet.core.checksum import Buffer, pseudo_header_sum
@@ -48,7 +48,7 @@ class TcpSegment:
             position = end
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Outgoing:
     """A packet to be sent. The link fills in the fields after `complete`."""
 
@@ -82,13 +82,15 @@ class Outgoing:
     """IPv4's, as they stand in the header."""
     fragment: tuple[int, bool, int] | None = None
     """IPv6: offset in bytes, whether more follow, and the ident of a fragment."""
-    length: int = 0
-    """The transport's, in bytes."""
     checksum: bool = True
     """The transport's checksum is computed here, not by the card."""
-    from_mac: bytes = b""
-    to_mac: bytes = b""
-    tag: int | None = None
+    header: int = field(init=False)
+    """Bytes of the IP header, as `header_length` finds them."""
+    length: int = field(init=False)
+    """The transport's, in bytes."""
+    from_mac: bytes = field(init=False)
+    to_mac: bytes = field(init=False)
+    tag: int | None = field(init=False)
     """IEEE 802.1Q's tag control information."""
 
     def write(self, view: memoryview) -> None:
@@ -99,7 +101,7 @@ class Outgoing:
         if self.complete:
             self.transport.emit(view[start:], 0, False)
             return
-        end = start + self.header_length
+        end = start + self.header
         if six:
             pseudo_sum = self._write_header6(view[start:end])
         elif self.via:
