@@ -118,7 +118,7 @@ class Forwarding(Watched):
 
     def _redirect(self, interface: "Interface", packet: Packet, way: Way) -> None:
         near = self.redirects and way.interface is interface and interface.addressing.is_neighbor(packet.source)
-        if near and self.output.now >= self.redirect_at:
+        if near and way.hop in interface.neighbors.known and self.output.now >= self.redirect_at:
             self.redirect_at = self.output.now + REDIRECT_INTERVAL
             interface.discovery.redirect(packet, way.hop)
 
