@@ -94,6 +94,7 @@ class VirtioNetDriver(CardDriver):
             checksum_rx=self.has("GUEST_CSUM"),
             polled=not interrupts,
             max_segmented=LONGEST_SEGMENTED if self.has("HOST_TSO4") else 0,
+            max_segmented_ipv6=LONGEST_SEGMENTED if self.has("HOST_TSO6") else 0,
         )
         super().__init__(function, capabilities, hang_timeout)
         self.filters = Filters()

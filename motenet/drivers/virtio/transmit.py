@@ -6,6 +6,8 @@ interrupt is wanted but when somebody waits for room (5.1.6.2.3).
 
 from collections import deque
 from collections.abc import Sequence
+from functools import reduce
+from operator import xor
 from struct import Struct
 from typing import ClassVar
 
@@ -40,7 +42,9 @@ _CSUM, _HOST_ECN = FEATURES["CSUM"], FEATURES["HOST_ECN"]
 _NEEDS_CSUM, _ECN = NET_HDR_FLAGS["NEEDS_CSUM"], NET_HDR_GSO["ECN"]
 _FLOW = Struct(">12xHB8xB2xIIHH")
 """Of an IPv4 frame without options: type, version and header length, protocol, addresses, ports."""
-_IPV4, _VLAN, _TAG = 0x0800, 0x8100, 4
+_FLOW6 = Struct(">20xBx8IHH")
+"""Of an IPv6 frame without extension headers: protocol, addresses, ports."""
+_IPV4, _IPV6, _VLAN, _TAG = 0x0800, 0x86DD, 0x8100, 4
 _TCP_OR_UDP = (6, 17)
 _LARGEST_TRANSPORT = 60
 """RFC 9293 3.1: a TCP header with all its options; hdr_len shall not be less than the headers (5.1.6.2.1)."""
@@ -74,7 +78,7 @@ class Transmitter(MemoryTransmitter):
         self._counts = [min(queue.count, most) for queue in self.queues]
         codec = NET_HDR_CODEC if header == NET_HDR_CODEC.size else NET_HDR_LEGACY_CODEC
         self._store = self.memory.packer(codec)
-        self._load_flow = self.memory.unpacker(_FLOW)
+        self._load_flow, self._load_flow6 = self.memory.unpacker(_FLOW), self.memory.unpacker(_FLOW6)
         self._tail = (0,) if codec is NET_HDR_CODEC else ()
 
         self.active = 1
@@ -216,11 +220,18 @@ class Transmitter(MemoryTransmitter):
     def _flow(self, offset: int) -> int:
         """The queue for a frame: each flow has its own, to which the device then steers its answers (5.1.6.5.6)."""
         kind, version, protocol, source, destination, sport, dport = self._load_flow(offset + self._header)
-        if kind != _IPV4:
+        mixed: int
+        if kind == _IPV4:
+            mixed = source ^ destination
+            if version == 0x45 and protocol in _TCP_OR_UDP:
+                mixed ^= sport ^ dport
+        elif kind == _IPV6:
+            protocol, *addresses, sport, dport = self._load_flow6(offset + self._header)
+            mixed = reduce(xor, addresses)
+            if protocol in _TCP_OR_UDP:
+                mixed ^= sport ^ dport
+        else:
             return 0
-        mixed: int = source ^ destination
-        if version == 0x45 and protocol in _TCP_OR_UDP:
-            mixed ^= sport ^ dport
         return (mixed ^ mixed >> 16 ^ mixed >> 8) % self.active
 
     def flush(self) -> None:

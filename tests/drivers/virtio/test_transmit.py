@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from motenet.core.errors import DriverError
@@ -231,16 +232,20 @@ def pairs(make_fake, count: int = 4):
     return fake
 
 
-def flow(number: int) -> bytes:
-    return bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1000 + number, dport=53) / bytes(30))
+V4, V6 = IP(src="10.0.0.1", dst="10.0.0.2"), IPv6(src="fd00::1", dst="fd00::2")
 
 
-def test_5_1_6_5_6_1_only_the_first_queue_is_used_until_the_device_has_agreed(make_fake):
+def flow(number: int, network=V4) -> bytes:
+    return bytes(Ether() / network / UDP(sport=1000 + number, dport=53) / bytes(30))
+
+
+@pytest.mark.parametrize("network", [V4, V6], ids=["IPv4", "IPv6"])
+def test_5_1_6_5_6_1_only_the_first_queue_is_used_until_the_device_has_agreed(make_fake, network):
     fake = pairs(make_fake)
     driver = fake.start(queue_pairs=3)
     assert [queue.enabled for queue in fake.device.queues] == [1] * 6 + [0, 0, 1]
     for number in range(8):
-        assert driver.send(flow(number))
+        assert driver.send(flow(number, network))
     assert len(Card(fake).sent()) == 8
     control = fake.hands(8)
     slot, parts = control.pop()
@@ -251,8 +256,8 @@ def test_5_1_6_5_6_1_only_the_first_queue_is_used_until_the_device_has_agreed(ma
     driver.poll()
     assert fake.device.notified == [2, 4], "their receive buffers are waiting already"
     for number in range(60):
-        assert driver.send(flow(number))
-        assert driver.send(flow(number))
+        assert driver.send(flow(number, network))
+        assert driver.send(flow(number, network))
     spread = [Card(fake, queue).sent() for queue in (1, 3, 5)]
     assert all(len(frames) >= 10 for frames in spread)
     for frames in spread:
