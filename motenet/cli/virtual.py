@@ -16,7 +16,7 @@ from motenet.cli.look import Json
 from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.inspector import network
 from motenet.inspector.demo import Demo
-from motenet.sim.host import CARDS
+from motenet.sim.host import CARDS, Host
 
 FIGURES = (
     "segment", "bulk", "rtl8139_segment", "rtl8139cp_segment", "rtl8139cp_bulk", "virtio_segment", "virtio_bulk",
@@ -68,15 +68,26 @@ def inspect(
     """
     with redirect_stdout(sys.stderr):
         names = _execute(script, arguments)
-    hosts = [one for world in names.values() if isinstance(world, motenet.World) for one in world.hosts.values()]
+    worlds = list(dict.fromkeys(world for world in names.values() if isinstance(world, motenet.World)))
+    hosts = [one for world in worlds for one in world.hosts.values()]
     chosen = [one for one in hosts if host in (None, one.name)]
     if not chosen:
         there = ", ".join(one.name for one in hosts) or "none: a world has to be a variable of the script"
         raise ConfigurationError(f"there is no host {host or 'to look at'}; {script.name} has {there}")
     if as_json:
-        print(json.dumps({one.name: network.snapshot(one.stack) for one in chosen}, indent=2))
+        print(json.dumps(_by_name(chosen), indent=2))
     else:
         network.show(*chosen)
+
+
+def _by_name(hosts: list[Host]) -> dict[str, Any]:
+    """What each host knows; hosts of one name, from several worlds, get numbers ("alice", "alice-2")."""
+    found: dict[str, Any] = {}
+    for host in hosts:
+        number = 1 + sum(one.name == host.name for one in hosts[: hosts.index(host)])
+        name = host.name if number == 1 else f"{host.name}-{number}"
+        found[name] = {"cards": network.cards(host), **network.snapshot(host.stack)}
+    return found
 
 
 def _check_script(script: Path) -> None:

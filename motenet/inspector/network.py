@@ -1,9 +1,12 @@
 """What a host's stack knows and does, as `ip` and `ss` would print it: a person's first look at a machine."""
 
+import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -13,11 +16,58 @@ from motenet.stack import NetworkStack
 
 _GOOD = {"UP", "ESTABLISHED", "LISTEN", "OPEN", "BOUND", "reachable", "preferred"}
 _BAD = {"DOWN", "CLOSED", "tentative", "incomplete", "deprecated"}
+_NUMBERS = ("recv-q", "send-q", "mtu")
+_ENDLESS = 10_000
+"""Columns: wider than any line."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """Rows under a title: a table, as loose as the line is wide; where none fits, a paragraph for each row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for gap in (2, 1):
+            table = self._table(gap)
+            if Measurement.get(console, options.update(width=_ENDLESS), table).maximum <= options.max_width:
+                yield table
+                return
+        yield Text(self.title, style="dim")
+        for row in self.rows:
+            yield from self._paragraph(row, options.max_width)
+
+    def _table(self, gap: int) -> Table:
+        title: dict[str, Any] = {"title": self.title, "title_justify": "left", "title_style": "dim"}
+        table = Table(**title, box=None, padding=(0, gap, 0, 0), pad_edge=False)
+        for column in self.columns:
+            table.add_column(column, justify="right" if column in _NUMBERS else "left", header_style="bold")
+        for row in self.rows:
+            table.add_row(*(_cell(row[column]) for column in self.columns))
+        return table
+
+    def _paragraph(self, row: dict[str, Any], width: int) -> Iterable[Text]:
+        """One row on as many lines as it takes, broken between its columns; what is empty is left out."""
+        line = Text()
+        for column in self.columns:
+            cell = _cell(row[column])
+            if not cell:
+                continue
+            pair = Text.assemble((column, "bold"), " ", cell)
+            if line.cell_len and line.cell_len + 2 + pair.cell_len > width:
+                yield line
+                line = Text()
+                pair = Text.assemble("  ", pair)
+            line = Text.assemble(line, "  " if line else "", pair)
+        yield line
 
 
 def snapshot(stack: NetworkStack) -> dict[str, Any]:
     """All listings of a stack, as plain values for a program."""
     return {
+        "forwarding": stack.forwarding,
         "links": stack.list_links(),
         "addresses": stack.list_addresses(),
         "routes": stack.list_routes(),
@@ -32,41 +82,50 @@ def snapshot(stack: NetworkStack) -> dict[str, Any]:
 def view(host: Host) -> RenderableType:
     """The same for a person, in tables; what is empty is left out."""
     stack = host.stack
-    parts: list[RenderableType] = [Text(f"{host.name}  {type(host.nic).__name__}", style="bold")]
+    kind = "  router" if stack.forwarding else ""
+    parts: list[RenderableType] = [Text(f"{host.name}  {', '.join(cards(host))}{kind}", style="bold")]
     parts += [
-        table
-        for table in (links(stack), addresses(stack), routes(stack), neighbors(stack), sockets(stack))
-        if table.row_count
+        listing
+        for listing in (links(stack), addresses(stack), routes(stack), neighbors(stack), sockets(stack))
+        if listing.rows
     ]
     if stack.dns_servers:
         parts.append(Text(f"name servers  {' '.join(stack.dns_servers)}"))
-    parts.append(_counters(stack.statistics))
+    if any(stack.statistics.values()):
+        parts.append(_counters(stack.statistics))
     if stack.drop_reasons:
         parts.append(Text(f"drops  {_list(stack.drop_reasons)}", style="yellow"))
     return Group(*parts)
 
 
 def show(*hosts: Host) -> None:
-    """Print the view of each host."""
+    """Print the view of each host; into a pipe or file with one line a row, however long."""
     console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(highlight=False, width=_ENDLESS)
     for host in hosts:
         console.print(view(host))
         console.print()
 
 
-def links(stack: NetworkStack) -> Table:
+def cards(host: Host) -> list[str]:
+    """The kinds of a host's cards, in the order of its interfaces eth0, eth1 ..."""
+    return [type(slot.card).__name__ for slot in host.machine.slots]
+
+
+def links(stack: NetworkStack) -> Listing:
     """As `ip link`."""
     rows = stack.list_links()
-    return _table("links", ("interface", "state", "mtu", "mac", "vlan"), rows)
+    return Listing("links", ("interface", "state", "mtu", "mac", "vlan"), rows)
 
 
-def addresses(stack: NetworkStack) -> Table:
+def addresses(stack: NetworkStack) -> Listing:
     """As `ip address`."""
     rows = [row | {"valid for": _left(row["valid_for"])} for row in stack.list_addresses()]
-    return _table("addresses", ("address", "interface", "state", "origin", "valid for"), rows)
+    return Listing("addresses", ("address", "interface", "state", "origin", "valid for"), rows)
 
 
-def routes(stack: NetworkStack) -> Table:
+def routes(stack: NetworkStack) -> Listing:
     """As `ip route`: "default" and "via"."""
     rows = [
         row
@@ -77,32 +136,22 @@ def routes(stack: NetworkStack) -> Table:
         }
         for row in stack.list_routes()
     ]
-    return _table("routes", ("network", "via", "interface", "origin", "expires"), rows)
+    return Listing("routes", ("network", "via", "interface", "origin", "expires"), rows)
 
 
-def neighbors(stack: NetworkStack) -> Table:
+def neighbors(stack: NetworkStack) -> Listing:
     """As `ip neighbor`."""
     rows = [row | {"router": "router" if row["router"] else ""} for row in stack.list_neighbors()]
-    return _table("neighbors", ("address", "interface", "mac", "state", "router"), rows)
+    return Listing("neighbors", ("address", "interface", "mac", "state", "router"), rows)
 
 
-def sockets(stack: NetworkStack) -> Table:
+def sockets(stack: NetworkStack) -> Listing:
     """As `ss`: bytes received and not read, sent and not acknowledged."""
     rows = [
         {"netid": row["kind"], "recv-q": row["receive_queue"], "send-q": row["send_queue"], **row}
         for row in stack.list_sockets()
     ]
-    return _table("sockets", ("netid", "state", "recv-q", "send-q", "local", "remote"), rows)
-
-
-def _table(title: str, columns: Iterable[str], rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="dim", box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        numbers = column in ("recv-q", "send-q", "mtu")
-        table.add_column(column, justify="right" if numbers else "left", header_style="bold", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
-    return table
+    return Listing("sockets", ("netid", "state", "recv-q", "send-q", "local", "remote"), rows)
 
 
 def _cell(value: Any) -> Text:

@@ -68,3 +68,75 @@ def test_without_the_host_it_says_which_there_are(
     assert done.code == 2
     (complaint,) = [line for line in done.err.splitlines() if line.startswith("motenet:")]
     assert reason in complaint
+
+
+WIDE = """
+import motenet
+
+world = motenet.World(seed=1)
+again = world
+alice = world.host("alice", address=["10.0.0.1/24", "2001:db8:1234:5678:9abc:def0:1234:5678/64"])
+router = world.host("router", address="2001:db8:1234:5678:ffff:def0:1234:1/64", forwarding=True)
+router.plug("rtl8139")
+alice.stack.add_vlan(10, "10.10.0.1/24")
+world.link(alice, router)
+listener = router.stack.tcp_listen(80)
+client = alice.stack.tcp_connect("2001:db8:1234:5678:ffff:def0:1234:1", 80)
+lonely = world.host("lonely")
+world.run("3s")
+"""
+LOCAL, REMOTE = "[2001:db8:1234:5678:9abc:def0:1234:5678]", "[2001:db8:1234:5678:ffff:def0:1234:1]:80"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 140])
+def test_long_addresses_are_never_broken_and_no_line_is_too_long(
+    motenet: Callable[..., Any], script: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    script.write_text(WIDE)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    done = motenet("inspect", "--host", "alice", str(script))
+    lines = done.out.splitlines()
+    assert max(map(len, lines)) <= columns
+    words = done.out.split()
+    assert "2001:db8:1234:5678:9abc:def0:1234:5678/64" in words
+    assert REMOTE in words
+    assert any(word.startswith(f"{LOCAL}:") for word in words)
+    assert "eth0.10" in words
+    assert ("netid tcp" in done.out) == (columns < 120), "where no table fits, each value follows its name"
+
+
+def test_into_a_pipe_each_row_is_one_line(
+    motenet: Callable[..., Any], script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.write_text(WIDE)
+    monkeypatch.delenv("COLUMNS")
+    done = motenet("inspect", str(script))
+    (row,) = [line.split() for line in done.out.splitlines() if LOCAL in line and line.startswith("tcp ")][:1]
+    assert row[:4] == ["tcp", "ESTABLISHED", "0", "0"]
+    assert row[5] == REMOTE
+
+
+def test_each_host_once_with_its_cards_and_nothing_of_what_it_has_not(
+    motenet: Callable[..., Any], script: Path
+) -> None:
+    script.write_text(WIDE)
+    done = motenet("inspect", str(script))
+    headings = [line.strip() for line in done.out.splitlines() if line.startswith(("alice", "router", "lonely"))]
+    assert headings == ["alice  E1000", "router  E1000, Rtl8139  router", "lonely  E1000"]
+    assert done.out.partition("lonely")[2].split()[1:7] == ["links", "interface", "state", "mtu", "mac", "vlan"]
+    assert "sockets" not in done.out.partition("lonely")[2]
+    found = json.loads(motenet("inspect", "--json", str(script)).out)
+    assert list(found) == ["alice", "router", "lonely"]
+    assert (found["router"]["cards"], found["router"]["forwarding"]) == (["E1000", "Rtl8139"], True)
+
+
+def test_hosts_of_one_name_from_two_worlds_are_both_there(motenet: Callable[..., Any], script: Path) -> None:
+    script.write_text(
+        "import motenet\none, two = motenet.World(seed=1), motenet.World(seed=2)\n"
+        "one.host('a', address='10.0.0.1/24')\ntwo.host('a', address='10.0.0.2/24')\n"
+    )
+    found = json.loads(motenet("inspect", "--json", str(script)).out)
+    assert {name: host["addresses"][0]["address"] for name, host in found.items()} == {
+        "a": "10.0.0.1/24",
+        "a-2": "10.0.0.2/24",
+    }
