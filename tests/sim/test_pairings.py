@@ -5,7 +5,8 @@ from itertools import product
 from typing import Any
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 import motenet
@@ -40,6 +41,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "virtio, MMIO, split": ("virtio-net-mmio", {"packed": False}),
 }
 SIZE = 150_000
+V4, V6, TAGGED4, TAGGED6 = ((f"{network}1", f"{network}2") for network in ("10.0.0.", "fd00::", "10.0.10.", "fd10::"))
+"""The two hosts' addresses, on the link and in VLAN 10."""
+FAMILIES = pytest.mark.parametrize("addresses", [V4, V6], ids=["IPv4", "IPv6"])
 
 
 def build(
@@ -48,33 +52,39 @@ def build(
     world = motenet.World(seed=3)
     hosts = []
     for number, (nic, driver) in enumerate(zip(nics, options, strict=True), 1):
-        device = make_card(nic, f"52:54:00:00:00:{number:02x}", **card)
-        hosts.append(world.host(f"h{number}", nic=device, address=f"10.0.0.{number}/24", driver_options=driver))
+        told = {"mtu": driver["mtu"]} if nic == "virtio-net" and "mtu" in driver else {}
+        device = make_card(nic, f"52:54:00:00:00:{number:02x}", **card, **told)
+        addresses = [f"10.0.0.{number}/24", f"fd00::{number}/64"]
+        hosts.append(world.host(f"h{number}", nic=device, address=addresses, driver_options=driver))
     world.link(*hosts, bandwidth="1Gbit/s", delay="20us")
     world.run("20s", until=lambda: all(host.stack.is_link_up for host in hosts))
     return world, hosts[0], hosts[1]
 
 
-def data(number: int) -> bytes:
-    return bytes((at * (7 + number) + at // 256) & 0xFF for at in range(SIZE))
+def data(number: int, size: int = SIZE) -> bytes:
+    return bytes((at * (7 + number) + at // 256) & 0xFF for at in range(size))
 
 
-def exam(world: World, one: Host, other: Host) -> None:
+def exam(
+    world: World, one: Host, other: Host, addresses: tuple[str, str] = V4, size: int = SIZE, mtu: int = 1500
+) -> None:
     """Ping both ways, UDP both ways with what fills a frame, TCP both ways at once."""
-    for host, address in ((one, "10.0.0.2"), (other, "10.0.0.1")):
+    here, there = addresses
+    for host, address in ((one, there), (other, here)):
         assert None not in host.stack.ping(address, count=3, interval="1ms")
-    datagrams = [bytes([size & 0xFF]) * size for size in (0, 1, 17, 500, 1472)]
+    headers = 28 if addresses == V4 else 48
     ends = [host.stack.udp_socket(7) for host in (one, other)]
-    for end, address, far in ((ends[0], "10.0.0.2", ends[1]), (ends[1], "10.0.0.1", ends[0])):
-        for datagram in datagrams:
+    for end, address, far in ((ends[0], there, ends[1]), (ends[1], here, ends[0])):
+        for length in (0, 1, 17, 500, mtu - headers):
+            datagram = bytes([length & 0xFF]) * length
             end.send_to(datagram, address, 7)
             world.run("10s", until=lambda far=far: far.can_receive)
             assert bytes(far.receive().data) == datagram
     listener = other.stack.tcp_listen(80)
-    caller = one.stack.sockets.tcp_connect("10.0.0.2", 80)
+    caller = one.stack.sockets.tcp_connect(there, 80)
     answerer = other.stack.tcp_accept(listener)
-    wanted = {caller: data(1), answerer: data(0)}
-    sending = {caller: memoryview(data(0)), answerer: memoryview(data(1))}
+    wanted = {caller: data(1, size), answerer: data(0, size)}
+    sending = {caller: memoryview(data(0, size)), answerer: memoryview(data(1, size))}
     got = {caller: bytearray(), answerer: bytearray()}
 
     def work() -> bool:
@@ -82,24 +92,64 @@ def exam(world: World, one: Host, other: Host) -> None:
             while sending[end] and (sent := end.send(sending[end][:65536])):
                 sending[end] = sending[end][sent:]
             got[end] += end.recv(1 << 20) or b""
-        return all(len(got[end]) >= SIZE for end in got)
+        return all(len(got[end]) >= size for end in got)
 
     world.run("60s", until=work)
     for end in got:
         assert bytes(got[end]) == wanted[end]
     assert not any(way.drops for way in world.links[0].directions)
+    for end in ends:
+        end.close()
+    listener.close()
 
 
 @pytest.mark.parametrize(("nic", "peer"), list(product(KINDS, KINDS)))
-def test_all_nine_pairings(nic: str, peer: str) -> None:
-    exam(*build((nic, peer), ({}, {})))
+@FAMILIES
+def test_all_nine_pairings(nic: str, peer: str, addresses: tuple[str, str]) -> None:
+    exam(*build((nic, peer), ({}, {})), addresses)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("peer", ["e1000", "virtio-net"])
-def test_variants(variant: str, peer: str) -> None:
+@FAMILIES
+def test_variants(variant: str, peer: str, addresses: tuple[str, str]) -> None:
     nic, options = VARIANTS[variant]
-    exam(*build((nic, peer), (options, {})))
+    exam(*build((nic, peer), (options, {})), addresses, SIZE if addresses == V4 else SIZE // 3)
+
+
+@pytest.mark.parametrize("nic", ["e1000", "rtl8139", "rtl8139cp", "virtio-net"])
+@pytest.mark.parametrize(("peer", "offloads"), [("e1000", {}), ("virtio-net", {}), ("virtio-net", OFF)])
+def test_over_a_vlan(nic: str, peer: str, offloads: dict[str, Any]) -> None:
+    """IEEE 802.1Q in software: four bytes more in front of all that a card looks at."""
+    world, one, other = build((nic, peer), ({}, offloads))
+    for number, host in enumerate((one, other), 1):
+        host.stack.add_vlan(10, [f"10.0.10.{number}/24", f"fd10::{number}/64"])
+    tags: set[int] = set()
+    world.watch(
+        lambda event: isinstance(event, FramePassed) and tags.add(int.from_bytes(event.frame[12:16], "big")),
+        world.links[0],
+    )
+    exam(world, one, other, TAGGED4, 40_000)
+    exam(world, one, other, TAGGED6, 40_000)
+    assert {tag for tag in tags if tag >> 16 == 0x8100} == {0x8100_000A}
+
+
+@pytest.mark.parametrize(("nic", "peer"), list(product(("e1000", "virtio-net"), repeat=2)))
+@pytest.mark.parametrize("offloads", [{}, OFF], ids=["offloads", "no offloads"])
+@FAMILIES
+def test_jumbo_frames(nic: str, peer: str, offloads: dict[str, Any], addresses: tuple[str, str]) -> None:
+    """RCTL.LPE (8254x 13.4.22) and VIRTIO_NET_F_MTU (virtio 5.1.4.1): frames are as long as both take them."""
+    options = {"mtu": 9000, **offloads}
+    world, one, other = build((nic, peer), (options, options))
+    lengths: list[int] = []
+    world.watch(
+        lambda event: isinstance(event, FramePassed) and lengths.append(len(event.frame)),
+        world.links[0],
+    )
+    exam(world, one, other, addresses, mtu=9000)
+    assert max(lengths) >= 9014
+    if offloads:
+        assert max(lengths) == 9014
 
 
 def test_no_card_is_left_out() -> None:
@@ -113,10 +163,12 @@ def streams(frames: list[bytes]) -> Iterator[tuple[str, bytes]]:
     for frame in frames:
         packet = Ether(frame)
         if TCP in packet:
-            way, segment = packet[IP].src, packet[TCP]
+            network, segment = packet[IP] if IP in packet else packet[IPv6], packet[TCP]
+            way = network.src
             if "S" in segment.flags:
                 starts[way] = segment.seq + 1
-            length = packet[IP].len - 20 - 4 * segment.dataofs
+            total = network.len - 20 if IP in packet else network.plen
+            length = total - 4 * segment.dataofs
             if length:
                 pieces.setdefault(way, {})[segment.seq - starts[way] & 0xFFFFFFFF] = bytes(segment.payload)[:length]
     for way in sorted(pieces):
@@ -128,7 +180,10 @@ def streams(frames: list[bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize(("nic", "peer"), list(product(KINDS, KINDS)))
-def test_without_offloads_each_pairing_carries_the_same_streams(nic: str, peer: str) -> None:
+@FAMILIES
+def test_without_offloads_each_pairing_carries_the_same_streams(
+    nic: str, peer: str, addresses: tuple[str, str]
+) -> None:
     """Timing.instant, offloads off: what is seen on the cable is what the applications gave, whoever carries it."""
     world, one, other = build((nic, peer), (PLAIN.get(nic, OFF), PLAIN.get(peer, OFF)), timing="instant")
     frames: list[bytes] = []
@@ -136,6 +191,31 @@ def test_without_offloads_each_pairing_carries_the_same_streams(nic: str, peer: 
         lambda event: isinstance(event, FramePassed) and event.direction == "tx" and frames.append(event.frame),
         world.links[0],
     )
-    exam(world, one, other)
+    exam(world, one, other, addresses)
     assert max(map(len, frames)) <= 1514
-    assert dict(streams(frames)) == {"10.0.0.1": data(0), "10.0.0.2": data(1)}
+    assert dict(streams(frames)) == {addresses[0]: data(0), addresses[1]: data(1)}
+
+
+@pytest.mark.parametrize(("nic", "peer"), [("e1000", "rtl8139"), ("rtl8139cp", "e1000"), ("virtio-net", "rtl8139")])
+def test_offloads_over_ipv6_leave_what_scapy_would_have_sent(nic: str, peer: str) -> None:
+    """Checksums by the card (8254x 3.6; virtio 5.1.6.2) or by software (the RTL8139C+ has none for IPv6), and segments
+    of virtio's HOST_TSO6: each is Scapy's, and the streams are whole.
+    """
+    world, one, other = build((nic, peer), ({}, {}), timing="instant")
+    frames: list[bytes] = []
+    world.watch(
+        lambda event: isinstance(event, FramePassed) and event.direction == "tx" and frames.append(event.frame),
+        world.links[0],
+    )
+    exam(world, one, other, V6)
+    assert max(map(len, frames)) <= 1514
+    assert dict(streams(frames)) == {V6[0]: data(0), V6[1]: data(1)}
+    checked = 0
+    for frame in frames:
+        packet = Ether(frame)
+        for layer in (TCP, UDP):
+            if layer in packet:
+                packet[layer].chksum = None
+                checked += 1
+        assert bytes(packet) == frame
+    assert checked > 100
