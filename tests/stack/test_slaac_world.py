@@ -81,6 +81,20 @@ def test_a_snapshot_in_the_midst_goes_on_the_same() -> None:
     assert len(set(hashes)) == 1
 
 
+def test_rfc_4007_6_an_address_of_the_links_scope_needs_its_link() -> None:
+    world = build()
+    world.run("10s")
+    two, far = world.hosts["two"].stack, world.hosts["far"].stack
+    (near,) = [row["address"].split("/")[0] for row in far.list_addresses() if row["address"].startswith("fe80")]
+    assert None not in two.ping(near + "%eth1", count=2)
+    assert two.ping(near + "%eth0.7", count=1) == [None]
+    listener = far.tcp_listen(81)
+    client = two.tcp_connect(near + "%eth1", 81)
+    far.tcp_accept(listener).send(DATA[:5000])
+    world.run("1s")
+    assert client.recv(5000) == DATA[:5000]
+
+
 def test_equal_seeds_make_equal_worlds() -> None:
     ends = []
     for seed in (4, 4, 5):
