@@ -46,7 +46,7 @@ class Node(Watched):
         super().__init__(clock, "node")
         self.interfaces: list[Interface] = []
         self.routing = Routing(clock, self.interfaces)
-        self.sockets = SocketSet(clock, stream)
+        self.sockets = SocketSet(clock, stream, self)
         self.output = Output(clock, self.routing)
         self.reassembly = Reassembly(clock)
         self.icmp = Icmp(clock, self.routing, self.sockets, self.output)
@@ -58,12 +58,6 @@ class Node(Watched):
         """When to try again after a device was full; 0: none is."""
         self.source_routes = False
         """Take packets that have come by a source route, and send answers by its reverse (RFC 9293, 3.9.2.1)."""
-        self.sockets.source_for = self.source_for
-        self.sockets.path_for = self._path_for
-        self.sockets.is_broadcast = self._is_broadcast
-        self.sockets.suspect = self._suspect
-        self.sockets.lend = self._lend
-        self.sockets.confirm = self._confirm
 
     def parts(self) -> Iterable[Component]:
         return (
@@ -83,7 +77,7 @@ class Node(Watched):
         """The interface of that name."""
         return next((one for one in self.interfaces if one.name == name), None)
 
-    # --- what sockets ask for
+    # --- what sockets ask for, and tell (Network)
 
     def source_for(self, destination: bytes, interface: str = "") -> bytes:
         """Our address on the way to a destination. NetworkUnreachable if there is no way."""
@@ -94,7 +88,7 @@ class Node(Watched):
             )
         return way.source
 
-    def _path_for(self, destination: bytes, interface: str = "") -> tuple[int, int, int]:
+    def path_for(self, destination: bytes, interface: str = "") -> tuple[int, int, int]:
         """TCP payload in bytes of a packet on that link, of one that gets there, and of one that the card cuts."""
         way = self.routing.way(destination, interface)
         six = len(destination) == 16
@@ -104,20 +98,23 @@ class Node(Watched):
         segmented = 0 if way.local else way.interface.max_segmented[len(destination)]
         return way.link_mtu - headers, way.mtu - headers, segmented
 
-    def _is_broadcast(self, destination: bytes) -> bool:
+    def is_broadcast(self, destination: bytes) -> bool:
+        """Whether an address means all hosts of a network of ours."""
         return any(one.addressing.listening.get(destination) == BROADCAST for one in self.interfaces)
 
-    def _suspect(self, destination: bytes) -> None:
+    def suspect(self, destination: bytes) -> None:
+        """It does not answer TCP: the neighbor on the way is probed (RFC 9293, MUST-20)."""
         way = self.routing.way(destination)
         if way is not None:
             way.interface.neighbors.suspect(way.hop, self.now)
 
-    def _confirm(self, destination: bytes) -> None:
+    def confirm(self, destination: bytes) -> None:
+        """TCP makes progress with it: the neighbor on the way is alive (RFC 4861, 7.3.1)."""
         way = self.routing.way(destination)
         if way is not None:
             way.interface.neighbors.confirm(way.hop, self.now)
 
-    def _lend(self, client: DhcpClient) -> None:
+    def lend(self, client: DhcpClient) -> None:
         """A DHCP client's leases are for its interface."""
         interface = self.interface(client.interface)
         if interface is not None:

@@ -155,9 +155,9 @@ def test_a_removed_socket_has_no_timer_and_no_name(sockets: SocketSet) -> None:
     socket = sockets.tcp_connect("10.0.0.2", 80, source="10.0.0.1")
     (handle,) = [handle for handle, _ in sockets]
     assert sockets.remove(handle) is socket
-    assert (len(sockets), sockets.tcp, sockets.ready, sockets.poll_at(0)) == (0, {}, {}, None)
+    assert (len(sockets), sockets.tcp, sockets.schedule.ready, sockets.poll_at(0)) == (0, {}, {}, None)
     socket.abort()  # its wiring is gone with it
-    assert sockets.ready == {}
+    assert sockets.schedule.ready == {}
 
 
 # --- UDP

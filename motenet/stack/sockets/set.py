@@ -1,9 +1,8 @@
-"""The sockets of an interface: who a packet is for, and who has something to do. Idle sockets cost a poll nothing."""
+"""The sockets of a node: who a packet is for, and who has something to do."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from heapq import heappop, heappush
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from motenet.core.errors import ConfigurationError
@@ -11,12 +10,14 @@ from motenet.core.rng import Stream
 from motenet.core.state import Component, Plain
 from motenet.core.trace import HasNow, Watched
 from motenet.stack.address import check_port, format_address, parse_address
-from motenet.stack.errors import AddressInUse, AddressNotAvailable, NetworkUnreachable
+from motenet.stack.errors import AddressInUse, AddressNotAvailable
 from motenet.stack.sockets.dhcp import DhcpClient
 from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.sockets.icmp import IcmpSocket
+from motenet.stack.sockets.network import Network, NoNetwork
 from motenet.stack.sockets.raw import RawSocket
 from motenet.stack.sockets.rows import row
+from motenet.stack.sockets.schedule import Schedule
 from motenet.stack.sockets.tcp.connection import CAPACITY, check_buffer
 from motenet.stack.sockets.tcp.handshake import reset_reply
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
@@ -44,58 +45,23 @@ _MAKERS: dict[str, Callable[[HasNow], AnySocket]] = {
 }
 
 
-class SourceFor(Protocol):
-    """Tells which of our addresses a destination is sent to from."""
-
-    def __call__(self, destination: bytes, interface: str = "") -> bytes: ...
-
-
-def _no_route(destination: bytes, interface: str = "") -> bytes:
-    raise NetworkUnreachable("this set of sockets belongs to no interface: give a source address")
-
-
-def _nobody(client: DhcpClient) -> None:
-    """A set without an interface has no use for a lease."""
-
-
-def _no_broadcast(destination: bytes) -> bool:
-    """A set without an interface knows no network."""
-    return False
-
-
-def _no_path(destination: bytes, interface: str = "") -> tuple[int, int, int]:
-    return 1460, 1460, 0
-
-
 class SocketSet(Watched):
     """Sockets by handle (an integer, never used twice), and by what packets carry. Nothing here blocks.
 
     A socket that has finished is forgotten, but a TCP connection only once its application has let go of it.
     """
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "next_handle", "ready", "_deadlines", "_timers")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "next_handle")
 
-    def __init__(self, clock: HasNow, stream: Stream) -> None:
+    def __init__(self, clock: HasNow, stream: Stream, network: Network | None = None) -> None:
         super().__init__(clock, "sockets")
         self.stream = stream
+        self.network: Network = NoNetwork() if network is None else network
+        self.schedule = Schedule()
         self.kick: Callable[[], None] | None = None
         """Tells the host that a socket became ready outside a poll."""
         self.polling = False
-        self.source_for: SourceFor = _no_route
-        """Our address on the way to a destination, by an interface or any; NetworkUnreachable if there is no way."""
-        self.path_for: Callable[[bytes, str], tuple[int, int, int]] = _no_path
-        """TCP payload in bytes of a packet on that link, of one that gets there, of one that a card cuts (0: none)."""
-        self.lend: Callable[[DhcpClient], None] = _nobody
-        """Wires a DHCP client with the interface that its leases are for."""
-        self.is_broadcast: Callable[[bytes], bool] = _no_broadcast
-        """Whether an address means all hosts of a network of ours."""
-        self.confirm: Callable[[bytes], None] | None = None
-        """Hears of destinations with which TCP makes progress (RFC 4861, 7.3.1)."""
-        self.suspect: Callable[[bytes], None] | None = None
-        """Hears of destinations that do not answer TCP (RFC 9293, MUST-20)."""
         self.next_handle = 1
-        self.ready: dict[int, None] = {}
-        """Handles of sockets that have something to dispatch, in the order in which they said so."""
         self.tcp: dict[Ports, TcpSocket] = {}
         self.listeners: dict[tuple[bytes, int], TcpListener] = {}
         self.udp: dict[tuple[bytes, int], UdpSocket] = {}
@@ -107,8 +73,6 @@ class SocketSet(Watched):
         """The one DNS client, if there is one."""
         self._sockets: dict[int, AnySocket] = {}
         self._keys: dict[int, Any] = {}  # handle -> its key in the table of its kind, as long as it is there
-        self._deadlines: dict[int, int] = {}  # handle -> the one entry of `_timers` that counts
-        self._timers: list[tuple[int, int]] = []  # a heap of (when, handle); entries that do not count are passed over
         self._tables: dict[str, dict[Any, Any]] = {
             TcpSocket.kind: self.tcp,
             TcpListener.kind: self.listeners,
@@ -140,10 +104,11 @@ class SocketSet(Watched):
         `source_route`: IPv4 gateways to pass, in order (RFC 791, 3.1).
         """
         remote = (parse_address(address), check_port(port))
-        if self.is_broadcast(remote[0]):  # RFC 9293, MUST-46; the socket itself refuses groups
+        if self.network.is_broadcast(remote[0]):  # RFC 9293, MUST-46; the socket itself refuses groups
             raise AddressNotAvailable(f"{format_address(remote[0])} is a broadcast: give a single host's address")
         route = [parse_address(gateway) for gateway in source_route]
-        local = parse_address(source) if source else self.source_for(route[0] if route else remote[0], interface)
+        first = route[0] if route else remote[0]
+        local = parse_address(source) if source else self.network.source_for(first, interface)
         if not local_port:
             local_port = self._free(lambda port: (local, port, *remote) in self.tcp or self.listener(local, port))
         socket = self._tcp_socket(check_buffer(buffer))
@@ -213,7 +178,7 @@ class SocketSet(Watched):
     # --- the set
 
     def parts(self) -> Iterable[Component]:
-        return list(self._sockets.values())
+        return (self.schedule, *self._sockets.values())
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -247,8 +212,7 @@ class SocketSet(Watched):
         """Forget a socket at once, whatever state it is in; KeyError if it is not here any more."""
         self._unlist(handle)
         socket = self._sockets.pop(handle)
-        self.ready.pop(handle, None)
-        self._deadlines.pop(handle, None)
+        self.schedule.forget(handle)
         socket.detach()
         return socket
 
@@ -271,12 +235,12 @@ class SocketSet(Watched):
             if socket.remote[0]:  # a snapshot fills in the others
                 socket.mss_limit, socket.path_limit, socket.max_segmented = self._path_of(socket)
             socket.find, socket.reroute = self.find, self._reroute
-            socket.suspect, socket.confirm = self.suspect, self.confirm
+            socket.suspect, socket.confirm = self.network.suspect, self.network.confirm
         elif isinstance(socket, TcpListener):
             socket.spawn, socket.adopt, socket.find = self._tcp_socket, self._adopt, self.find
         elif isinstance(socket, DhcpClient):
             socket.interface = key
-            self.lend(socket)
+            self.network.lend(socket)
         elif isinstance(socket, DnsClient):
             socket.sockets, socket.stream = self, self.stream
         self._sockets[handle] = socket
@@ -286,8 +250,8 @@ class SocketSet(Watched):
             self._tables[socket.kind][key] = socket
 
     def _path_of(self, socket: TcpSocket) -> tuple[int, int, int]:
-        """As `path_for`. No card cuts up packets that have a source route."""
-        link, path, segmented = self.path_for(socket.first_hop, socket.interface)
+        """As the network's `path_for`. No card cuts up packets that have a source route."""
+        link, path, segmented = self.network.path_for(socket.first_hop, socket.interface)
         return link, path, 0 if socket.source_route else segmented
 
     def _adopt(self, socket: TcpSocket) -> None:
@@ -319,22 +283,15 @@ class SocketSet(Watched):
 
     def mark(self, handle: int) -> None:
         """A socket has something to dispatch, or its timer has changed."""
-        if handle not in self.ready:
-            self.ready[handle] = None
+        ready = self.schedule.ready
+        if handle not in ready:
+            ready[handle] = None
             if self.kick is not None and not self.polling:
                 self.kick()
 
     def take_ready(self, now: int) -> list[int]:
         """The sockets to dispatch now, in order; each is to be given back by `settle` or `mark`."""
-        timers, deadlines = self._timers, self._deadlines
-        while timers and timers[0][0] <= now:
-            time, handle = heappop(timers)
-            if deadlines.get(handle) == time:
-                del deadlines[handle]
-                self.ready[handle] = None
-        taken = list(self.ready)
-        self.ready.clear()
-        return taken
+        return self.schedule.take(now)
 
     def settle(self, handle: int, now: int, parked: bool = False) -> None:
         """A socket has been dispatched: when is it to be again? `parked`: not before its neighbor is known."""
@@ -349,28 +306,20 @@ class SocketSet(Watched):
             return
         if at <= now:
             if not parked:
-                self.ready[handle] = None
-            return
-        known = self._deadlines.get(handle)
-        if known is None or at < known:
-            self._deadlines[handle] = at
-            heappush(self._timers, (at, handle))
+                self.schedule.ready[handle] = None
+        else:
+            self.schedule.wait(handle, at)
 
     def _retire(self, handle: int, socket: AnySocket) -> None:
         if isinstance(socket, TcpSocket) and not socket.orphan:
             self._unlist(handle)
-            self.ready.pop(handle, None)
+            self.schedule.ready.pop(handle, None)
         else:
             self.remove(handle)
 
     def poll_at(self, now: int) -> int | None:
         """When a socket next has something to dispatch, in ns."""
-        if self.ready:
-            return now
-        timers, deadlines = self._timers, self._deadlines
-        while timers and deadlines.get(timers[0][1]) != timers[0][0]:
-            heappop(timers)
-        return timers[0][0] if timers else None
+        return self.schedule.next_at(now)
 
     def refit(self, remote: bytes = b"") -> None:
         """Paths have changed, to one destination or to all: connections learn what fits into a packet now."""

@@ -221,7 +221,7 @@ class DnsClient(Socket):
     def _rank(self, address: bytes) -> tuple[bool, bool]:
         """RFC 6724, 6: rule 1, avoid what no way leads to; rule 6, IPv6 before IPv4 (its default policy table)."""
         try:
-            self.sockets.source_for(address)
+            self.sockets.network.source_for(address)
         except StackError:
             return True, len(address) == 4
         return False, len(address) == 4
