@@ -51,7 +51,7 @@ PEER4, PEER6 = "10.0.0.2", "2001:db8:1::2"
 MOST_STATE = 4_000_000
 """Characters of a stack's state as text: several times what all queues together may hold is a leak."""
 
-quickly = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+quickly = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def seeds() -> list[bytes]:
@@ -279,3 +279,35 @@ def test_spoofed_senders_make_us_amplify_nothing(make_router: Any, forwarding: b
     check_bounds(script)
     went += sum(len(frame) for _, frame in script.pass_time(5 * SECOND))
     assert went <= 3 * came
+
+
+@quickly
+@given(st.integers(0, 2**32), st.booleans())
+def test_another_stack_goes_on_from_the_saved_state(make_router: Any, seed: int, forwarding: bool) -> None:
+    """Whatever has come before: all that matters is in the state, and nothing of it elsewhere."""
+    dice, script, other = random.Random(seed), make_router(), make_router()
+    frames = SEEDS + furnish(script, forwarding)
+    for _ in range(30):
+        script.hear(mutated(dice, frames))
+        script.bench.now += dice.choice((0, 1_000_000, 300_000_000))
+    other.stack.add_vlan(10)
+    state = {part.path: part.save() for part in walk(script.stack)}
+    load(other.stack, state)
+    other.bench.now = script.bench.now
+    assert {part.path: part.save() for part in walk(other.stack)} == state
+    for _ in range(15):
+        frame = mutated(dice, frames)
+        sent = [[(side, bytes(one)) for side, one in each.hear(frame)] for each in (script, other)]
+        assert sent[0] == sent[1]
+        sent = [[(side, bytes(one)) for side, one in each.pass_time(100_000_000)] for each in (script, other)]
+        assert sent[0] == sent[1]
+    assert {part.path: part.save() for part in walk(other.stack)} == {
+        part.path: part.save() for part in walk(script.stack)
+    }
+
+
+def load(component: Any, state: dict[str, Any]) -> None:
+    """As World.restore: a part may make others as it loads."""
+    component.load(state[component.path])
+    for part in component.parts():
+        load(part, state)
