@@ -1,5 +1,6 @@
 """What an application may ask of a stack and wait for: the verbs let the world run, in virtual time."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from motenet.core.trace import Watched
@@ -24,34 +25,34 @@ _OPENING = (State.SYN_SENT, State.SYN_RECEIVED)
 _CLOSED = (State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED)
 
 
-class Verbs(Watched):
-    """The verbs of NetworkStack. One that is called inside an event raises BlockingInsideWorld."""
+class Verbs(Watched, ABC):
+    """The verbs of NetworkStack, which has the rest. One that is called inside an event raises BlockingInsideWorld."""
 
     node: Node
     _woken = False
 
     @property
-    def is_link_up(self) -> bool:
-        """NetworkStack's."""
-        raise AssertionError("the stack has its own")
-
-    @property
+    @abstractmethod
     def drivers(self) -> list[NetworkDriver]:
-        """The drivers of our cards, NetworkStack's."""
-        raise AssertionError("the stack has its own")
-
-    def poll(self, now: int) -> bool:
-        """NetworkStack's."""
-        raise AssertionError("the stack has its own")
-
-    def poll_at(self, now: int) -> int | None:
-        """NetworkStack's."""
-        raise AssertionError("the stack has its own")
+        """The drivers of our cards."""
 
     @property
+    @abstractmethod
+    def is_link_up(self) -> bool:
+        """Whether any card has a carrier, now."""
+
+    @property
+    @abstractmethod
     def dns(self) -> DnsClient:
-        """NetworkStack's."""
-        raise AssertionError("the stack has its own")
+        """The DNS client."""
+
+    @abstractmethod
+    def poll(self, now: int) -> bool:
+        """Receive what has come and send what is due; `now` in ns."""
+
+    @abstractmethod
+    def poll_at(self, now: int) -> int | None:
+        """When to call `poll` next, in ns."""
 
     @property
     def sockets(self) -> SocketSet:

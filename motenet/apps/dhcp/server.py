@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from motenet.apps.dhcp.service import Reply, Service
+from motenet.apps.dhcp.service import Service
 from motenet.apps.dhcp.subnet import Subnet
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
@@ -11,24 +11,7 @@ from motenet.core.trace import Watched
 from motenet.stack import NetworkStack
 from motenet.stack.address import LIMITED_BROADCAST, Cidr
 from motenet.stack.errors import QueueFull
-from motenet.stack.packet import Outgoing
-from motenet.stack.sockets.udp import UdpSocket
 from motenet.stack.wire import Malformed, dhcpv4
-
-
-class _Socket(UdpSocket):
-    """A UDP socket that also says by which interface: to each network's clients a broadcast is another one."""
-
-    def reply(self, reply: Reply, interface: str) -> None:
-        """Queue a reply; a broadcast leaves by that interface."""
-        where = interface if reply.address == LIMITED_BROADCAST else ""
-        self._queue(reply.address, reply.port, where, reply.emit())
-
-    def _packet(self, message: tuple[Any, ...]) -> Outgoing:
-        address, port, interface, data = message
-        packet = super()._packet((address, port, data))
-        packet.interface = interface
-        return packet
 
 
 class DhcpServer(Watched):
@@ -47,9 +30,7 @@ class DhcpServer(Watched):
         self.service = Service(stack.clock, subnets)
         self.posted = False
         """An event is under way."""
-        self.socket = _Socket(stack.clock)
-        self.socket.bind(dhcpv4.SERVER_PORT)
-        stack.sockets.add(self.socket)
+        self.socket = stack.sockets.udp_bind(dhcpv4.SERVER_PORT)
         self.socket.waker = self._wake
         self._stack = stack
         self._post = stack.driver.clock.post
@@ -93,7 +74,8 @@ class DhcpServer(Watched):
             here, elsewhere = self._own(datagram.interface)
             reply = self.service.answer(message, datagram.destination, here, self.clock.now, elsewhere)
             if reply is not None:
+                where = datagram.interface if reply.address == LIMITED_BROADCAST else ""
                 try:
-                    self.socket.reply(reply, datagram.interface)
+                    self.socket.send_to(reply.emit(), reply.address, reply.port, interface=where)
                 except QueueFull:
                     self.drop("queue-full")

@@ -1,5 +1,6 @@
 """What sockets for whole messages have in common: a bounded queue each way, and what went wrong."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -31,7 +32,7 @@ def exception(failure: Failure) -> errors.StackError:
     return _EXCEPTIONS.get(kind, errors.HostUnreachable)(f"what was sent could not be delivered: {kind} unreachable")
 
 
-class DatagramSocket(Socket):
+class DatagramSocket(Socket, ABC):
     """Queues of messages; each is a tuple whose last member is the data."""
 
     STATE: ClassVar[tuple[str, ...]] = (
@@ -54,9 +55,9 @@ class DatagramSocket(Socket):
         self.closed = False
 
     @property
+    @abstractmethod
     def key(self) -> Any:
         """What packets are matched by; None while unbound."""
-        raise AssertionError("each kind of socket has its own")
 
     @property
     def finished(self) -> bool:
@@ -91,9 +92,9 @@ class DatagramSocket(Socket):
         if len(outgoing) != before:
             self.wake()
 
+    @abstractmethod
     def _packet(self, message: tuple[Any, ...]) -> Outgoing:
         """The packet for a queued message."""
-        raise AssertionError("each kind of socket has its own")
 
     def fail(self, kind: str, remote: bytes, port: int) -> None:
         """Something that was sent to `remote` cannot be delivered."""
