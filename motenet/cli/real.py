@@ -39,17 +39,20 @@ Address = Annotated[
     list[str],
     typer.Option(
         "--address",
+        metavar="ADDRESS",
         help="The emulated machine's address: 10.0.0.2/24, fd00::2/64, dhcp, or auto (IPv6 by the link's routers). "
         "May be given several times.",
     ),
 ]
 Gateway = Annotated[
-    list[str] | None, typer.Option("--gateway", help="The emulated machine's default router; one of each family.")
+    list[str] | None,
+    typer.Option("--gateway", metavar="ADDRESS", help="The emulated machine's default router; one of each family."),
 ]
 Dns = Annotated[
     list[str] | None,
     typer.Option(
         "--dns",
+        metavar="ADDRESS",
         help="A DNS server for the emulated machine, instead of those that DHCP and routers tell. "
         "May be given several times.",
     ),
