@@ -163,10 +163,10 @@ def test_rfc_9406_4_2_what_was_no_queue_lets_slow_start_go_on() -> None:
     hystart = HyStart()
     for trip in (TRIP, TRIP, 2 * TRIP):
         for _ in range(10):
-            hystart.growth(MSS, 10 * MSS, trip, MSS)
+            hystart.growth(MSS, 10 * MSS, trip)
     assert hystart.baseline == 2 * TRIP
     for _ in range(10):
-        hystart.growth(MSS, 10 * MSS, TRIP, MSS)
+        hystart.growth(MSS, 10 * MSS, TRIP)
     assert hystart.baseline == 0
     assert not hystart.over
 

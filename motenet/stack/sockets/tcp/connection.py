@@ -13,6 +13,7 @@ from motenet.stack.errors import StackError
 from motenet.stack.sockets.socket import Socket
 from motenet.stack.sockets.tcp import arrival, departure, recovery
 from motenet.stack.sockets.tcp.handshake import (
+    LEAST_PAYLOAD,
     SMALLEST_MSS,
     Endpoint,
     in_syn_sent,
@@ -64,6 +65,12 @@ def check_buffer(buffer: str | int) -> int:
     if not 1 <= size <= LARGEST:
         raise ConfigurationError(f"buffer={buffer!r}: a connection buffers 1 to {LARGEST} bytes in each direction")
     return size
+
+
+def _check_interval(name: str, interval: int | None) -> int | None:
+    if interval is not None and interval <= 0:
+        raise ConfigurationError(f"{name}={interval}: give a time above zero in ns, or None for never")
+    return interval
 
 
 class Connection(Socket):
@@ -158,7 +165,7 @@ class Connection(Socket):
 
     @keep_alive.setter
     def keep_alive(self, interval: int | None) -> None:
-        self._keep_alive = interval
+        self._keep_alive = _check_interval("keep_alive", interval)
         self.ready()
 
     @property
@@ -168,7 +175,7 @@ class Connection(Socket):
 
     @user_timeout.setter
     def user_timeout(self, timeout: int | None) -> None:
-        self._user_timeout = timeout
+        self._user_timeout = _check_interval("user_timeout", timeout)
         self.ready()
 
     # --- for the interface ---
@@ -326,7 +333,8 @@ class Connection(Socket):
 
     def fail(self, failure: Failure) -> None:
         """End the connection before its time. The peer is told, unless it said so itself, or knows nothing yet."""
-        tell = failure in (Failure.ABORTED, Failure.TIMED_OUT)
+        silent = failure is Failure.TIMED_OUT and self.state is State.SYN_RECEIVED  # its address may be forged
+        tell = failure in (Failure.ABORTED, Failure.TIMED_OUT) and not silent
         if failure is Failure.TIMED_OUT and self.soft_failure:
             failure = Failure.UNREACHABLE
         self.failure = failure.value
@@ -382,7 +390,7 @@ class Connection(Socket):
     def fit_mss(self) -> None:
         """Eff.snd.MSS (MUST-16): what peer and interface take, without the options that every segment carries."""
         options = (12 if self.stamped else 0) + source_route.length(self.source_route)
-        mss = min(self.peer_mss, self.mss_limit, self.path_limit) - options
+        mss = max(min(self.peer_mss, self.mss_limit, self.path_limit) - options, LEAST_PAYLOAD)
         if mss != self.sender.mss:
             self.sender.fit(mss)
         if self.mss_limit != self.receiver.mss_limit:

@@ -7,7 +7,13 @@ from motenet.core.clock import FOREVER
 from motenet.stack.sockets.tcp import recovery
 from motenet.stack.sockets.tcp.handshake import add_options
 from motenet.stack.sockets.tcp.state import MAY_RECEIVE, Failure, State
-from motenet.stack.sockets.tcp.timers import KEEP_ALIVE_INTERVAL, KEEP_ALIVE_PROBES, ORPHAN_PROBES, TROUBLE_AFTER
+from motenet.stack.sockets.tcp.timers import (
+    KEEP_ALIVE_INTERVAL,
+    KEEP_ALIVE_PROBES,
+    ORPHAN_PROBES,
+    SYN_ANSWERS,
+    TROUBLE_AFTER,
+)
 from motenet.stack.wire.tcp import ACK, CWR, ECE, FIN, MASK, PSH, RST, SYN, URG, Segment
 
 if TYPE_CHECKING:
@@ -73,6 +79,9 @@ def _expire(socket: "Connection", now: int) -> None:
     elif now >= sender.tail_at():
         sender.tail.due = True
     elif now >= sender.rto_at:
+        if socket.listener and socket.state is State.SYN_RECEIVED and sender.timeouts >= SYN_ANSWERS - 1:
+            sender.rto_at = FOREVER  # RFC 4987, 2: a forged SYN is no lever; an honest peer's comes again
+            return
         sender.retransmission_expired(now)
         if sender.rtt.backoffs == TROUBLE_AFTER:
             socket.trouble()

@@ -16,6 +16,7 @@ Endpoint = tuple[bytes, int]
 
 DEFAULT_MSS_IPV6 = 1220  # RFC 9293, MUST-15
 SMALLEST_MSS = 48  # as smoltcp has it: leaves room for data behind 40 bytes of options
+LEAST_PAYLOAD = 8  # whatever options a peer's MSS has to leave room for, its stream goes on; our choice
 _ISN_TICK = 4 * US  # RFC 9293, 3.4.1: one number every 4 microseconds
 
 

@@ -28,7 +28,7 @@ def next_lost(sender: "Sender", largest: int) -> tuple[int, int]:
     found = sender.board.first_lost()
     if found is None:
         return sender.nxt, 0
-    seq, mss = found.left, sender.mss
+    seq, mss = found.left, sender.unit
     if sender.urgent > seq:
         largest = mss
     wanted = min(found.right - seq, sender.una + sender.wnd - seq)
@@ -43,8 +43,8 @@ def next_lost(sender: "Sender", largest: int) -> tuple[int, int]:
 
 def tail_probe(sender: "Sender") -> tuple[int, int]:
     """RFC 8985, 7.3, TLP_send_probe(): new data if the peer has room for it, whatever cwnd says, or the last again."""
-    nxt, mss = sender.nxt, sender.mss
-    length = min(sender.ring.end - nxt, mss, sender.una + sender.wnd - nxt)
+    nxt = sender.nxt
+    length = min(sender.ring.end - nxt, sender.unit, sender.una + sender.wnd - nxt)
     if length > 0:
         return nxt, length
     return _last(sender)
@@ -67,7 +67,7 @@ def _last(sender: "Sender") -> tuple[int, int]:
     """The last segment that was sent, and lies within the peer's window."""
     last = sender.board.ranges[-1]
     right = min(last.right, sender.una + max(sender.wnd, 1))
-    left = max(last.left, right - sender.mss)
+    left = max(last.left, right - sender.unit)
     return (left, right - left) if left < right else (sender.una, 1)
 
 
@@ -133,7 +133,7 @@ def _selective(sender: "Sender", now: int, ack: int, blocks: Blocks, news: list[
         left, twice = blocks.pop(0)
         if sender.repeated > 0 and twice > sender.marker:  # not a probe: the last recovery has sent it in vain
             sender.rack.duplicated(sender.una, sender.nxt)
-            sender.repeated = max(sender.repeated - (twice - left), 0)
+            sender.repeated = max(sender.repeated - (twice - max(left, sender.marker)), 0)
     for left, right in sorted(blocks):  # in order, or one report would look like reordering
         if sender.una < right <= sender.nxt:
             found = sender.board.sack(left, right)
@@ -229,6 +229,7 @@ def _reduce(sender: "Sender", now: int) -> None:
     congestion = sender.congestion
     congestion.lost(now, sender.flight)
     congestion.take(congestion.threshold)
+    sender.marker = NONE  # no recovery from before this, should it prove needless, gives the window back
     sender.reduced, sender.reduction_due = sender.nxt, sender.ecn
 
 
@@ -297,7 +298,8 @@ def _repair_without_sack(sender: "Sender", now: int, length: int, duplicate: boo
     elif duplicate:
         sender.duplicates += 1
         if sender.phase == FAST:
-            congestion.take(congestion.window + mss)  # RFC 5681, 3.2, step 4
+            if sender.duplicates * mss <= sender.flight:  # no more than can have left the network
+                congestion.take(congestion.window + mss)  # RFC 5681, 3.2, step 4
         elif sender.duplicates == DUPLICATES and sender.una > sender.recover:  # RFC 6582, 3.2, step 1
             _enter(sender, now)
             congestion.take(congestion.threshold + DUPLICATES * mss)  # RFC 5681, 3.2, step 3
@@ -305,7 +307,7 @@ def _repair_without_sack(sender: "Sender", now: int, length: int, duplicate: boo
 
 
 def _lose_first(sender: "Sender") -> None:
-    sender.board.lose_from(sender.una, min(sender.una + sender.mss, sender.nxt))
+    sender.board.lose_from(sender.una, min(sender.una + sender.unit, sender.nxt))
 
 
 # --- a smaller path ---

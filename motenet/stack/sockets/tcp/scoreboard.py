@@ -11,6 +11,9 @@ from motenet.core.state import Component, Plain
 FLYING, LOST, SACKED = 0, 1, 2
 """A range is believed to be in the network, or to have fallen out of it, or is known to have arrived."""
 
+LEAST_LIMIT, LEAST_AVERAGE = 1024, 8
+"""So many ranges, and one more for every 2^8 bytes on their way: a peer that splits them further is not heard."""
+
 _LEFT = attrgetter("left")
 
 
@@ -120,8 +123,8 @@ class Scoreboard(Component):
         if not ranges:
             return []
         left, right = max(left, ranges[0].left), min(right, ranges[-1].right)
-        if left >= right:
-            return []
+        if left >= right or len(ranges) >= LEAST_LIMIT + (ranges[-1].right - ranges[0].left >> LEAST_AVERAGE):
+            return []  # RFC 2018, 8: it is advice
         holder = ranges[self._at(left)]
         if holder.state == SACKED and right <= holder.right:
             return []

@@ -45,7 +45,7 @@ class Sender(SendState):
         if self.tail.due:
             return recovery.tail_probe(self)
         seq, length = recovery.next_lost(self, largest)
-        if not length and self.force and not self.board.pipe:
+        if not length and self.force:
             length = max(min(self.ring.end - seq, self.wnd, self.unit), 1)
         return seq, length
 
@@ -140,9 +140,9 @@ class Sender(SendState):
         return at if at < self.rto_at else self.rto_at
 
     def wait_for_window(self, now: int) -> None:
-        """Nothing is in flight, and what there is may not be sent: probe or override in time (SHLD-29)."""
+        """What there is may not be sent, and no answer is expected: probe or override in time (SHLD-29, MUST-34)."""
         waits = self.board.lost or self.ring.end + self.fin > self.nxt
-        if waits and self.probe_at == FOREVER and not self.board.pipe:
+        if waits and self.probe_at == FOREVER and (self.rto_at == FOREVER or not self.board.pipe):
             self._arm_probe(now)
 
     def _arm_probe(self, now: int) -> None:

@@ -10,7 +10,7 @@ from motenet.stack.errors import AddressNotAvailable, BrokenPipe, NotConnected
 from motenet.stack.sockets.tcp.connection import Connection
 from motenet.stack.sockets.tcp.handshake import Endpoint
 from motenet.stack.sockets.tcp.state import MAY_RECEIVE, MAY_SEND, Failure, State, exception
-from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, MAX_ACK_DELAY
+from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, MAX_ACK_DELAY, USER_TIMEOUT
 from motenet.stack.wire.source_route import LONGEST
 
 
@@ -114,6 +114,8 @@ class TcpSocket(Connection):
         """
         self.orphan = True
         self.waker = None
+        if self.user_timeout is None:
+            self.user_timeout = USER_TIMEOUT  # for ever is the wish of an application that is there to end it
         if len(self.receiver.ring) and self.state in (*MAY_RECEIVE, State.CLOSE_WAIT):
             self.abort()
         self.close()

@@ -23,6 +23,7 @@ CONFIRM_INTERVAL = SECOND  # how often the IP layer hears that the peer answers;
 KEEP_ALIVE = 7200 * SECOND  # RFC 9293, MUST-28: what `keep_alive` should be at least, unless there is a reason
 KEEP_ALIVE_INTERVAL = 75 * SECOND  # between probes, as BSD and Linux do
 KEEP_ALIVE_PROBES = 9  # unanswered, as Linux does; never one alone (MUST-29)
+SYN_ANSWERS = 3  # RFC 9000, 8.1: what an address that may be forged is sent for what has come from there; our choice
 ORPHAN_PROBES = 8  # of a zero window, when no application is left to decide (RFC 6429, 4); Linux, tcp_orphan_retries
 STAMP_TICK = MS  # RFC 7323, 5.4: 1 ms to 1 s
 STAMP_LIFETIME = 24 * 86_400 * SECOND  # RFC 7323, 5.5: TS.Recent is outdated after 24 days

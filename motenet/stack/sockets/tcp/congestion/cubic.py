@@ -5,7 +5,7 @@ from typing import ClassVar
 from motenet.core.state import Plain
 from motenet.core.units import SECOND
 from motenet.stack.sockets.tcp.congestion.hystart import HyStart
-from motenet.stack.sockets.tcp.congestion.newreno import NewReno
+from motenet.stack.sockets.tcp.congestion.newreno import UNKNOWN, NewReno
 
 # RFC 9438, 4.1 and 5: C = 0.4 segments per cubic second, beta_cubic = 0.7
 _C_ABOVE, _C_BELOW = 4, 10 * SECOND**3
@@ -57,10 +57,12 @@ class Cubic(NewReno):
         if 2 * flight < self.window:
             if self.epoch != _NEVER:
                 self.epoch += now - self.last  # 4.2: the time in which the application was the limit does not count
-        elif self.window < self.threshold:
-            self.window += self.hystart.growth(length, flight, rtt, self.mss)
+        elif self.threshold == UNKNOWN:
+            self.window += self.hystart.growth(length, flight, rtt)
             if self.hystart.over:
                 self.threshold = self.window
+        elif self.window < self.threshold:
+            self.window += length  # RFC 9406, 4.3: HyStart++ is for the initial slow start only
         else:
             self._avoid(now, length, rtt)
         self.last = now
@@ -129,7 +131,6 @@ class Cubic(NewReno):
         self.threshold = max(flight * _BETA_ABOVE // _BETA_BELOW, 2 * self.mss)
         self.epoch = _NEVER
         self.credit = 0
-        self.hystart.stop()
 
     def _remember(self) -> None:
         self.prior = (self.window, self.threshold, self.plateau, self.delay, self.begin, self.estimate, self.epoch)

@@ -15,7 +15,7 @@ _UNKNOWN = 1 << 62
 
 
 class HyStart(Component):
-    """Rounds of slow start, each a window of data long; then, to be sure, up to five of conservative slow start."""
+    """Rounds of the initial slow start, each a window of data long; then, to be sure, up to five conservative ones."""
 
     STATE: ClassVar[tuple[str, ...]] = ("left", "lowest", "previous", "samples", "baseline", "rounds", "over")
 
@@ -33,13 +33,7 @@ class HyStart(Component):
         self.over = False
         """Slow start is to end."""
 
-    def stop(self) -> None:
-        """A loss has ended slow start (4.2); should it come again, then without this."""
-        self.over = False
-        self.left, self.lowest, self.previous, self.samples = 0, _UNKNOWN, _UNKNOWN, 0
-        self.baseline = self.rounds = 0
-
-    def growth(self, length: int, flight: int, rtt: int, mss: int) -> int:
+    def growth(self, length: int, flight: int, rtt: int) -> int:
         """How many bytes an acknowledgment of `length` bytes adds to the window."""
         self.left -= length
         if self.left <= 0:
