@@ -1,15 +1,11 @@
 """Commands that join an emulated machine to the real host, over a TAP device."""
 
-import os
 import secrets
-import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -23,6 +19,7 @@ from motenet.apps.http.url import Url
 from motenet.bridge.realtime import RealTime
 from motenet.bridge.tap import BridgeError, Tap
 from motenet.cli.host_side import AUTOMATIC, checked_setup, host_commands, interface_address, needs, sides, static
+from motenet.cli.output import sink
 from motenet.core import units
 from motenet.core.clock import FOREVER
 from motenet.core.errors import ConfigurationError, MotenetError
@@ -254,7 +251,7 @@ def get(
     if where.name and not plan.dns and not plan.automatic:
         raise ConfigurationError(f"to find {where.name} takes a DNS server: give one with --dns, or --address dhcp")
     try:
-        with _sink(output) as file, machine(plan) as bench:
+        with sink(output) as file, machine(plan) as bench:
             stack, pump = bench.host.stack, bench.pump
             if not pump.run(bench.tap.is_up, limit) or not pump.run(lambda: stack.is_link_up, LINK_UP_WITHIN):
                 raise BridgeError(f"{bench.tap.name} does not come up: run the commands above")
@@ -314,45 +311,3 @@ def _progress() -> Progress:
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), Speed()
     console = Console(stderr=True)
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal)
-
-
-@contextmanager
-def _sink(output: str) -> Iterator[BinaryIO]:
-    """The file to write to. A regular file gets its name only when it is whole; a device or pipe is written to."""
-    if output == "-":
-        yield sys.stdout.buffer
-        return
-    path = Path(output)
-    if not output or output.endswith("/") or path.is_dir():
-        raise ConfigurationError(f"{output!r} is no file's name: say with -o which file to write")
-    if path.exists() and not path.is_file():
-        with _open(path, "wb", output) as file:
-            yield file
-        return
-    target = path.resolve()
-    if target.exists() and not os.access(target, os.W_OK):
-        raise ConfigurationError(f"{output} cannot be written: it is write-protected")
-    part = target.with_name(f".motenet-{secrets.token_hex(6)}.part")
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        with _open(part, "xb", output) as file:
-            yield file
-        if target.exists():
-            shutil.copymode(target, part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-        signal.signal(signal.SIGTERM, before)
-
-
-def _open(path: Path, mode: str, output: str) -> BinaryIO:
-    """A file for what is to go into `output`."""
-    try:
-        return BufferedWriter(FileIO(path, mode))
-    except OSError as error:
-        raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from error
-
-
-def _terminate(number: int, _: object) -> None:
-    """End as SIGTERM wants it, but tidy up."""
-    sys.exit(128 + number)

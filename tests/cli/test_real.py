@@ -13,8 +13,8 @@ import pytest
 from motenet.apps.dhcp import DhcpServer, Subnet
 from motenet.bridge import tap as module
 from motenet.cli.host_side import checked_setup, host_commands, needs, sides
+from motenet.cli.output import sink
 from motenet.cli.real import Plan, _place
-from motenet.cli.real import _sink as sink
 from motenet.core.errors import ConfigurationError
 from motenet.sim.world import World
 from motenet.stack.address import Cidr
