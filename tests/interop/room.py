@@ -230,6 +230,16 @@ class Room:
         assert process.returncode == 0, f"{' '.join(command)}: {printed}"
         return printed
 
+    def ping(self, address: str, size: int = 56, count: int = 3) -> str:
+        """The kernel's pings, which must come back with their data; all that they print.
+
+        One at a time: of several, ping waits for the last only as long as the others took.
+        """
+        command = ("ping", "-c", "1", "-W", "5", "-s", str(size), address)
+        said = [self.run(*command) for _ in range(count)]
+        assert all("1 received" in one and "wrong data" not in one for one in said), said
+        return "".join(said)
+
     # --- the end
 
     def check(self) -> None:

@@ -73,8 +73,7 @@ def test_an_address_from_radvd_lives_and_is_deprecated(room: Room) -> None:
     assert defaults(host) == [router]
     assert host.stack.dns_servers == [IPV6.kernel], "RFC 8106, 5.1"
     assert VALID - 5 <= address(host)["valid_for"] / SECOND <= VALID
-    said = room.run("ping", "-c", "3", "-i", "0.1", "-W", "5", "-s", "3000", FORMED)
-    assert "3 received, 0% packet loss" in said
+    room.ping(FORMED, 3000)
     echoes = host.stack.sockets.icmp_bind()
     echoes.send_echo(FAR, 1, bytes(3000))
     room.wait(lambda: echoes.can_receive, 5)
@@ -87,7 +86,7 @@ def test_an_address_from_radvd_lives_and_is_deprecated(room: Room) -> None:
     room.finish(radvd)
     room.wait(lambda: defaults(host) == [], 5)
     room.wait(lambda: address(host)["state"] == "deprecated", 5)
-    assert "1 received" in room.run("ping", "-c", "1", "-W", "5", FORMED), "it is used on by those who have it"
+    room.ping(FORMED)  # it is used on by those who have it
 
 
 def test_the_kernel_gets_its_address_from_a_router_of_ours(room: Room) -> None:
@@ -104,6 +103,6 @@ def test_the_kernel_gets_its_address_from_a_router_of_ours(room: Room) -> None:
     routes = room.namespace.ip("-6 route show default")
     assert "via fe80::5054:ff:fe00:101 dev tap0 proto ra" in routes
     assert "mtu 1400" in routes
-    assert "3 received" in room.run("ping", "-c", "3", "-i", "0.1", "-W", "5", "-s", "3000", IPV6.ours)
+    room.ping(IPV6.ours, 3000)
     host.stack.advertise(None)
     room.until(lambda: room.namespace.ip("-6 route show default") == "", 10)
