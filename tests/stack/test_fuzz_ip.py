@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scapy.layers.igmp import IGMP
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
@@ -41,13 +41,16 @@ from motenet.core.state import walk
 from motenet.doors import Received
 from motenet.stack.address import parse_address
 from motenet.stack.neighbor import MAXIMUM_HELD_BYTES, MAXIMUM_KNOWN, MAXIMUM_UNRESOLVED
-from motenet.stack.reassembly import MAXIMUM_DATAGRAMS
+from motenet.stack.reassembly import MAXIMUM_BYTES, MAXIMUM_DATAGRAMS
+from motenet.stack.sockets.datagram import QUEUE_BYTES
 from motenet.stack.sockets.tcp.state import State
 
 SECOND = 1_000_000_000
 US, NEAR = "02:00:00:00:00:01", "02:00:00:00:00:02"
 HOST4, HOST6, LOCAL = "10.0.0.1", "2001:db8:1::1", "fe80::ff:fe00:1"
 PEER4, PEER6 = "10.0.0.2", "2001:db8:1::2"
+TIMERS = 3000
+"""Bytes that were due anyway."""
 MOST_STATE = 4_000_000
 """Characters of a stack's state as text: several times what all queues together may hold is a leak."""
 
@@ -202,22 +205,30 @@ def connect(script: Any, listener: Any, source: str, ours: str, wanted: State) -
     return bytes(header / TCP(sport=port, dport=80, seq=seq, ack=nxt, flags="A", window=60000) / b"data")
 
 
-def check_bounds(script: Any) -> None:
-    state = sum(len(repr(part.save())) for part in walk(script.stack))
-    assert state < MOST_STATE
+def exceeded(script: Any) -> list[tuple[str, int]]:
+    """The bounds that do not hold, and what there is in place of that."""
+    node = script.stack.node
+    bounds = [
+        ("state", sum(len(repr(part.save())) for part in walk(script.stack)), MOST_STATE),
+        ("paths", len(node.routing.paths), 1024),
+        ("routes", len(node.routing.routes.table), 128),
+        ("partials", len(node.reassembly.partials), MAXIMUM_DATAGRAMS),
+        ("fragments", node.reassembly.bytes, MAXIMUM_BYTES),
+        ("queued", max(getattr(socket, "incoming_bytes", 0) for _, socket in node.sockets), QUEUE_BYTES),
+    ]
     for one in script.stack.interfaces:
-        assert len(one.neighbors.known) <= MAXIMUM_KNOWN
-        assert len(one.neighbors.unresolved) <= MAXIMUM_UNRESOLVED
-        assert one.neighbors.held_bytes <= MAXIMUM_HELD_BYTES
-        assert len(one.addressing.entries) <= 32
-    assert len(script.stack.node.routing.paths) <= 1024
-    assert len(script.stack.node.routing.routes.table) <= 128
-    assert len(script.stack.node.reassembly.partials) <= MAXIMUM_DATAGRAMS
+        bounds += [
+            ("known", len(one.neighbors.known), MAXIMUM_KNOWN),
+            ("unresolved", len(one.neighbors.unresolved), MAXIMUM_UNRESOLVED),
+            ("held", one.neighbors.held_bytes, MAXIMUM_HELD_BYTES),
+            ("addresses", len(one.addressing.entries), 32),
+        ]
+    return [(name, size) for name, size, most in bounds if size > most]
 
 
-def bombard(make_router: Any, seed: int, forwarding: bool, batches: int, size: int = 1) -> None:
-    """Let mutated frames in, some time going by, and look at what comes of it."""
-    dice, script = random.Random(seed), make_router()
+def bombard(script: Any, seed: int, forwarding: bool, batches: int, size: int = 1) -> tuple[int, int]:
+    """Let mutated frames in, some time going by; returns the bytes that came and went."""
+    dice = random.Random(seed)
     frames = SEEDS + furnish(script, forwarding)
     came = went = 0
     for _ in range(batches):
@@ -228,15 +239,17 @@ def bombard(make_router: Any, seed: int, forwarding: bool, batches: int, size: i
         came += sum(max(60, len(one)) for one in batch)
         went += sum(len(frame) for _, frame in answered)
         script.bench.now += dice.choice((0, 1000, 1_000_000, 100_000_000))
-    assert went <= 3 * came + 3000  # what was due anyway, of timers
     script.pass_time(200 * SECOND)
-    check_bounds(script)
+    return came, went
 
 
 @quickly
 @given(st.integers(0, 2**32), st.booleans())
 def test_mutated_frames(make_router: Any, seed: int, forwarding: bool) -> None:
-    bombard(make_router, seed, forwarding, 60)
+    script = make_router()
+    came, went = bombard(script, seed, forwarding, 60)
+    assert went <= 3 * came + TIMERS
+    assert exceeded(script) == []
 
 
 @quickly
@@ -246,12 +259,26 @@ def test_good_headers_in_front_of_arbitrary_bytes(make_router: Any, frames: list
     furnish(script, True)
     script.hear(*[repair(bytearray(frame[:at] + tail)) for frame, at, tail in frames])
     script.pass_time(100 * SECOND)
-    check_bounds(script)
+    assert exceeded(script) == []
+
+
+@quickly
+@given(st.lists(st.binary(max_size=200), max_size=20))
+def test_arbitrary_bytes_are_counted_and_dropped(make_router: Any, frames: list[bytes]) -> None:
+    script = make_router()
+    furnish(script, False)
+    before = script.stack.statistics
+    script.hear(*frames)
+    after = script.stack.statistics
+    assert [after[name] - before[name] for name in ("rx_frames", "drops")] == [len(frames), len(frames)]
 
 
 @pytest.mark.parametrize("forwarding", [False, True])
 def test_a_flood_stays_within_bounds(make_router: Any, forwarding: bool) -> None:
-    bombard(make_router, 1, forwarding, 40, 100)
+    script = make_router()
+    came, went = bombard(script, 1, forwarding, 40, 100)
+    assert went <= 3 * came + TIMERS
+    assert exceeded(script) == []
 
 
 @pytest.mark.parametrize("forwarding", [False, True])
@@ -276,13 +303,17 @@ def test_spoofed_senders_make_us_amplify_nothing(make_router: Any, forwarding: b
         came += sum(max(60, len(one.frame)) for one in batch)
         went += sum(len(frame) for _, frame in script.hear(*batch))
         script.bench.now += 10_000_000
-    check_bounds(script)
+    assert exceeded(script) == []
     went += sum(len(frame) for _, frame in script.pass_time(5 * SECOND))
     assert went <= 3 * came
+    script.pass_time(400 * SECOND)
+    assert (script.stack.node.reassembly.partials, script.stack.node.reassembly.bytes) == ({}, 0)
+    assert [(one.neighbors.unresolved, one.neighbors.held_bytes) for one in script.stack.interfaces] == [({}, 0)] * 3
 
 
 @quickly
 @given(st.integers(0, 2**32), st.booleans())
+@example(1, False)  # whether routers are obeyed, too
 def test_another_stack_goes_on_from_the_saved_state(make_router: Any, seed: int, forwarding: bool) -> None:
     """Whatever has come before: all that matters is in the state, and nothing of it elsewhere."""
     dice, script, other = random.Random(seed), make_router(), make_router()
