@@ -43,8 +43,8 @@ class Autoconfiguration(Watched):
     """One interface's. It sends nothing itself: `due` says when a router solicitation is to go out."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        *Watched.STATE, "accept_advertisements", "mac", "link_mtu", "solicit_at", "solicitations", "disabled", "routers", "failed",
-        "servers", "search", "hop_limit", "mtu", "managed", "other",
+        *Watched.STATE, "accept_advertisements", "mac", "link_mtu", "solicit_at", "solicitations", "disabled",
+        "routers", "failed", "servers", "search", "hop_limit", "mtu", "managed", "other",
     )  # fmt: skip
 
     def __init__(

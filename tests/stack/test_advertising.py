@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.stack import advertising
@@ -17,10 +18,6 @@ from motenet.stack.wire.ndisc import Prefix, RouterAdvertisement, SearchList, Se
 MS, SECOND = 1_000_000, 1_000_000_000
 MAC = b"\2\0\0\0\0\1"
 NETWORK = Cidr.parse("2001:db8::1/64")
-
-
-class Clock:
-    now = 0
 
 
 class Run:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motenet.core.clock import FOREVER
+from motenet.core.clock import FOREVER, Clock
 from motenet.core.rng import Stream
 from motenet.stack import autoconfiguration
 from motenet.stack.address import Cidr, parse_address
@@ -25,10 +25,6 @@ ROUTER, SECOND_ROUTER, ROUTER_MAC = parse_address("fe80::1"), parse_address("fe8
 LINK_LOCAL = parse_address("fe80::3656:78ff:fe9a:bcde")
 GLOBAL = parse_address("2001:db8::3656:78ff:fe9a:bcde")
 NETWORK = Cidr.parse("2001:db8::/64")
-
-
-class Clock:
-    now = 0
 
 
 class Host:

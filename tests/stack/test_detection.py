@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motenet.core.clock import Clock
 from motenet.core.rng import Stream
 from motenet.stack import detection
 from motenet.stack.address import parse_address
@@ -16,10 +17,6 @@ SECOND = 1_000_000_000
 IP4, OTHER4, ANY4 = parse_address("10.0.0.1"), parse_address("10.0.0.2"), bytes(4)
 IP6, OTHER6, ANY6 = parse_address("fe80::1"), parse_address("fe80::2"), bytes(16)
 US, PEER = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
-
-
-class Clock:
-    now = 0
 
 
 class Run:

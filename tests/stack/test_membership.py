@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motenet.core.clock import Clock
 from motenet.core.rng import Stream
 from motenet.core.units import MS, SECOND
 from motenet.stack import membership
@@ -15,10 +16,6 @@ from motenet.stack.wire import icmpv6, igmp, mld
 
 FOUR, OTHER4 = bytes((239, 1, 2, 3)), bytes((239, 1, 2, 4))
 SIX, OTHER6 = bytes.fromhex("ff05" + "00" * 12 + "abcd"), bytes.fromhex("ff05" + "00" * 12 + "abce")
-
-
-class Clock:
-    now = 0
 
 
 class Family:

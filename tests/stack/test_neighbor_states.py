@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motenet.core.clock import Clock
 from motenet.core.rng import Stream
 from motenet.stack import neighbor
 from motenet.stack.address import parse_address
@@ -17,10 +18,6 @@ A, B = b"\2\0\0\0\0\xaa", b"\2\0\0\0\0\xbb"
 IP6, OTHER6, IP4 = parse_address("fe80::1"), parse_address("fe80::2"), parse_address("10.0.0.2")
 NONE, INCOMPLETE, REACHABLE, STALE, DELAY, PROBE = "-", "INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE"
 KNOWN = (REACHABLE, STALE, DELAY, PROBE)
-
-
-class Clock:
-    now = 0
 
 
 def make(seed: int | None = None) -> NeighborCache:
