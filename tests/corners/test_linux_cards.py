@@ -9,18 +9,20 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scapy.layers.inet import TCP
+from scapy.layers.inet6 import IPv6
 
 from motenet.core.trace import Dropped
 from motenet.devices import Rtl8139, VirtioNet
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shared import recomputed
+from shared import asks6, pings6, recomputed, speak_ipv6, tcp6_both_ways
 
 pytestmark = pytest.mark.needs("guest", "vfio-user")
 
@@ -35,7 +37,7 @@ Labs = Callable[..., Any]
 class Case:
     """A card of ours, the driver's module and its parameters, and the names of both for the matrix."""
 
-    make: Callable[[], Any]
+    make: Callable[..., Any]
     module: str
     driver: str
     card: str
@@ -44,7 +46,7 @@ class Case:
 
 def virtio(interrupts: str, face: str, **options: Any) -> Case:
     driver, card = f"Linux 6.12 virtio_net, {interrupts}", f"motenet virtio-net, {face}"
-    return Case(lambda: VirtioNet(mac=MAC, **options), "virtio_net", driver, card)
+    return Case(partial(VirtioNet, mac=MAC, **options), "virtio_net", driver, card)
 
 
 RTL8139, RTL8139CP = "motenet RTL8139C", "motenet RTL8139C+"
@@ -194,6 +196,42 @@ def test_what_it_offloads_is_right_on_the_wire(machine: Any, case: Case) -> None
     assert max(map(len, sent)) <= 1514
     assert min(seen.values()) > 0
     assert seen[TCP] > 2
+
+
+@cases("IPv6: ping6, UDP, TCP both ways, offloads on and off; sums on the wire")
+def test_ipv6_both_ways(machine: Any, case: Case) -> None:
+    """With what Linux offloads by itself, all bytes arrive and all sums are Scapy's; and with nothing offloaded.
+
+    Virtio has segmentation over IPv6 (virtio 5.1.3: HOST_TSO6, GUEST_TSO6), an RTL8139C+ not even checksums.
+    """
+    frames = machine.frames()
+    linux = machine.guest_os
+    speak_ipv6(machine)
+    pings6(linux)
+    pings6(linux, size=1452)
+    asks6(machine)
+    tcp6_both_ways(machine, random.Random(6).randbytes(200_000))
+    seen, wrong = recomputed((frame for frame in frames if frame[6:12].hex(":") == MAC), IPv6)
+    assert not wrong
+    assert min(seen.values()) > 0
+    pings6(linux, size=5000)
+    linux.run("ethtool -K eth0 rx off tx off sg off tso off gso off gro off 2>/dev/null; true")
+    tcp6_both_ways(machine, random.Random(7).randbytes(200_000))
+
+
+@cases("MTU 9000: ping, ping6, TCP over IPv4 and IPv6", ["msix-packed", "intx-split", "legacy"])
+def test_jumbo_frames(lab: Labs, case: Case) -> None:
+    """VIRTIO_NET_F_MTU (virtio 5.1.4.1): Linux takes what the card says, and sends frames of 9 KiB whole."""
+    room = lab(case.make(mtu=9000), driver_options={"mtu": 9000})
+    room.guest_os = linux = room.linux()
+    assert linux.run("cat /sys/class/net/eth0/mtu") == "9000"
+    frames = room.frames()
+    speak_ipv6(room)
+    pings(linux, size=8900)
+    pings6(linux, size=8900)
+    assert max(map(len, frames)) == 14 + 40 + 8 + 8900
+    both_ways(room, MIB)
+    tcp6_both_ways(room, random.Random(9).randbytes(MIB))
 
 
 @cases("UDP, 5,000 frames in a row")

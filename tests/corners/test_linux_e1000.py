@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from scapy.layers.inet import TCP, UDP
+from scapy.layers.inet6 import IPv6
 
 from motenet.bridge.tap import BridgeError
 from motenet.core.trace import Dropped
@@ -26,7 +27,7 @@ from motenet.devices import E1000
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shared import recomputed
+from shared import IPV6_FRAGMENT, asks6, pings6, recomputed, speak_ipv6, tcp6_both_ways
 
 pytestmark = pytest.mark.needs("guest", "vfio-user")
 
@@ -165,16 +166,51 @@ def test_what_it_offloads_is_right_on_the_wire(machine: Any) -> None:
     assert seen[UDP] > 0
 
 
-@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="MTU 9000")
+@pytest.mark.exercises(
+    driver="Linux 6.12 e1000", card="motenet 82540EM", what="IPv6: ping6, UDP, TCP both ways; checksums on the wire"
+)
+def test_ipv6_both_ways(machine: Any) -> None:
+    """Transmit checksums by a context (8254x 3.6), which Scapy recomputes. Linux leaves no more to this card over IPv6:
+    it announces no segmentation, and does not set RXCSUM.IPV6OFL (13.4.47).
+    """
+    frames = machine.frames()
+    linux = machine.guest_os
+    speak_ipv6(machine)
+    pings6(linux)
+    pings6(linux, size=5000)
+    asks6(machine)
+    linux.run("ethtool -K eth0 rx on")
+    tcp6_both_ways(machine, random.Random(6).randbytes(4 * MIB))
+    statistics = counters(linux)
+    assert (statistics["tx_tcp_seg_good"], statistics["rx_csum_offload_errors"]) == (0, 0)
+    sent = [frame for frame in frames if frame[6:12].hex(":") == MAC]
+    seen, wrong = recomputed([one for one in sent if one[20] != IPV6_FRAGMENT][:1000], IPv6)
+    assert not wrong
+    assert min(seen.values()) > 0
+    linux.run("ethtool -K eth0 rx off tx off sg off tso off gso off")
+    tcp6_both_ways(machine, random.Random(7).randbytes(MIB))
+
+
+@pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="MTU 9000, over IPv4 and IPv6")
 def test_jumbo_frames(lab: Labs) -> None:
     """RCTL.LPE, and receive buffers that frames of 9 KiB span or fill (8254x 13.4.22)."""
     room = lab(card(), driver_options={"mtu": 9000})
-    linux = room.linux()
+    room.guest_os = linux = room.linux()
     linux.run("ip link set eth0 mtu 9000")
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 1")
     frames = room.frames()
+    speak_ipv6(room)
     pings(linux, size=8900)
-    assert max(map(len, frames)) == 14 + 20 + 8 + 8900
+    pings6(linux, size=8900)
+    assert max(map(len, frames)) == 14 + 40 + 8 + 8900
+    linux.run("dd if=/dev/urandom of=/tmp/data bs=1M count=2 2>/dev/null")
+    got, _ = room.received_from(linux, 2 * MIB)
+    assert hashlib.md5(got).hexdigest() == linux.run("md5sum < /tmp/data").split()[0]
+    data = random.Random(9).randbytes(2 * MIB)
+    digest, _ = room.sent_to(linux, data)
+    assert digest == hashlib.md5(data).hexdigest()
+    tcp6_both_ways(room, data)
+    assert max(map(len, frames)) == 9014
 
 
 @pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="UDP, 20,000 frames in a row")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from scapy.utils import rdpcap
@@ -26,7 +27,7 @@ from motenet.stack.sockets.tcp import TcpSocket
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shared import transferred
+from shared import IPV6_FRAGMENT, recomputed, transferred
 
 pytestmark = pytest.mark.needs("qemu")
 
@@ -303,13 +304,14 @@ def test_only_asked_for_multicast_is_received(machine: QtestMachine) -> None:
 class Pair:
     """alice's card is QEMU's; bob is an emulated host with our model of the same card."""
 
-    def __init__(self, machine: QtestMachine, world: World) -> None:
+    def __init__(self, machine: QtestMachine, world: World, mtu: int = 1500) -> None:
         self.machine, self.world = machine, world
-        self.bob = world.host("bob", address="10.0.0.2/24")
+        self.bob = world.host("bob", address=["10.0.0.2/24", "fd00::2/64"], driver_options={"mtu": mtu})
         world.join(machine)
         world.link(machine, self.bob)
-        driver = E1000Driver(machine.function)
-        self.alice = QtestHost(machine, driver, NetworkStack(driver, address="10.0.0.1/24", name="alice/stack"))
+        driver = E1000Driver(machine.function, mtu=mtu)
+        stack = NetworkStack(driver, address=["10.0.0.1/24", "fd00::1/64"], name="alice/stack")
+        self.alice = QtestHost(machine, driver, stack)
         self.alice.start()
         machine.run(2 * THAW)  # the stack's first poll sets the multicast filter, and so RCTL once more
 
@@ -360,3 +362,45 @@ def test_a_tcp_exchange_is_byte_identical_both_ways(pair: Pair, tmp_path: Path) 
             fresh = Ether(bytes(packet))
             del fresh[IP].chksum, fresh[TCP].chksum
             assert bytes(fresh) == bytes(packet)
+
+
+@pytest.mark.parametrize(
+    ("mtu", "address"),
+    [
+        pytest.param(mtu, address, marks=pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what=what))
+        for mtu, address, what in (
+            (1500, "fd00::2", "IPv6: ping, UDP and TCP both ways"),
+            (9000, "fd00::2", "MTU 9000: ping, UDP and TCP, IPv6"),
+            (9000, "10.0.0.2", "MTU 9000: ping, UDP and TCP, IPv4"),
+        )
+    ],
+)
+def test_a_conversation_of_another_family_or_size(program: str, tmp_path: Path, mtu: int, address: str) -> None:
+    """IPv6's checksums by QEMU's card from a context's offsets (8254x 3.6), and no segments; Scapy recomputes them."""
+    capture = tmp_path / "qemu.pcap"
+    world = World(seed=3)
+    with QtestMachine(mac=MAC, program=program, clock=world.clock, capture=capture) as machine:
+        pair = Pair(machine, world, mtu)
+        alice, bob = pair.alice.stack, pair.bob.stack
+        assert None not in alice.ping(address, count=3, interval="1ms", size=mtu - 48)
+        inbox = bob.udp_socket(7)
+        alice.udp_socket(8).send_to(bytes(mtu), address, 7)
+        assert machine.clock.wait(lambda: inbox.can_receive, machine.clock.now + SECOND)
+        assert inbox.receive().data == bytes(mtu)
+        alice.udp_socket(9).send_to(bytes(100), address, 7)
+        listener = bob.tcp_listen(80)
+        client = alice.tcp_connect(address, 80)
+        assert machine.clock.wait(lambda: listener.can_accept, machine.clock.now + SECOND)
+        server = listener.accept()
+        assert server is not None
+        data = bytes(number * 7 + (number >> 8) & 0xFF for number in range(1 << 19))
+        assert pair.transfer(client, server, data) == data
+        assert pair.transfer(server, client, data[::-1]) == data[::-1]
+        assert (pair.alice.driver.statistics["drops"], alice.drop_reasons, bob.drop_reasons) == (0, {}, {})
+        pair.alice.stop()
+    frames = [bytes(packet) for packet in rdpcap(str(capture), count=300)]
+    assert max(map(len, frames)) == mtu + 14
+    if address == "fd00::2":
+        seen, wrong = recomputed((one for one in frames if one[20] != IPV6_FRAGMENT), IPv6)
+        assert not wrong
+        assert min(seen.values()) > 0

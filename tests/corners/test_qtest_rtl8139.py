@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -441,11 +442,12 @@ class Pair:
 
     def __init__(self, machine: QtestMachine, world: World, options: dict[str, Any]) -> None:
         self.machine = machine
-        self.bob = world.host("bob", nic="e1000", address="10.0.0.2/24")
+        self.bob = world.host("bob", nic="e1000", address=["10.0.0.2/24", "fd00::2/64"])
         world.join(machine)
         world.link(machine, self.bob, bandwidth="100Mbit/s")
         driver = probe(machine.function, **options)
-        self.alice = QtestHost(machine, driver, NetworkStack(driver, address="10.0.0.1/24", name="alice/stack"))
+        stack = NetworkStack(driver, address=["10.0.0.1/24", "fd00::1/64"], name="alice/stack")
+        self.alice = QtestHost(machine, driver, stack)
         self.alice.start()
         machine.run("3s")  # bob's card takes its time
 
@@ -460,19 +462,19 @@ def pair(program: str, options: dict[str, Any]) -> Iterator[Pair]:
         yield Pair(machine, world, options)
 
 
-@pytest.mark.exercises(driver=C, card=CARD, what="ping, UDP, TCP both ways over MMIO")
+@pytest.mark.exercises(driver=C, card=CARD, what="ping, UDP, TCP both ways over MMIO, IPv4 and IPv6")
 @variants(C_MMIO, {"mode": "C", "rx_ring": "8KiB", "wrap": False})
 def test_a_host_in_c_mode_over_memory(pair: Pair, options: dict[str, Any]) -> None:
     converse(pair)
 
 
-@pytest.mark.exercises(driver=C, card=CARD, what="ping, UDP, TCP both ways over PIO")
+@pytest.mark.exercises(driver=C, card=CARD, what="ping, UDP, TCP both ways over PIO, IPv4 and IPv6")
 @variants(C_PIO)
 def test_a_host_in_c_mode_over_ports(pair: Pair, options: dict[str, Any]) -> None:
     converse(pair)
 
 
-@pytest.mark.exercises(driver=CPLUS, card=CARD, what="ping, UDP, TCP both ways with offloads")
+@pytest.mark.exercises(driver=CPLUS, card=CARD, what="ping, UDP, TCP both ways with offloads, IPv4 and IPv6")
 @variants(C_PLUS)
 def test_a_host_in_cplus_mode(pair: Pair, options: dict[str, Any]) -> None:
     converse(pair)
@@ -480,32 +482,40 @@ def test_a_host_in_cplus_mode(pair: Pair, options: dict[str, Any]) -> None:
     assert statistics["tx_ok"] == statistics["tx_frames"] < pair.bob.driver.statistics["GPRC"] - 200, "cut by the card"
 
 
-@pytest.mark.exercises(driver=CPLUS, card=CARD, what="ping, UDP, TCP both ways without offloads")
+@pytest.mark.exercises(driver=CPLUS, card=CARD, what="ping, UDP, TCP both ways without offloads, IPv4 and IPv6")
 @variants(C_PLUS_BARE)
 def test_a_host_in_cplus_mode_without_offloads(pair: Pair, options: dict[str, Any]) -> None:
     converse(pair)
 
 
 def converse(pair: Pair) -> None:
-    """Twenty pings, a datagram each way, and half a megabyte each way: all arrives, byte for byte, nothing is lost."""
+    """Over both families: twenty pings, a datagram each way, and half a megabyte each way: all arrives, byte for byte,
+    nothing is lost.
+    """
+    for port, ours, theirs in ((80, "10.0.0.1", "10.0.0.2"), (81, "fd00::1", "fd00::2")):
+        exchange(pair, port, ours, theirs)
+    alice, bob = pair.alice.stack, pair.bob.stack
+    assert (pair.alice.driver.statistics["drops"], alice.drop_reasons, bob.drop_reasons) == (0, {}, {})
+    assert pair.alice.driver.statistics["interrupts"] > 0
+    pair.alice.stop()
+
+
+def exchange(pair: Pair, port: int, ours: str, theirs: str) -> None:
     alice, bob, machine = pair.alice.stack, pair.bob.stack, pair.machine
-    times = alice.ping("10.0.0.2", count=20, interval="1ms")
+    times = alice.ping(theirs, count=20, interval="1ms")
     assert all(time is not None and time < 5 * MS for time in times)
-    here, there = alice.udp_socket(1000), bob.udp_socket(2000)
-    here.send_to(b"to bob" * 600, "10.0.0.2", 2000)  # in three fragments
+    here, there = alice.udp_socket(port), bob.udp_socket(2000 + port)
+    here.send_to(b"to bob" * 600, theirs, 2000 + port)  # in three fragments
     machine.run("5ms")
-    assert there.receive() == (b"to bob" * 600, bytes((10, 0, 0, 1)), 1000, bytes((10, 0, 0, 2)))
-    there.send_to(b"to alice" * 150, "10.0.0.1", 1000)
+    assert there.receive()[:4] == (b"to bob" * 600, ip_address(ours).packed, port, ip_address(theirs).packed)
+    there.send_to(b"to alice" * 150, ours, port)
     machine.run("5ms")
-    assert here.receive() == (b"to alice" * 150, bytes((10, 0, 0, 2)), 2000, bytes((10, 0, 0, 1)))
-    listener = bob.tcp_listen(80)
-    client = alice.tcp_connect("10.0.0.2", 80)
+    assert here.receive()[:4] == (b"to alice" * 150, ip_address(theirs).packed, 2000 + port, ip_address(ours).packed)
+    listener = bob.tcp_listen(port)
+    client = alice.tcp_connect(theirs, port)
     assert machine.clock.wait(lambda: listener.can_accept, machine.clock.now + SECOND)
     server = listener.accept()
     assert server is not None
     data = bytes(number * 7 + (number >> 8) & 0xFF for number in range(1 << 19))
     assert pair.transfer(client, server, data) == data
     assert pair.transfer(server, client, data[::-1]) == data[::-1]
-    assert (pair.alice.driver.statistics["drops"], alice.drop_reasons, bob.drop_reasons) == (0, {}, {})
-    assert pair.alice.driver.statistics["interrupts"] > 0
-    pair.alice.stop()

@@ -20,6 +20,7 @@ from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu
 from motenet.core.units import MS, SECOND
 from motenet.datasheets.virtio import common, legacy
 from motenet.datasheets.virtio.pci import NO_VECTOR
+from motenet.devices import VirtioNet
 from motenet.drivers import VirtioNetDriver
 from motenet.drivers.virtio.legacy import LegacyTransport
 from motenet.drivers.virtio.modern import ModernTransport, structures
@@ -317,15 +318,15 @@ def test_5_1_6_5_another_address_and_vlans(qemu: Callable[..., QtestMachine], va
 class Pair:
     """alice's card is QEMU's; bob is an emulated host."""
 
-    def __init__(self, machine: QtestMachine, world: World) -> None:
-        self.machine, self.world = machine, world
-        self.bob = world.host("bob", nic="virtio-net", address="10.0.0.2/24")
+    def __init__(self, machine: QtestMachine, world: World, mtu: int = 1500) -> None:
+        self.machine, self.world, self.mtu = machine, world, mtu
+        card = VirtioNet("52:54:00:00:00:02", mtu=mtu)
+        self.bob = world.host("bob", nic=card, address=["10.0.0.2/24", "fd00::2/64"])
         world.join(machine)
         world.link(machine, self.bob)
         self.driver = VirtioNetDriver(machine.function)
-        self.alice = QtestHost(
-            machine, self.driver, NetworkStack(self.driver, address="10.0.0.1/24", name="alice/stack")
-        )
+        stack = NetworkStack(self.driver, address=["10.0.0.1/24", "fd00::1/64"], name="alice/stack")
+        self.alice = QtestHost(machine, self.driver, stack)
         self.alice.start()
         machine.run("1ms")
 
@@ -333,34 +334,41 @@ class Pair:
         return transferred(self.machine.clock, sender, receiver, data)
 
     def exam(self, size: int) -> None:
-        """Ping, UDP, and TCP both ways; nothing is lost or changed, and nothing is dropped for a reason."""
+        """Ping, UDP, and TCP both ways, over both families; nothing is lost or changed, or dropped for a reason."""
+        for port, here, there in ((80, "10.0.0.1", "10.0.0.2"), (81, "fd00::1", "fd00::2")):
+            self.converse(port, here, there, size)
+        alice, bob = self.alice.stack, self.bob.stack
+        assert (self.driver.drops, alice.drop_reasons, bob.drop_reasons) == ({}, {}, {})
+        assert self.driver.statistics["interrupts"] > 0
+        self.alice.stop()
+        assert self.driver.drops == {}
+
+    def converse(self, port: int, here: str, there: str, size: int) -> None:
         alice, bob, clock = self.alice.stack, self.bob.stack, self.machine.clock
-        assert all(time is not None and time < 5 * MS for time in alice.ping("10.0.0.2", count=5, interval="1ms"))
-        ours, theirs = alice.udp_socket(4000), bob.udp_socket(5000)
-        for length in (0, 1, 18, 1472, 4000):
+        assert all(time is not None and time < 5 * MS for time in alice.ping(there, count=5, interval="1ms"))
+        ours, theirs = alice.udp_socket(4000 + port), bob.udp_socket(5000 + port)
+        for length in (0, 1, 18, self.mtu - 48, self.mtu - 28, 4000):
             payload = bytes(number * 3 & 0xFF for number in range(length))
-            ours.send_to(payload, "10.0.0.2", 5000)
+            ours.send_to(payload, there, 5000 + port)
             assert clock.wait(lambda: theirs.can_receive, clock.now + SECOND)
             assert theirs.receive().data == payload
-            theirs.send_to(payload[::-1], "10.0.0.1", 4000)
+            theirs.send_to(payload[::-1], here, 4000 + port)
             assert clock.wait(lambda: ours.can_receive, clock.now + SECOND)
             assert ours.receive().data == payload[::-1]
-        listener = bob.tcp_listen(80)
-        client = alice.tcp_connect("10.0.0.2", 80)
+        listener = bob.tcp_listen(port)
+        client = alice.tcp_connect(there, port)
         assert clock.wait(lambda: listener.can_accept, clock.now + SECOND)
         server = listener.accept()
         assert server is not None
         data = bytes(number * 7 + (number >> 8) & 0xFF for number in range(size))
         assert self.transfer(client, server, data) == data
         assert self.transfer(server, client, data[::-1]) == data[::-1]
-        assert (self.driver.drops, alice.drop_reasons, bob.drop_reasons) == ({}, {}, {})
-        assert self.driver.statistics["interrupts"] > 0
-        self.alice.stop()
-        assert self.driver.drops == {}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.exercises(driver="motenet virtio-net", card="QEMU virtio-net", what="ping, UDP and TCP, all variants")
+@pytest.mark.exercises(
+    driver="motenet virtio-net", card="QEMU virtio-net", what="ping, UDP, TCP, IPv4 and IPv6, all variants"
+)
 def test_ping_udp_and_tcp_with_every_variant(variant: str) -> None:
     world = World(seed=3)
     with QtestMachine(f"virtio-net-pci,{VARIANTS[variant]}", mac=MAC, clock=world.clock) as machine:
@@ -368,7 +376,18 @@ def test_ping_udp_and_tcp_with_every_variant(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", FEW)
-@pytest.mark.exercises(driver="motenet virtio-net", card="QEMU 11 virtio-net", what="ping, UDP and TCP")
+@pytest.mark.exercises(driver="motenet virtio-net", card="QEMU virtio-net", what="MTU 9000: ping, UDP, TCP, IPv4, IPv6")
+def test_5_1_4_1_jumbo_frames_with_the_mtu_that_the_card_says(variant: str) -> None:
+    world = World(seed=3)
+    properties = f"virtio-net-pci,{VARIANTS[variant]},host_mtu=9000"
+    with QtestMachine(properties, mac=MAC, clock=world.clock) as machine:
+        pair = Pair(machine, world, 9000)
+        assert pair.driver.capabilities.mtu == 9000
+        pair.exam(1 << 19)
+
+
+@pytest.mark.parametrize("variant", FEW)
+@pytest.mark.exercises(driver="motenet virtio-net", card="QEMU 11 virtio-net", what="ping, UDP and TCP, IPv4 and IPv6")
 def test_ping_udp_and_tcp_with_another_qemu_whose_time_is_stepped(variant: str) -> None:
     program = find_qemu()
     if program is None or not has_qtest_accelerator(program):

@@ -144,20 +144,27 @@ def test_4_2_the_driver_brings_the_card_up(machine: Microvm) -> None:
     assert driver.drops == {}
 
 
-@pytest.mark.exercises(driver="motenet virtio-net", card="QEMU virtio-mmio", what="ping and TCP")
-def test_4_2_ping_and_tcp(machine: Microvm) -> None:
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        pytest.param(ours, theirs, marks=pytest.mark.exercises(
+            driver="motenet virtio-net", card="QEMU virtio-mmio", what=f"ping and TCP over {family}"))
+        for family, ours, theirs in (("IPv4", "10.0.0.1", "10.0.0.2"), ("IPv6", "fd00::1", "fd00::2"))
+    ],
+)  # fmt: skip
+def test_4_2_ping_and_tcp(machine: Microvm, ours: str, theirs: str) -> None:
     world = World(seed=4)
     machine.clock.world = world.clock
-    bob = world.host("bob", nic="virtio-net", address="10.0.0.2/24")
+    bob = world.host("bob", nic="virtio-net", address=f"{theirs}/24")
     world.join(machine)
     world.link(machine, bob)
     driver = VirtioNetDriver(machine)
-    stack = NetworkStack(driver, address="10.0.0.1/24", name="alice/stack")
+    stack = NetworkStack(driver, address=f"{ours}/24", name="alice/stack")
     alice = QtestHost(machine, driver, stack)  # type: ignore[arg-type]
     alice.start()
     clock = machine.clock
-    assert None not in stack.ping("10.0.0.2", count=3, interval="1ms")
-    listener, client = bob.stack.tcp_listen(80), stack.tcp_connect("10.0.0.2", 80)
+    assert None not in stack.ping(theirs, count=3, interval="1ms")
+    listener, client = bob.stack.tcp_listen(80), stack.tcp_connect(theirs, 80)
     assert clock.wait(lambda: listener.can_accept, clock.now + SECOND)
     server = listener.accept()
     assert server is not None
