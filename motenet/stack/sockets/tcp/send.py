@@ -142,7 +142,7 @@ class Sender(SendState):
     def wait_for_window(self, now: int) -> None:
         """What there is may not be sent, and no answer is expected: probe or override in time (SHLD-29, MUST-34)."""
         waits = self.board.lost or self.ring.end + self.fin > self.nxt
-        if waits and self.probe_at == FOREVER and (self.rto_at == FOREVER or not self.board.pipe):
+        if waits and self.probe_at == FOREVER and self.rto_at == FOREVER:
             self._arm_probe(now)
 
     def _arm_probe(self, now: int) -> None:
