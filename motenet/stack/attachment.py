@@ -11,15 +11,14 @@ from motenet.stack.phy import DeviceWrapper, MulticastFilter
 class Attachment(Watched):
     """Joins a driver to the interface (and its VLANs) that sends and receives through it."""
 
-    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "link_up", "filtered")
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "filtered")
 
     def __init__(self, driver: NetworkDriver, interface: Interface) -> None:
         super().__init__(driver.clock, f"{interface.name}-card")
         self.driver = driver
         self.interface = interface
         self.device = DeviceWrapper(driver)
-        self.link_up = interface.link_up = False
-        """The link, as of the last poll."""
+        interface.link_up = False
         self.filtered: list[bytes] = []
         """The Ethernet groups that the card has been told to let pass."""
         self._filter = driver if isinstance(driver, MulticastFilter) else None
@@ -36,8 +35,7 @@ class Attachment(Watched):
             for interface in interfaces:
                 interface.adopt(mac, capabilities)
         link_up = driver.is_link_up
-        if link_up != self.link_up:
-            self.link_up = link_up
+        if link_up != self.interface.link_up:
             self.changed("link", "up" if link_up else "down")
         for interface in interfaces:
             interface.carrier(link_up)

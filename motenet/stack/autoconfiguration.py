@@ -10,8 +10,9 @@ from motenet.core.units import MS, SECOND
 from motenet.stack.address import Cidr, format_address, is_link_local, is_multicast
 from motenet.stack.addressing import Addressing
 from motenet.stack.detection import MAX_RTR_SOLICITATION_DELAY, Detection
-from motenet.stack.neighbor import NeighborCache, Resolution
+from motenet.stack.neighbor import NeighborCache
 from motenet.stack.routes import DEFAULT6, Routes
+from motenet.stack.searches import Resolution
 from motenet.stack.wire import ipv6
 from motenet.stack.wire.dns import Name
 from motenet.stack.wire.ndisc import INFINITY, Prefix, RouterAdvertisement

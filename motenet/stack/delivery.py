@@ -8,6 +8,7 @@ from motenet.doors import Received
 from motenet.stack.addressing import UNICAST
 from motenet.stack.icmp import Icmp
 from motenet.stack.output import Output
+from motenet.stack.packet import Packet
 from motenet.stack.sockets.set import SocketSet
 from motenet.stack.sockets.tcp.handshake import reset_reply
 from motenet.stack.wire import dhcpv4, igmp, ipv4, ipv6, source_route, tcp, udp
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from motenet.stack.interface import Interface
 
 _CE = 3  # RFC 3168, 5: congestion experienced
-
-Packet = ipv4.Packet | ipv6.Packet
 
 
 class Delivery(Watched):

@@ -10,7 +10,7 @@ from motenet.core.units import SECOND
 from motenet.stack.address import Cidr, is_multicast, is_single_host, is_unspecified
 from motenet.stack.addressing import UNICAST
 from motenet.stack.output import Output
-from motenet.stack.packet import Outgoing
+from motenet.stack.packet import Outgoing, Packet
 from motenet.stack.reassembly import Partial
 from motenet.stack.routing import Routing
 from motenet.stack.sockets.set import SocketSet
@@ -45,13 +45,14 @@ _ERRORS4 = {
     "reassembly": (icmpv4.TIME_EXCEEDED, 1), "parameter": (icmpv4.PARAMETER_PROBLEM, 0),
 }  # fmt: skip
 _ERRORS6 = {
-    "network": (icmpv6.UNREACHABLE, 0), "host": (icmpv6.UNREACHABLE, 3), "protocol": (icmpv6.PARAMETER_PROBLEM, 1),
-    "port": (icmpv6.UNREACHABLE, 4), "too-big": (icmpv6.PACKET_TOO_BIG, 0), "hops": (icmpv6.TIME_EXCEEDED, 0),
-    "reassembly": (icmpv6.TIME_EXCEEDED, 1), "parameter": (icmpv6.PARAMETER_PROBLEM, 0),
+    "network": (icmpv6.UNREACHABLE, icmpv6.NO_ROUTE), "host": (icmpv6.UNREACHABLE, icmpv6.ADDRESS_UNREACHABLE),
+    "protocol": (icmpv6.PARAMETER_PROBLEM, ipv6.UNRECOGNIZED_NEXT_HEADER),
+    "port": (icmpv6.UNREACHABLE, icmpv6.PORT_UNREACHABLE), "too-big": (icmpv6.PACKET_TOO_BIG, 0),
+    "hops": (icmpv6.TIME_EXCEEDED, 0), "reassembly": (icmpv6.TIME_EXCEEDED, 1),
+    "parameter": (icmpv6.PARAMETER_PROBLEM, 0),
 }  # fmt: skip
 """What went wrong -> type and code (RFC 792, RFC 1122, 3.2.2; RFC 4443, 3)."""
 
-Packet = ipv4.Packet | ipv6.Packet
 Quote = ipv4.Quote | ipv6.Quote
 
 

@@ -13,10 +13,11 @@ from motenet.stack.housekeeping import Housekeeping
 from motenet.stack.ingress import Ingress
 from motenet.stack.leasing import Leasing
 from motenet.stack.link import Link
-from motenet.stack.neighbor import NeighborCache, Resolution
+from motenet.stack.neighbor import NeighborCache
 from motenet.stack.node import Node
 from motenet.stack.phy import Device
 from motenet.stack.routing import SMALLEST_MTU
+from motenet.stack.searches import Resolution
 from motenet.stack.wire import ethernet, ipv4, ipv6
 from motenet.stack.wire.dns import Name
 

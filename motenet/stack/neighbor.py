@@ -13,20 +13,7 @@ from motenet.core.state import Plain
 from motenet.core.trace import HasNow
 from motenet.core.units import MS, SECOND
 from motenet.stack.address import format_address
-from motenet.stack.searches import (
-    MAX_MULTICAST_SOLICIT,
-    MAXIMUM_HELD_BYTES,
-    MAXIMUM_UNRESOLVED,
-    RETRANS_TIMER,
-    Held,
-    Resolution,
-    Searches,
-)
-
-__all__ = [
-    "MAXIMUM_HELD_BYTES", "MAXIMUM_KNOWN", "MAXIMUM_UNRESOLVED", "MAX_MULTICAST_SOLICIT", "MAX_UNICAST_SOLICIT",
-    "RETRANS_TIMER", "Held", "Neighbor", "NeighborCache", "Resolution",
-]  # fmt: skip
+from motenet.stack.searches import Resolution, Searches
 
 INCOMPLETE, REACHABLE, STALE, DELAY, PROBE = "incomplete", "reachable", "stale", "delay", "probe"
 """RFC 4861, 7.3.2. What is INCOMPLETE is in `unresolved`, all else in `known`."""

@@ -142,7 +142,7 @@ class NetworkStack(Verbs):
     @property
     def link_up(self) -> bool:
         """The same, as of the last poll."""
-        return any(attachment.link_up for attachment in self.attachments)
+        return any(attachment.interface.link_up for attachment in self.attachments)
 
     @property
     def addresses(self) -> list[Cidr]:

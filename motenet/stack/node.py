@@ -14,11 +14,11 @@ from motenet.stack.delivery import Delivery
 from motenet.stack.errors import NetworkUnreachable
 from motenet.stack.forwarding import Forwarding
 from motenet.stack.icmp import Icmp
-from motenet.stack.neighbor import Held
 from motenet.stack.output import Output
 from motenet.stack.phy import Device
 from motenet.stack.reassembly import Reassembly
 from motenet.stack.routing import Routing
+from motenet.stack.searches import Held
 from motenet.stack.sockets.dhcp import DhcpClient
 from motenet.stack.sockets.set import AnySocket, SocketSet
 from motenet.stack.sockets.tcp.listener import TcpListener

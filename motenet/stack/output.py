@@ -4,9 +4,9 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.trace import HasNow, Watched
-from motenet.stack.neighbor import Held
 from motenet.stack.packet import Outgoing, Raw, TcpSegment
 from motenet.stack.routing import SMALLEST_MTU, Routing, Way
+from motenet.stack.searches import Held
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.wire import ipv4, tcp
 

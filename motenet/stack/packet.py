@@ -1,10 +1,13 @@
-"""A packet on its way out: what the transport says, and what the interface adds to it."""
+"""Packets: as they come, and on their way out what the transport says and what the interface adds to it."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from motenet.core.checksum import Buffer, pseudo_header_sum
 from motenet.stack.wire import ethernet, ipv4, ipv6, source_route, tcp
+
+Packet = ipv4.Packet | ipv6.Packet
+"""As received; the names of its fields are the same."""
 
 
 class Transport(Protocol):

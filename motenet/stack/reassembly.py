@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass, field, replace
 from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
+from motenet.stack.packet import Packet
 from motenet.stack.wire import Malformed, ipv4, ipv6
 
 LIFETIME = 60 * SECOND
@@ -20,8 +21,6 @@ _FRAGMENT_COST = 128  # bytes of bookkeeping that each fragment is charged besid
 Key = tuple[bytes, bytes, int, int]
 """RFC 791, 3.2: source, destination, protocol and identification name a datagram; RFC 8200, 4.5: without the
 protocol, which is 0 here."""
-
-Packet = ipv4.Packet | ipv6.Packet
 
 
 @dataclass(slots=True)

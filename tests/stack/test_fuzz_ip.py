@@ -40,8 +40,9 @@ from motenet.core.checksum import internet_checksum, pseudo_header_sum
 from motenet.core.state import walk
 from motenet.doors import Received
 from motenet.stack.address import parse_address
-from motenet.stack.neighbor import MAXIMUM_HELD_BYTES, MAXIMUM_KNOWN, MAXIMUM_UNRESOLVED
+from motenet.stack.neighbor import MAXIMUM_KNOWN
 from motenet.stack.reassembly import MAXIMUM_BYTES, MAXIMUM_DATAGRAMS
+from motenet.stack.searches import MAXIMUM_HELD_BYTES, MAXIMUM_UNRESOLVED
 from motenet.stack.sockets.datagram import QUEUE_BYTES
 from motenet.stack.sockets.tcp.state import State
 
@@ -226,15 +227,16 @@ def exceeded(script: Any) -> list[tuple[str, int]]:
     return [(name, size) for name, size, most in bounds if size > most]
 
 
-def bombard(script: Any, seed: int, forwarding: bool, batches: int, size: int = 1) -> tuple[int, int]:
+def bombard(script: Any, seed: int, forwarding: bool, batches: int, count: int = 1) -> tuple[int, int]:
     """Let mutated frames in, some time going by; returns the bytes that came and went."""
     dice = random.Random(seed)
     frames = SEEDS + furnish(script, forwarding)
     came = went = 0
     for _ in range(batches):
-        batch = [mutated(dice, frames) for _ in range(size)]
+        batch = [mutated(dice, frames) for _ in range(count)]
         verified = dice.random() < 0.5
-        bare = [Received(memoryview(one), checksum_ok=verified) for one in batch]
+        size = dice.choice((0, 0, 0, 100))
+        bare = [Received(memoryview(one), checksum_ok=verified, segment_size=size) for one in batch]
         answered = script.hear(*bare, side=dice.randrange(8) // 7)
         came += sum(max(60, len(one)) for one in batch)
         went += sum(len(frame) for _, frame in answered)

@@ -6,7 +6,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
-from motenet.stack.neighbor import MAXIMUM_UNRESOLVED
+from motenet.stack.searches import MAXIMUM_UNRESOLVED
 
 SECOND = 1_000_000_000
 US, PEER, OTHER, BROADCAST = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "ff:ff:ff:ff:ff:ff"

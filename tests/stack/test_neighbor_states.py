@@ -11,7 +11,8 @@ from motenet.core.clock import Clock
 from motenet.core.rng import Stream
 from motenet.stack import neighbor
 from motenet.stack.address import parse_address
-from motenet.stack.neighbor import MAXIMUM_HELD_BYTES, MAXIMUM_KNOWN, MAXIMUM_UNRESOLVED, NeighborCache
+from motenet.stack.neighbor import MAXIMUM_KNOWN, NeighborCache
+from motenet.stack.searches import MAX_MULTICAST_SOLICIT, MAXIMUM_HELD_BYTES, MAXIMUM_UNRESOLVED, RETRANS_TIMER
 
 MS, SECOND = 1_000_000, 1_000_000_000
 A, B = b"\2\0\0\0\0\xaa", b"\2\0\0\0\0\xbb"
@@ -54,8 +55,8 @@ def at(wanted: str, address: bytes = IP6) -> tuple[NeighborCache, int]:
 
 
 def test_rfc_4861_10_node_constants() -> None:
-    assert (neighbor.MAX_MULTICAST_SOLICIT, neighbor.MAX_UNICAST_SOLICIT) == (3, 3)
-    assert (neighbor.REACHABLE_TIME, neighbor.RETRANS_TIMER) == (30_000 * MS, 1_000 * MS)
+    assert (MAX_MULTICAST_SOLICIT, neighbor.MAX_UNICAST_SOLICIT) == (3, 3)
+    assert (neighbor.REACHABLE_TIME, RETRANS_TIMER) == (30_000 * MS, 1_000 * MS)
     assert neighbor.DELAY_FIRST_PROBE_TIME == 5 * SECOND
 
 

@@ -74,7 +74,7 @@ class DatagramSocket(Socket, ABC):
         self.closed = True
         self.ready()
 
-    # --- towards the interface
+    # --- towards the set
 
     def poll_at(self, now: int) -> int | None:
         return now if self.outgoing else None

@@ -50,7 +50,7 @@ class IcmpSocket(DatagramSocket):
         message = self._next()
         return None if message is None else Reply(*message)
 
-    # --- towards the interface
+    # --- towards the set
 
     def process(self, now: int, source: bytes, message: icmpv4.Message | icmpv6.Message) -> None:
         """Take an echo reply with our identifier."""

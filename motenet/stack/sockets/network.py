@@ -32,7 +32,7 @@ class NoNetwork:
     """Of a set of sockets without a node."""
 
     def source_for(self, destination: bytes, interface: str = "") -> bytes:
-        raise NetworkUnreachable("this set of sockets belongs to no interface: give a source address")
+        raise NetworkUnreachable("this set of sockets belongs to no stack: give a source address")
 
     def path_for(self, destination: bytes, interface: str = "") -> tuple[int, int, int]:
         return 1460, 1460, 0

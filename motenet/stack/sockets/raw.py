@@ -52,7 +52,7 @@ class RawSocket(DatagramSocket):
         message = self._next()
         return None if message is None else Payload(message[2], message[0], message[1])
 
-    # --- towards the interface
+    # --- towards the set
 
     def process(self, packet: ipv4.Packet | ipv6.Packet) -> None:
         """Take a packet of our protocol."""

@@ -78,7 +78,7 @@ class UdpSocket(DatagramSocket):
         if self.remote is not None and self.failures:
             raise exception(self.failures.popleft())
 
-    # --- towards the interface
+    # --- towards the set
 
     def accepts(self, source: bytes, port: int, interface: str = "") -> bool:
         """Whether a datagram from there is for this socket."""

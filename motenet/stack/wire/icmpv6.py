@@ -5,7 +5,7 @@ from struct import Struct
 
 from motenet.core.checksum import Buffer, internet_checksum, ones_sum, pseudo_header_sum
 from motenet.stack.wire import Malformed
-from motenet.stack.wire.ipv6 import ICMP
+from motenet.stack.wire.ipv6 import ICMP, UNRECOGNIZED_NEXT_HEADER
 
 # errors: the highest bit of the type is 0 (RFC 4443, 2.1)
 UNREACHABLE = 1
@@ -42,7 +42,6 @@ _UNREACHABLE_KINDS = {
     NO_ROUTE: "network", PROHIBITED: "prohibited", BEYOND_SCOPE: "host", ADDRESS_UNREACHABLE: "host",
     PORT_UNREACHABLE: "port", POLICY_FAILED: "prohibited", REJECT_ROUTE: "prohibited",
 }  # fmt: skip
-_UNRECOGNIZED_NEXT_HEADER = 1
 
 
 @dataclass(slots=True)
@@ -80,7 +79,7 @@ class Message:
         if self.type == UNREACHABLE:
             return _UNREACHABLE_KINDS.get(self.code, "unknown")
         if self.type == PARAMETER_PROBLEM:
-            return "protocol" if self.code == _UNRECOGNIZED_NEXT_HEADER else "parameter-problem"
+            return "protocol" if self.code == UNRECOGNIZED_NEXT_HEADER else "parameter-problem"
         return {PACKET_TOO_BIG: "packet-too-big", TIME_EXCEEDED: "time-exceeded"}.get(self.type, "unknown")
 
     @property
