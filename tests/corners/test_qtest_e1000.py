@@ -306,11 +306,11 @@ class Pair:
 
     def __init__(self, machine: QtestMachine, world: World, mtu: int = 1500) -> None:
         self.machine, self.world = machine, world
-        self.bob = world.host("bob", address=["10.0.0.2/24", "fd00::2/64"], driver_options={"mtu": mtu})
+        self.bob = world.host("bob", address=["10.0.0.2/24", "fd00::b/64"], driver_options={"mtu": mtu})
         world.join(machine)
         world.link(machine, self.bob)
         driver = E1000Driver(machine.function, mtu=mtu)
-        stack = NetworkStack(driver, address=["10.0.0.1/24", "fd00::1/64"], name="alice/stack")
+        stack = NetworkStack(driver, address=["10.0.0.1/24", "fd00::a/64"], name="alice/stack")
         self.alice = QtestHost(machine, driver, stack)
         self.alice.start()
         machine.run(2 * THAW)  # the stack's first poll sets the multicast filter, and so RCTL once more
@@ -369,8 +369,8 @@ def test_a_tcp_exchange_is_byte_identical_both_ways(pair: Pair, tmp_path: Path) 
     [
         pytest.param(mtu, address, marks=pytest.mark.exercises(driver="motenet e1000", card="QEMU e1000", what=what))
         for mtu, address, what in (
-            (1500, "fd00::2", "IPv6: ping, UDP and TCP both ways"),
-            (9000, "fd00::2", "MTU 9000: ping, UDP and TCP, IPv6"),
+            (1500, "fd00::b", "IPv6: ping, UDP and TCP both ways"),
+            (9000, "fd00::b", "MTU 9000: ping, UDP and TCP, IPv6"),
             (9000, "10.0.0.2", "MTU 9000: ping, UDP and TCP, IPv4"),
         )
     ],
@@ -400,7 +400,7 @@ def test_a_conversation_of_another_family_or_size(program: str, tmp_path: Path, 
         pair.alice.stop()
     frames = [bytes(packet) for packet in rdpcap(str(capture), count=300)]
     assert max(map(len, frames)) == mtu + 14
-    if address == "fd00::2":
+    if address == "fd00::b":
         seen, wrong = recomputed((one for one in frames if one[20] != IPV6_FRAGMENT), IPv6)
         assert not wrong
         assert min(seen.values()) > 0

@@ -442,11 +442,11 @@ class Pair:
 
     def __init__(self, machine: QtestMachine, world: World, options: dict[str, Any]) -> None:
         self.machine = machine
-        self.bob = world.host("bob", nic="e1000", address=["10.0.0.2/24", "fd00::2/64"])
+        self.bob = world.host("bob", nic="e1000", address=["10.0.0.2/24", "fd00::b/64"])
         world.join(machine)
         world.link(machine, self.bob, bandwidth="100Mbit/s")
         driver = probe(machine.function, **options)
-        stack = NetworkStack(driver, address=["10.0.0.1/24", "fd00::1/64"], name="alice/stack")
+        stack = NetworkStack(driver, address=["10.0.0.1/24", "fd00::a/64"], name="alice/stack")
         self.alice = QtestHost(machine, driver, stack)
         self.alice.start()
         machine.run("3s")  # bob's card takes its time
@@ -492,7 +492,7 @@ def converse(pair: Pair) -> None:
     """Over both families: twenty pings, a datagram each way, and half a megabyte each way: all arrives, byte for byte,
     nothing is lost.
     """
-    for port, ours, theirs in ((80, "10.0.0.1", "10.0.0.2"), (81, "fd00::1", "fd00::2")):
+    for port, ours, theirs in ((80, "10.0.0.1", "10.0.0.2"), (81, "fd00::a", "fd00::b")):
         exchange(pair, port, ours, theirs)
     alice, bob = pair.alice.stack, pair.bob.stack
     assert (pair.alice.driver.statistics["drops"], alice.drop_reasons, bob.drop_reasons) == (0, {}, {})

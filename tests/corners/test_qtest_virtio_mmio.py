@@ -149,7 +149,7 @@ def test_4_2_the_driver_brings_the_card_up(machine: Microvm) -> None:
     [
         pytest.param(ours, theirs, marks=pytest.mark.exercises(
             driver="motenet virtio-net", card="QEMU virtio-mmio", what=f"ping and TCP over {family}"))
-        for family, ours, theirs in (("IPv4", "10.0.0.1", "10.0.0.2"), ("IPv6", "fd00::1", "fd00::2"))
+        for family, ours, theirs in (("IPv4", "10.0.0.1", "10.0.0.2"), ("IPv6", "fd00::a", "fd00::b"))
     ],
 )  # fmt: skip
 def test_4_2_ping_and_tcp(machine: Microvm, ours: str, theirs: str) -> None:
