@@ -334,6 +334,8 @@ class Received:
     """Payloads of the segments that follow in the flow without a gap (GRO); `frame` has the first's headers."""
     vlan: int | None = None
     """The 802.1Q tag's 16 bits, when the card has stripped it."""
+    segment_size: int = 0
+    """Payload bytes of each TCP segment (of the last at most), where the card hands up several as one frame; 0: one."""
 
 
 class NetworkDriver(Protocol):

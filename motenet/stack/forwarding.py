@@ -125,10 +125,11 @@ class Forwarding(Watched):
     # --- the packet with one hop less
 
     def _segments(self, packet: Packet, received: Received) -> list[bytearray]:
-        """The packet as it goes on; of segments that the driver has joined (GRO), each one again."""
+        """The packet as it goes on; of segments that driver or card have joined (GRO, TSO), each one again."""
         first = bytearray(bytes(packet.header) + bytes(packet.payload))
         _age(first)
-        if received.more:
+        segment = packet.protocol == ipv4.TCP and not packet.is_fragment and len(packet.payload) >= tcp.HEADER_LENGTH
+        if segment and (received.more or received.segment_size):
             return _separate(first, len(packet.header), packet, received)
         if received.checksum_ok and packet.protocol in CHECKSUM_OFFSETS and not packet.is_fragment:
             _sum(first, len(packet.header), packet)
@@ -161,18 +162,22 @@ def _sum(whole: bytearray, header: int, packet: Packet) -> None:
 
 
 def _separate(first: bytearray, header: int, packet: Packet, received: Received) -> list[bytearray]:
-    """The segments of which a driver has made one: each its headers, the next sequence number and ident."""
+    """The segments of which one was made: each its headers, the next sequence number and ident."""
     headers = header + (first[header + 12] >> 4) * 4
     seq = int.from_bytes(first[header + 4 : header + 8], "big")
     ident = int.from_bytes(first[4:6], "big")
     last = first[header + 13] & (tcp.PSH | tcp.FIN)
-    pieces = [bytes(first[headers:]), *map(bytes, received.more)]
+    size = received.segment_size or len(first)
+    pieces = [bytes(first[at : at + size]) for at in range(headers, max(len(first), headers + 1), size)]
+    pieces += map(bytes, received.more)
     wholes = []
     for number, piece in enumerate(pieces):
         whole = bytearray(first[:headers] + piece)
         whole[header + 4 : header + 8] = (seq & tcp.MASK).to_bytes(4, "big")
         if number < len(pieces) - 1:
             whole[header + 13] &= ~last & 0xFF
+        if number:
+            whole[header + 13] &= ~tcp.CWR & 0xFF  # RFC 3168, 6.1.2: the first's alone
         if len(packet.source) == 4:
             whole[2:4] = len(whole).to_bytes(2, "big")
             whole[4:6] = (ident + number & 0xFFFF).to_bytes(2, "big")

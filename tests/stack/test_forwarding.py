@@ -266,6 +266,36 @@ def test_segments_that_a_driver_has_joined_go_on_as_they_came(router: Any) -> No
     assert [bytes(frame.payload) for _, frame in frames] == list(map(passed_on, expected))
 
 
+@pytest.mark.parametrize("header", [four, six])
+def test_segments_that_a_card_has_joined_go_on_cut_up_again(router: Any, header: Any) -> None:
+    """virtio 1.2, 5.1.6.4: gso_size; else what does not fit the next link would be lost."""
+    tcp = {"sport": 9, "dport": 7, "ack": 5}
+    ident = {"id": 5, "flags": "DF"} if header is four else {}
+    whole = header(**ident) / TCP(seq=2**32 - 1000, flags="PAC", **tcp) / DATA[:4000]
+    frames = router.hear(Received(memoryview(bytes(whole)), True, segment_size=1428))
+    expected = []
+    for number, at in enumerate(range(0, 4000, 1428)):
+        ident = {"id": 5 + number, "flags": "DF"} if header is four else {}
+        flags = ("AC", "A", "PA")[number]
+        segment = TCP(seq=(2**32 - 1000 + at) % 2**32, flags=flags, **tcp) / DATA[at : min(at + 1428, 4000)]
+        expected.append(passed_on(header(**ident) / segment))
+    assert [bytes(frame.payload) for _, frame in frames] == expected
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        four() / UDP(sport=9, dport=7) / DATA[:100],
+        four(frag=7) / DATA[:100],
+        four(proto=6) / b"short",
+        six(nh=6) / b"x",
+    ],
+)
+def test_what_a_card_says_of_segments_and_is_none_goes_on_as_it_is(router: Any, packet: Any) -> None:
+    ((_, frame),) = router.hear(Received(memoryview(bytes(packet)), segment_size=10))
+    assert bytes(frame.payload) == passed_on(packet)
+
+
 @pytest.mark.parametrize("protocol", [TCP(sport=9, dport=7, flags="A"), UDP(sport=9, dport=7)])
 @pytest.mark.parametrize("header", [four, six])
 def test_a_checksum_that_nobody_has_computed_yet_is(router: Any, header: Any, protocol: Any) -> None:

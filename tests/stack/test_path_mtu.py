@@ -176,6 +176,16 @@ def test_tcp_gets_through_a_link_with_a_smaller_mtu(nic: str, near: int, far: in
 
 
 @pytest.mark.parametrize("family", [4, 6])
+def test_large_frames_of_cards_do_not_stop_at_a_router(family: int) -> None:
+    """The router's virtio card takes 64 KiB at once from alice's: on the next link these are segments again."""
+    alice, bob = through(motenet.World(seed=3), "virtio-net", 1500, 1500, family)
+    start = alice.stack.clock.now
+    assert transfer(alice, bob, DATA * 5) == DATA * 5
+    assert alice.stack.clock.now - start < SECOND
+    assert alice.stack.node.routing.paths == {}
+
+
+@pytest.mark.parametrize("family", [4, 6])
 def test_tcp_gets_through_a_narrow_link_in_the_middle(family: int) -> None:
     """Both hosts believe in 1500: only the routers know better."""
     world = motenet.World(seed=3)

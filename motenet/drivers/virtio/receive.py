@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from motenet.core.checksum import ones_sum
 from motenet.core.state import Component
-from motenet.datasheets.virtio.net import GSO_NONE, NET_HDR_CODEC, NET_HDR_FLAGS
+from motenet.datasheets.virtio.net import GSO_NONE, GSO_TCPV4, GSO_TCPV6, NET_HDR_CODEC, NET_HDR_FLAGS, NET_HDR_GSO
 from motenet.doors import Function, Received
 from motenet.drivers.gro import Train, train
 from motenet.drivers.virtio.packed import PackedQueue
@@ -19,6 +19,7 @@ from motenet.drivers.virtio.split import SplitQueue
 _NEEDS_CSUM, _DATA_VALID = NET_HDR_FLAGS["NEEDS_CSUM"], NET_HDR_FLAGS["DATA_VALID"]
 _RSC_INFO = NET_HDR_FLAGS["RSC_INFO"]
 _GOOD = _NEEDS_CSUM | _DATA_VALID
+_GSO_TYPE, _TCP = NET_HDR_GSO["TYPE"], (GSO_TCPV4, GSO_TCPV6)
 _VLAN, _IPV4, _IPV6 = 0x8100, 0x0800, 0x86DD
 _UDP_CHECKSUM = 6  # where it lies in the header
 _SHORTEST = 14
@@ -122,7 +123,7 @@ class ReceiveQueue(Component):
         while (used := take()) is not None:
             slot, length = used
             self.returned.append(slot)
-            flags, _, _, _, start, offset, buffers = self._load(slot * size)
+            flags, kind, _, segment, start, offset, buffers = self._load(slot * size)
             if buffers == 1 or not self._mergeable:
                 if not header + _SHORTEST <= length <= size:
                     self._drop("rx length", f"{length} bytes in a buffer of {size}")
@@ -140,6 +141,8 @@ class ReceiveQueue(Component):
             if not verified and flags & _NEEDS_CSUM and not flags & _RSC_INFO:
                 self._finish(frame, start, offset)
             received = Received(frame, verified)
+            if kind and kind & _GSO_TYPE in _TCP:
+                received.segment_size = segment
             if verified and self._gro:
                 self._join(received)
             return received
