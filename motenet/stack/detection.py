@@ -45,8 +45,6 @@ _PROBING, _ANNOUNCING, _USED = "probing", "announcing", "used"
 class Claim:
     """An address that is to be ours, or is."""
 
-    keep: bool
-    """Never to be given up (RFC 5227, 2.4 c). IPv6 gives no such choice (RFC 4862, 5.4.5)."""
     stage: str = _PROBING
     at: int = 0
     """When the next step is due."""
@@ -78,18 +76,18 @@ class Detection(Watched):
         """0: IPv6 addresses are ours without being asked for (RFC 4862, 5.1)."""
         self.retrans_timer = RETRANS_TIMER
 
-    def begin(self, address: bytes, now: int, keep: bool = False, delay: bool = True) -> None:
+    def begin(self, address: bytes, now: int) -> None:
         """Begin to ask whether anybody has the address. Whether it may be used meanwhile is the caller's business.
 
-        `keep`: an IPv4 address is defended without end (RFC 5227, 2.4 c). `delay`: IPv6 waits for up to a second, as is
-        due for what an interface says first, and for addresses that follow from an RA (RFC 4862, 5.4.2).
+        IPv6 waits for up to a second, as is due for what an interface says first, and for addresses that follow from
+        an RA (RFC 4862, 5.4.2).
         """
         self.end(address)
-        claim = self.claims[address] = Claim(keep)
+        claim = self.claims[address] = Claim()
         if len(address) == 4:
             claim.at = self._attempt(now) + self.stream.between(0, PROBE_WAIT)
         elif self.transmits:
-            claim.at = now + (self.stream.between(0, MAX_RTR_SOLICITATION_DELAY) if delay else 0)
+            claim.at = now + self.stream.between(0, MAX_RTR_SOLICITATION_DELAY)
         else:
             self._settle(address, claim)
 
@@ -102,8 +100,8 @@ class Detection(Watched):
 
     def restart(self, now: int) -> None:
         """The link is up again, perhaps to another network: all addresses are asked for anew (RFC 5227, 2.1)."""
-        for address, claim in list(self.claims.items()):
-            self.begin(address, now, claim.keep)
+        for address in list(self.claims):
+            self.begin(address, now)
 
     def end(self, address: bytes) -> None:
         """The address is not wanted any more."""
@@ -166,17 +164,13 @@ class Detection(Watched):
     def _conflict(self, address: bytes, claim: Claim, mac: bytes, now: int) -> None:
         self.conflicts += 1
         detail = f"is {format_mac(mac)}'s"
-        if claim.stage == _PROBING and not claim.keep:
-            self._give_up(address, detail)
-            return
         recent = claim.defended_at is not None and now - claim.defended_at < DEFEND_INTERVAL
-        if recent and not claim.keep:
-            self._give_up(address, detail)  # RFC 5227, 2.4 b: it MUST cease using it
+        if claim.stage == _PROBING or recent:
+            self._give_up(address, detail)  # RFC 5227, 2.1.1 and 2.4 b: it MUST cease using it
             return
         self.drop("address-conflict", f"{format_address(address)} {detail}, too")
-        if not recent:  # 2.4 c: not more than one announcement each DEFEND_INTERVAL
-            claim.defended_at = now
-            self.results.append((ANNOUNCE, address))
+        claim.defended_at = now
+        self.results.append((ANNOUNCE, address))
 
     def _give_up(self, address: bytes, detail: str) -> None:
         self.drop("address-conflict", f"{format_address(address)} {detail}")

@@ -108,10 +108,6 @@ class Routes(Component):
         """All routes to an address, the best first."""
         return (route for route in self.table if route.network.contains(destination))
 
-    def lookup(self, destination: bytes) -> Route | None:
-        """The best route to an address."""
-        return next(self.candidates(destination), None)
-
     def expire(self, now: int) -> None:
         """Forget the routes whose time is over."""
         self.table[:] = [route for route in self.table if route.expires > now]

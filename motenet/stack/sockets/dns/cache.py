@@ -1,11 +1,10 @@
 """What became of questions, remembered for as long as their answers allow (RFC 1035, 7.4; RFC 2308)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from motenet.core.state import Component, Plain
 from motenet.core.units import SECOND
-from motenet.stack.address import format_address
-from motenet.stack.wire.dns import A, Name, name_text
+from motenet.stack.wire.dns import Name
 
 FOUND, NO_DATA, NO_NAME, FAILED, TIMED_OUT = "found", "no-data", "no-name", "failed", "timed-out"
 
@@ -58,20 +57,6 @@ class Cache(Component):
     def clear(self) -> None:
         """Forget everything."""
         self.entries.clear()
-
-    def rows(self, now: int) -> list[dict[str, Any]]:
-        """For people: name, type, what is known, its addresses, and for how many ns more."""
-        return [
-            {
-                "name": name_text(name),
-                "type": "A" if kind == A else "AAAA",
-                "outcome": outcome.kind,
-                "addresses": [format_address(address) for address in outcome.addresses],
-                "expires_in": until - now,
-            }
-            for (name, kind), (until, outcome) in self.entries.items()
-            if until > now
-        ]
 
     def save(self) -> Plain:
         return [(key, until, tuple(outcome)) for key, (until, outcome) in self.entries.items()]

@@ -49,7 +49,7 @@ class DnsClient(Socket):
     kind: ClassVar[str] = "dns"
     STATE: ClassVar[tuple[str, ...]] = (
         *Socket.STATE, "servers", "zones", "search", "ndots", "tries", "hosts", "preferred", "plain", "caseless",
-        "woken", "next_number", "asked", "by_tcp", "from_cache", "closed",
+        "woken", "next_number", "by_tcp", "from_cache", "closed",
     )  # fmt: skip
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
@@ -77,9 +77,8 @@ class DnsClient(Socket):
         self.woken: dict[Key, None] = {}
         """Lookups that have something to do."""
         self.next_number = 1
-        self.asked = 0
-        """Questions sent by UDP, by TCP, and those that the cache has answered."""
         self.by_tcp = 0
+        """Questions sent by TCP; `from_cache`: those that the cache has answered."""
         self.from_cache = 0
         self.closed = False
         self.cache = Cache(f"{path}/cache")

@@ -132,7 +132,6 @@ class Lookup(Component):
         wait = min(FIRST_WAIT << min(self.sent // len(self.servers), 10), LONGEST_WAIT)
         self.sent += 1
         self.deadline = now + wait
-        self.client.asked += 1
         if isinstance(self._socket, UdpSocket) and server == self.server:
             self._send(now, self._socket)  # the same once more: a late response to the first one still counts
         else:
