@@ -12,6 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ SERVER, NAME, LEASED = "198.18.77.1", "files.test", "198.18.77.100"
 ROUTER = "fd77::1"
 """It is announced, because iPXE would look for an IPv6 router for four seconds."""
 SITE = f"http://{NAME}:8000"
+SITE6 = f"http://[{ROUTER}]:8006"
+SLAAC = "ifconf --configurator ipv6 net0"
 DHCP = "dhcp net0"
 NO_PROXY = "--dhcp-option=encap:175,176,1b"
 """iPXE's own option no-pxedhcp: no second server's offer is to be waited for, two seconds each time."""
@@ -81,14 +84,10 @@ class Room:
         """Make the namespace, with DHCP, DNS and TFTP by dnsmasq and HTTP by Python's server."""
         subprocess.run(["ip", "netns", "add", self.namespace], check=True)
         subprocess.run(["ip", "link", "set", self.tap.name, "netns", self.namespace], check=True)
-        addresses = [f"addr add {address} dev {self.tap.name}" for address in (f"{SERVER}/24", f"{ROUTER}/64")]
+        addresses = [f"addr add {address} dev {self.tap.name}" for address in (f"{SERVER}/24", f"{ROUTER}/64 nodad")]
         for words in ("link set lo up", f"link set {self.tap.name} up", *addresses):
             subprocess.run(["ip", "-n", self.namespace, *words.split()], check=True)
-        web = (sys.executable, "-u", "-m", "http.server", "8000", "--bind", SERVER, "--directory", str(self.site))
-        with self.log.open("wb") as log:
-            ready = self.start(*web, stderr=log, stdout=subprocess.PIPE).stdout
-        assert ready is not None
-        assert b"Serving HTTP" in ready.readline()
+        self.serve("8000", SERVER)
         names = ("dnsmasq", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", f"--address=/{NAME}/{SERVER}")
         ways = ("--keep-in-foreground", "--pid-file", "--user=root", "--log-facility=-", "--log-dhcp")
         leases = (f"--dhcp-range={LEASED},{LEASED},2m", "--dhcp-authoritative", "--no-ping", NO_PROXY)
@@ -96,6 +95,14 @@ class Room:
         files = (f"--dhcp-leasefile={self.leases}", "--enable-tftp", f"--tftp-root={self.site}")
         with (self.folder / "dnsmasq.log").open("wb") as log:
             self.start(*names, *ways, *leases, *router, *files, *options, stderr=log)
+
+    def serve(self, port: str, address: str) -> None:
+        """Publish the site by HTTP; all such servers share the log."""
+        web = (sys.executable, "-u", "-m", "http.server", port, "--bind", address, "--directory", str(self.site))
+        with self.log.open("ab") as log:
+            ready = self.start(*web, stderr=log, stdout=subprocess.PIPE).stdout
+        assert ready is not None
+        assert b"Serving HTTP" in ready.readline()
 
     def start(self, *command: str, **more: Any) -> subprocess.Popen[bytes]:
         inside = ["ip", "netns", "exec", self.namespace, *command]
@@ -116,6 +123,20 @@ class Room:
         """(client's address, path, status) of each request that the HTTP server has answered."""
         found = re.findall(r'^(\S+) .* "GET (\S+) HTTP/1.1" (\d+)', self.log.read_text(), re.M)
         return [(address, path, int(status)) for address, path, status in found]
+
+    def fetch_over_ipv6(self, size: int) -> None:
+        """SLAAC from dnsmasq's advertisements, a ping, and a file by HTTP from an address of IPv6."""
+        self.serve("8006", ROUTER)
+        content = self.publish("six.bin", size)
+        ping = f"ping --count 3 --timeout 500 {ROUTER}"
+        self.ipxe("ifopen net0", SLAAC, ping, f"imgfetch {SITE6}/six.bin", "imgstat", "pause")
+        printed = self.pause()
+        assert f"64 bytes from {ROUTER}" in printed
+        assert f"six.bin : {size} bytes" in printed
+        assert self.in_memory(content)
+        ((address, path, status),) = self.requests()
+        assert (path, status) == ("/six.bin", 200)
+        assert ip_address(address) in ip_network(f"{ROUTER}/64", strict=False), "which SLAAC has made"
 
     # --- the PC's side
 

@@ -63,6 +63,11 @@ def test_it_fetches_a_file_and_opens_the_card_again(
     assert room.requests() == [(LEASED, f"/file{number}.bin?mac={MAC}&chip={chip}", 200) for number in rounds]
 
 
+@cards("IPv6: SLAAC, ping, HTTP")
+def test_it_fetches_a_file_over_ipv6(ipxe_room: Callable[..., Room], chip: str, make: Callable[[], Any]) -> None:
+    ipxe_room(make(), bandwidth=BANDWIDTH).fetch_over_ipv6(SIZE)
+
+
 @cards("boot over the network by TFTP and HTTP")
 def test_it_boots_what_the_dhcp_server_names(
     ipxe_room: Callable[..., Room], chip: str, make: Callable[[], Any]

@@ -52,6 +52,11 @@ def test_it_gets_an_address_and_fetches_a_file_at_the_datasheets_pace(make_room:
     room.gone()
 
 
+@pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="IPv6: SLAAC, ping, HTTP")
+def test_it_fetches_a_file_over_ipv6(make_room: Callable[..., Room]) -> None:
+    make_room().fetch_over_ipv6(SIZE)
+
+
 @pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="card closed and opened")
 def test_it_closes_and_opens_the_card_again(make_room: Callable[..., Room]) -> None:
     """Rings are taken away and given anew, at their first descriptors, with a lease and a file each time."""
