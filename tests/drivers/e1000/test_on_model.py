@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 
 from motenet.core.checksum import pseudo_header_sum
@@ -165,6 +166,45 @@ def test_checksums_are_inserted_and_verified():
         del packet[IP].payload.chksum
         assert Ether(bytes(packet))[IP].payload.chksum == wire_sum  # Scapy's own
     assert [entry[2] for entry in pair.received[1]] == [True, True]
+
+
+@pytest.mark.parametrize(("transport", "protocol", "place"), [(TCP(flags="A"), 6, 16), (UDP(), 17, 6)])
+@pytest.mark.parametrize("tagged", [False, True])
+def test_3_6_checksums_over_ipv6_are_inserted_where_the_context_says(transport, protocol, place, tagged):
+    """The card knows offsets only; RXCSUM.IPV6OFL verifies them on the other side (8254x 3.2.9.4)."""
+    pair = Pair()
+    ether = Ether(src=ADDRESSES[0], dst=ADDRESSES[1])
+    below = ether / Dot1Q(vlan=5) if tagged else ether
+    whole = bytes(below / IPv6(src="fd00::1", dst="fd00::2") / transport / b"hello world")
+    start = 58 if tagged else 54
+    frame = bytearray(whole)
+    seed = pseudo_header_sum(whole[start - 32 : start - 16], whole[start - 16 : start], protocol, len(whole) - start)
+    frame[start + place : start + place + 2] = seed.to_bytes(2, "big")
+    assert put(pair.drivers[0], bytes(frame), FrameFacts(start, place))
+    pair.drivers[0].flush()
+    pair.run()
+    assert pair.wire.frames == [whole]
+    assert [entry[2] for entry in pair.received[1]] == [True]
+
+
+def test_segmentation_over_ipv6_is_not_announced():
+    """The manual has it (8254x 3.5.9); of the drivers that shipped, Linux's announces none for this card."""
+    capabilities = Pair().drivers[0].capabilities
+    assert capabilities.max_segmented > 0
+    assert capabilities.max_segmented_ipv6 == 0
+
+
+def test_segments_over_ipv6_are_handed_up_as_one_train():
+    pair = Pair()
+    for number in range(10):
+        tcp = TCP(flags="A", seq=1000 + 100 * number) / bytes([number] * 100)
+        network = IPv6(src="fd00::1", dst="fd00::2")
+        assert put(pair.drivers[0], bytes(Ether(src=ADDRESSES[0], dst=ADDRESSES[1]) / network / tcp))
+    pair.drivers[0].flush()
+    pair.run()
+    joined = b"".join(frame[74:] + b"".join(more) for frame, more, _, _ in pair.received[1])
+    assert joined == b"".join(bytes([number] * 100) for number in range(10))
+    assert len(pair.received[1]) < 10
 
 
 def test_a_segmented_frame_arrives_as_one_train():

@@ -161,6 +161,15 @@ def test_what_is_switched_off_is_not_accepted(make_fake, options, without):
         assert not (accepted[0] | accepted[1] << 32) >> BIT[name] & 1
 
 
+@pytest.mark.parametrize(("name", "families"), [("HOST_TSO4", (True, False)), ("HOST_TSO6", (False, True))])
+def test_5_1_3_each_family_is_cut_if_the_device_says_so(make_fake, name, families):
+    fake = make_fake(*BASIC, "CSUM", name)
+    capabilities = VirtioNetDriver(fake).capabilities
+    assert (capabilities.max_segmented > 0, capabilities.max_segmented_ipv6 > 0) == families
+    off = VirtioNetDriver(make_fake(*BASIC, "CSUM", name), segmentation_offload=False).capabilities
+    assert (off.max_segmented, off.max_segmented_ipv6) == (0, 0)
+
+
 def test_packed_queues_are_taken_declined_or_insisted_on(make_fake):
     assert VirtioNetDriver(make_fake(*BASIC, "RING_PACKED")).has("RING_PACKED")
     assert not VirtioNetDriver(make_fake(*BASIC, "RING_PACKED"), packed=False).has("RING_PACKED")
