@@ -1,5 +1,6 @@
 """Stacks on drivers of memory: a `Bench` with several on one segment, and a `Script` that plays one stack's peer."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -142,7 +143,30 @@ class Bench:
                 part.load(parts[part.path])
 
 
-class Script:
+class Played(ABC):
+    """A stack of whose world we are the rest; `sent` is what it has sent."""
+
+    bench: Bench
+    stack: NetworkStack
+
+    @abstractmethod
+    def sent(self) -> list[Any]:
+        """Let the stack do what is due now; returns the frames that it has sent."""
+
+    def pass_time(self, nanoseconds: int) -> list[Any]:
+        """As `sent`, over a while: the stack is polled exactly when it asked for that."""
+        end, frames = self.bench.now + nanoseconds, []
+        for _ in range(10_000):
+            at = self.stack.poll_at(self.bench.now)
+            if at is None or at > end:
+                self.bench.now = end
+                return frames
+            self.bench.now = max(self.bench.now, at)
+            frames += self.sent()
+        raise AssertionError("the stack never comes to rest")
+
+
+class Script(Played):
     """The stack 10.0.0.1/24, and we are everybody else: Scapy's packets go in, and what it sends comes out as such."""
 
     def __init__(self, bench: Bench | None = None, **more: object) -> None:
@@ -169,18 +193,6 @@ class Script:
         self.driver.sent.clear()
         return frames
 
-    def pass_time(self, nanoseconds: int) -> list[Any]:
-        """As `sent`, over a while: the stack is polled exactly when it asked for that."""
-        end, frames = self.bench.now + nanoseconds, []
-        for _ in range(10_000):
-            at = self.stack.poll_at(self.bench.now)
-            if at is None or at > end:
-                self.bench.now = end
-                return frames
-            self.bench.now = max(self.bench.now, at)
-            frames += self.sent()
-        raise AssertionError("the stack never comes to rest")
-
     def know_peer(self) -> None:
         """Let the stack know 10.0.0.2's Ethernet address."""
         self.hear(Ether(src=PEER, dst=BROADCAST) / ARP(op=1, hwsrc=PEER, psrc="10.0.0.2", pdst="10.0.0.1"))
@@ -198,7 +210,7 @@ NEAR, FAR = "02:00:00:00:00:02", "02:00:00:00:01:02"
 """The Ethernet addresses of those who play the router's neighbors on its two links."""
 
 
-class RouterScript:
+class RouterScript(Played):
     """A router with two cards: 10.0.0.1/24 and 2001:db8:1::1/64, and 10.0.1.1/24 and 2001:db8:2::1/64."""
 
     def __init__(self, *, mtu: tuple[int, int] = (1500, 1500), verifies: bool = False) -> None:
@@ -235,18 +247,6 @@ class RouterScript:
             frames += [(number, Ether(frame)) for frame in driver.sent]
             driver.sent.clear()
         return frames
-
-    def pass_time(self, nanoseconds: int) -> list[tuple[int, Any]]:
-        """As `sent`, over a while: the stack is polled exactly when it asked for that."""
-        end, frames = self.bench.now + nanoseconds, []
-        for _ in range(10_000):
-            at = self.stack.poll_at(self.bench.now)
-            if at is None or at > end:
-                self.bench.now = end
-                return frames
-            self.bench.now = max(self.bench.now, at)
-            frames += self.sent()
-        raise AssertionError("the stack never comes to rest")
 
 
 @pytest.fixture

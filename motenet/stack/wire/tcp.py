@@ -7,7 +7,6 @@ from struct import Struct
 from motenet.core.checksum import Buffer, ones_sum
 from motenet.stack.wire import Malformed
 
-PROTOCOL = 6  # IANA, Assigned Internet Protocol Numbers
 HEADER_LENGTH = 20  # bytes without options
 
 # RFC 9293, 3.1: control bits; ECE and CWR are RFC 3168's

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
 
 from motenet.core.checksum import pseudo_header_sum
-from motenet.stack.wire import Malformed, tcp
+from motenet.stack.wire import Malformed, ipv4, tcp
 from motenet.stack.wire.tcp import Segment
 
 SOURCE, DESTINATION = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
@@ -23,7 +23,7 @@ shorts = st.integers(0, 0xFFFF)
 
 
 def pseudo(length: int) -> int:
-    return pseudo_header_sum(SOURCE, DESTINATION, tcp.PROTOCOL, length)
+    return pseudo_header_sum(SOURCE, DESTINATION, ipv4.TCP, length)
 
 
 def emitted(segment: Segment) -> bytes:
