@@ -191,3 +191,12 @@ def test_rfc_6928_2_the_initial_window_is_ten_segments(control: Cubic | NewReno)
         assert control.window == window
         control.start(mss, True)  # RFC 5681, 3.1: the SYN was lost
         assert control.window == mss
+
+
+@pytest.mark.parametrize("control", [Cubic(), NewReno()])
+def test_rfc_5681_4_1_the_restart_window_is_a_segment_at_least(control: Cubic | NewReno) -> None:
+    """Also after a lost SYN, and once the path takes larger segments."""
+    control.start(480, True)
+    control.fit(1460)
+    control.idle(SECOND)
+    assert control.window == 1460

@@ -74,4 +74,4 @@ class NewReno(Component):
 
     def fit(self, mss: int) -> None:
         self.mss = mss
-        self.window = max(self.window, mss)
+        self.window, self.initial = max(self.window, mss), max(self.initial, mss)
