@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from motenet.core.trace import HasNow, Watched
 from motenet.stack.address import ALL_NODES6, ANY, ANY6, is_link_local, multicast_mac, solicited_node
 from motenet.stack.addressing import OPTIMISTIC
-from motenet.stack.packet import Outgoing
+from motenet.stack.packet import Outgoing, Packet
 from motenet.stack.wire import arp, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndisc
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Discovery(Watched):
             waiting = interface.neighbors.heard(record.target, record.target_mac or None, interface.node.now, router)
             interface.resolved(record.target_mac, waiting)
 
-    def redirect(self, packet: ipv4.Packet | ipv6.Packet, hop: bytes) -> None:
+    def redirect(self, packet: Packet, hop: bytes) -> None:
         """A router's: tell a neighbor of a better first hop (RFC 1812, 5.2.7.2; RFC 4861, 8.2)."""
         interface, icmp = self.interface, self.interface.node.icmp
         if not icmp.may_send():

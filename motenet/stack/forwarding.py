@@ -11,14 +11,12 @@ from motenet.stack.addressing import UNICAST
 from motenet.stack.icmp import Icmp
 from motenet.stack.link import CHECKSUM_OFFSETS
 from motenet.stack.output import Output
-from motenet.stack.packet import Outgoing, Raw
+from motenet.stack.packet import Outgoing, Packet, Raw
 from motenet.stack.routing import Routing, Way
 from motenet.stack.wire import ipv4, ipv6, tcp
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
-
-Packet = ipv4.Packet | ipv6.Packet
 
 REDIRECT_INTERVAL = 10 * MS
 """RFC 4861, 8.2 and RFC 1812, 4.3.2.8: redirects have to be limited; who goes on is told again."""
@@ -66,7 +64,7 @@ class Forwarding(Watched):
                     self._send(piece, packet, way)
         self._redirect(interface, packet, way)
 
-    def forward6(self, interface: "Interface", header: ipv6.Packet, view: memoryview, received: Received) -> None:
+    def forward6(self, interface: "Interface", header: ipv6.Packet, received: Received) -> None:
         """Send an IPv6 packet on (RFC 8200, 3 and 4.5: a router never cuts it up)."""
         source, destination = header.source, header.destination
         local = is_link_local(source) or is_link_local(destination) or is_multicast(destination)

@@ -6,6 +6,7 @@ from motenet.core.trace import HasNow, Watched
 from motenet.doors import Received
 from motenet.stack.address import is_link_local, is_loopback, is_multicast
 from motenet.stack.addressing import UNICAST
+from motenet.stack.packet import Packet
 from motenet.stack.wire import Malformed, arp, ethernet, icmpv6, ipv4, ipv6
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Ingress(Watched):
             self.drop("link-broadcast")
             return
         if kind is None:
-            node.forwarding.forward6(interface, header, frame.payload, self._received)
+            node.forwarding.forward6(interface, header, self._received)
             return
         try:
             packet = ipv6.parse(frame.payload)
@@ -156,7 +157,7 @@ class Ingress(Watched):
             node.icmp.refused6(interface, kind, refusal)
             raise
 
-    def _fragment(self, packet: ipv4.Packet | ipv6.Packet, kind: int) -> None:
+    def _fragment(self, packet: Packet, kind: int) -> None:
         node = self.interface.node
         whole = node.reassembly.add(packet, node.now)
         if whole is not None:  # the card has not verified the whole

@@ -6,9 +6,9 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.trace import HasNow
 from motenet.stack import errors
 from motenet.stack.address import parse_address
-from motenet.stack.packet import Outgoing, Raw
+from motenet.stack.packet import Outgoing, Packet, Raw
 from motenet.stack.sockets.datagram import DatagramSocket
-from motenet.stack.wire import ipv4, ipv6
+from motenet.stack.wire import ipv4
 
 MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH
 
@@ -54,7 +54,7 @@ class RawSocket(DatagramSocket):
 
     # --- towards the set
 
-    def process(self, packet: ipv4.Packet | ipv6.Packet) -> None:
+    def process(self, packet: Packet) -> None:
         """Take a packet of our protocol."""
         self._take(packet.source, packet.destination, bytes(packet.payload))
 
