@@ -236,7 +236,12 @@ V4, V6 = IP(src="10.0.0.1", dst="10.0.0.2"), IPv6(src="fd00::1", dst="fd00::2")
 
 
 def flow(number: int, network=V4) -> bytes:
-    return bytes(Ether() / network / UDP(sport=1000 + number, dport=53) / bytes(30))
+    return bytes(
+        Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+        / network
+        / UDP(sport=1000 + number, dport=53)
+        / bytes(30)
+    )
 
 
 @pytest.mark.parametrize("network", [V4, V6], ids=["IPv4", "IPv6"])
@@ -263,7 +268,7 @@ def test_5_1_6_5_6_1_only_the_first_queue_is_used_until_the_device_has_agreed(ma
     for frames in spread:
         for _, frame in frames[8 * (frames is spread[0]) :]:
             assert sum(frame == other for _, other in frames) >= 2, "a flow stays where it is"
-    assert driver.send(bytes(Ether() / ARP()).ljust(60, b"\0"))
+    assert driver.send(bytes(Ether(src="02:00:00:00:00:01", dst="ff:ff:ff:ff:ff:ff") / ARP()).ljust(60, b"\0"))
 
 
 def test_5_1_6_5_6_1_a_refusal_leaves_one_pair(make_fake):
