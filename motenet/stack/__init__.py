@@ -1,5 +1,6 @@
 """A TCP/IP stack in smoltcp's shape: it has no I/O of its own, and moves only when it is polled."""
 
+from motenet.stack.advertising import AdvertisedPrefix, RouterConfiguration
 from motenet.stack.interface import Interface
 from motenet.stack.network_stack import NetworkStack
 from motenet.stack.phy import Device, DeviceWrapper, Loopback, RxToken, TxToken
@@ -8,11 +9,13 @@ from motenet.stack.sockets.tcp import TcpListener, TcpSocket
 from motenet.stack.sockets.udp import UdpSocket
 
 __all__ = [
+    "AdvertisedPrefix",
     "Device",
     "DeviceWrapper",
     "Interface",
     "Loopback",
     "NetworkStack",
+    "RouterConfiguration",
     "RxToken",
     "SocketSet",
     "TcpListener",

@@ -116,12 +116,9 @@ class NetworkStack(Verbs):
         return name
 
     def _interface(self, name: str) -> Interface:
-        """The interface of that name; empty: the first."""
-        found = self.node.interface(name) if name else self.node.interfaces[0]
-        if found is None:
-            known = ", ".join(one.name for one in self.node.interfaces)
-            raise ConfigurationError(f"there is no interface {name!r}; this stack has {known}")
-        return found
+        """The interface of that name; empty: the first. ConfigurationError."""
+        self.node.check(name)
+        return self.node.interface(name) or self.node.interfaces[0]
 
     def _add_addresses(self, interface: Interface, address: str | Cidr | Sequence[str | Cidr]) -> None:
         for one in (address,) if isinstance(address, str | Cidr) else address:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
@@ -80,13 +81,20 @@ class Node(Watched):
     # --- what sockets ask for, and tell (Network)
 
     def source_for(self, destination: bytes, interface: str = "") -> bytes:
-        """Our address on the way to a destination. NetworkUnreachable if there is no way."""
+        """Our address on the way to a destination. NetworkUnreachable if there is no way, ConfigurationError."""
         way = self.routing.way(destination, interface)
         if way is None:
+            self.check(interface)
             raise NetworkUnreachable(
                 f"no route leads to {format_address(destination)}: add an address of its network, or a gateway"
             )
         return way.source
+
+    def check(self, interface: str) -> None:
+        """ConfigurationError for a name that no interface has; empty is any."""
+        if interface and self.interface(interface) is None:
+            known = ", ".join(one.name for one in self.interfaces)
+            raise ConfigurationError(f"there is no interface {interface!r}; this stack has {known}")
 
     def path_for(self, destination: bytes, interface: str = "") -> tuple[int, int, int]:
         """TCP payload in bytes of a packet on that link, of one that gets there, and of one that the card cuts."""

@@ -3,13 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from motenet.core.errors import ConfigurationError
 from motenet.core.trace import Watched
 from motenet.core.units import duration, format_duration
 from motenet.doors import NetworkDriver
 from motenet.stack.address import format_address, parse_scoped
 from motenet.stack.errors import DnsTimeout, HostUnreachable, TimedOut
 from motenet.stack.node import Node
-from motenet.stack.sockets.dhcp import Lease
+from motenet.stack.sockets.dhcp import DhcpClient, Lease
 from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.sockets.set import SocketSet
 from motenet.stack.sockets.tcp.connection import CAPACITY
@@ -77,6 +78,8 @@ class Verbs(Watched, ABC):
         router "fe80::1%eth1" says which link is meant; so for `tcp_connect`.
         """
         self._check_top_level()
+        if size < 0:
+            raise ConfigurationError(f"size={size}: an echo request carries 0 bytes or more")
         destination, interface = parse_scoped(address)
         self.node.source_for(destination, interface)
         self._wait(lambda: self.is_link_up, self._deadline(timeout))  # a card just started negotiates first
@@ -106,7 +109,7 @@ class Verbs(Watched, ABC):
         TimedOut if no server gives one in time; it is asked on. RFC 5227's proof takes five to seven seconds.
         """
         self._check_top_level()
-        client = self.sockets.dhcp_client(interface or self.node.interfaces[0].name)
+        client = self._dhcp_client(interface)
         client.acquire()
         if not self._wait(lambda: client.is_bound, self._deadline(timeout)) or client.lease is None:
             raise TimedOut(
@@ -117,7 +120,7 @@ class Verbs(Watched, ABC):
 
     def dhcp_release(self, interface: str = "") -> None:
         """Give the address back to the DHCP server."""
-        self.sockets.dhcp_client(interface or self.node.interfaces[0].name).release()
+        self._dhcp_client(interface).release()
 
     def dns_resolve(self, name: str, family: int | None = None, timeout: Duration = "30s") -> list[str]:
         """The addresses of a host, as text, those to be tried first first; `family` 4 or 6 leaves out the others.
@@ -213,6 +216,11 @@ class Verbs(Watched, ABC):
     def udp_socket(self, port: int = 0, address: str | bytes = b"") -> UdpSocket:
         """A UDP socket at a port (0: a free one). AddressInUse."""
         return self.sockets.udp_bind(port, address)
+
+    def _dhcp_client(self, interface: str) -> DhcpClient:
+        """That of an interface, or of the first; ConfigurationError if there is no such interface."""
+        self.node.check(interface)
+        return self.sockets.dhcp_client(interface or self.node.interfaces[0].name)
 
     def _deadline(self, timeout: Duration) -> int:
         return self.clock.now + duration(timeout)

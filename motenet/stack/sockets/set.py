@@ -200,7 +200,8 @@ class SocketSet(Watched):
             raise ConfigurationError("bind, connect or listen first: the set has to know what is for this socket")
         other = self._tables[socket.kind].get(key)
         if other is not None and not other.finished:
-            raise AddressInUse(f"there is a socket already: {row(other)}; close that one, or take another port")
+            known = row(other)
+            raise AddressInUse(f"{known['kind']} {known['local']} is there already: close that, or take another port")
         handle = self.next_handle
         self.next_handle += 1
         self._attach(handle, socket, key)
