@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _REDIRECTED = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - 64 & ~7
 """RFC 4861, 4.6.3: of the packet as much as fits, behind two addresses and two options."""
+_LEAST_QUOTED = 100
+"""Bytes: shorter packets are not quoted, or they and the redirect would be more than three times what came."""
 
 
 class Discovery(Watched):
@@ -184,7 +186,8 @@ class Discovery(Watched):
         own = interface.addressing.link_local
         if own is None or (hop != packet.destination and not is_link_local(hop)):
             return  # RFC 4861, 8.2: hosts know routers by such addresses alone
-        quoted = (bytes(packet.header) + bytes(packet.payload))[:_REDIRECTED]
+        whole = bytes(packet.header) + bytes(packet.payload)
+        quoted = whole[:_REDIRECTED] if len(whole) >= _LEAST_QUOTED else b""
         mac = interface.neighbors.lookup(hop, interface.node.now) or b""
         record = ndisc.Redirect(hop, packet.destination, mac, quoted)
         interface.node.output.reply(

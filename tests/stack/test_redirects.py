@@ -46,7 +46,7 @@ def test_rfc_1812_5_2_7_2_a_neighbor_hears_of_a_better_way(router: Any, destinat
 
 def test_rfc_4861_8_2_a_neighbor_hears_of_a_better_way(router: Any) -> None:
     router.stack.add_route("2001:db8:9::/48", "fe80::9", interface="eth0")
-    packet = Ether(src=NEAR, dst=US) / IPv6(src="2001:db8:1::2", dst="2001:db8:9::9") / UDP(dport=7) / b"data"
+    packet = Ether(src=NEAR, dst=US) / IPv6(src="2001:db8:1::2", dst="2001:db8:9::9") / UDP(dport=7) / bytes(80)
     router.hear(packet)
     know(router, "fe80::9")
     router.bench.now += SECOND
@@ -56,6 +56,17 @@ def test_rfc_4861_8_2_a_neighbor_hears_of_a_better_way(router: Any) -> None:
     assert (redirect[IPv6].src, redirect[IPv6].dst, redirect[IPv6].hlim) == ("fe80::ff:fe00:1", "2001:db8:1::2", 255)
     assert redirect[ICMPv6NDOptDstLLAddr].lladdr == OTHER
     assert bytes(packet[IPv6])[:40] == bytes(redirect[ICMPv6NDOptRedirectedHdr].pkt)[:40]
+
+
+@pytest.mark.parametrize("length", [0, 12, 51, 52, 300])
+def test_a_packet_and_its_redirect_are_at_most_three_times_what_came(router: Any, length: int) -> None:
+    packet = Ether(src=NEAR, dst=US) / IPv6(src="2001:db8:1::2", dst="2001:db8:1::9") / UDP(dport=7) / bytes(length)
+    router.hear(packet)
+    know(router, "2001:db8:1::9")
+    router.bench.now += SECOND
+    frames = [frame for _, frame in router.hear(packet)]
+    assert ICMPv6ND_Redirect in frames[1]
+    assert sum(map(len, frames)) <= 3 * len(packet)
 
 
 def test_rfc_4861_8_2_a_destination_on_the_link_is_its_own_target(router: Any) -> None:
