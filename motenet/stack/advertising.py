@@ -9,7 +9,7 @@ from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import MS, SECOND
 from motenet.stack.address import Cidr
-from motenet.stack.wire import icmpv6, ipv6
+from motenet.stack.wire import icmp, ipv6
 from motenet.stack.wire.dns import Name
 from motenet.stack.wire.ndisc import INFINITY, Prefix, RouterAdvertisement, SearchList, Servers, emit
 
@@ -20,7 +20,7 @@ MIN_DELAY_BETWEEN_RAS = 3 * SECOND
 MAX_RA_DELAY_TIME = 500 * MS
 """RFC 4861, 10."""
 
-_ROOM = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - icmpv6.HEADER_LENGTH
+_ROOM = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - icmp.HEADER_LENGTH
 """Bytes behind the ICMPv6 header in the smallest packet that every link takes."""
 
 

@@ -14,7 +14,7 @@ from motenet.stack.packet import Outgoing, Packet
 from motenet.stack.reassembly import Partial
 from motenet.stack.routing import Routing
 from motenet.stack.sockets.set import SocketSet
-from motenet.stack.wire import icmpv4, icmpv6, ipv4, ipv6, mld
+from motenet.stack.wire import icmp, icmpv4, icmpv6, ipv4, ipv6, mld
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
@@ -26,7 +26,7 @@ icmp_msgs_burst and icmp_msgs_per_sec."""
 
 QUOTED4 = 548
 """RFC 1812, 4.3.2.3: as much of the packet as possible, in an error of at most 576 bytes."""
-QUOTED6 = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - icmpv6.HEADER_LENGTH
+QUOTED6 = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - icmp.HEADER_LENGTH
 """RFC 4443, 2.4 c: as much of it as fits into the smallest MTU."""
 
 REDIRECT_LIFETIME = 600 * SECOND

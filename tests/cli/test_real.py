@@ -46,7 +46,8 @@ def test_a_malformed_address_is_one_line(motenet: Motenet, tmp_path: Path, addre
 
 @pytest.mark.parametrize("address", ["10.0.0.0/24", "224.0.0.1/4", "ff02::1/16", "::1/128", "::/64"])
 def test_what_no_host_can_have_is_one_line(motenet: Motenet, tmp_path: Path, address: str) -> None:
-    refused(motenet, "serve", "http", str(tmp_path), "--tap", "tap0", "--address", address)
+    line = refused(motenet, "serve", "http", str(tmp_path), "--tap", "tap0", "--address", address)
+    assert address in line
 
 
 @pytest.mark.parametrize(

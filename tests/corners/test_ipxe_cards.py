@@ -65,7 +65,7 @@ def test_it_fetches_a_file_and_opens_the_card_again(
 
 @cards("IPv6: SLAAC, ping, HTTP")
 def test_it_fetches_a_file_over_ipv6(ipxe_room: Callable[..., Room], chip: str, make: Callable[[], Any]) -> None:
-    ipxe_room(make(), bandwidth=BANDWIDTH).fetch_over_ipv6(SIZE)
+    assert ipxe_room(make(), bandwidth=BANDWIDTH).fetch_over_ipv6(SIZE) == [("/six.bin", 200)]
 
 
 @cards("boot over the network by TFTP and HTTP")

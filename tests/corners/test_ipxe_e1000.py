@@ -54,7 +54,7 @@ def test_it_gets_an_address_and_fetches_a_file_at_the_datasheets_pace(make_room:
 
 @pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="IPv6: SLAAC, ping, HTTP")
 def test_it_fetches_a_file_over_ipv6(make_room: Callable[..., Room]) -> None:
-    make_room().fetch_over_ipv6(SIZE)
+    assert make_room().fetch_over_ipv6(SIZE) == [("/six.bin", 200)]
 
 
 @pytest.mark.exercises(driver="iPXE 1.21 intel", card="motenet 82540EM", what="card closed and opened")

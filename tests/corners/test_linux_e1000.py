@@ -91,6 +91,7 @@ def test_down_and_up_ten_times(machine: Any) -> None:
     machine.guest_os.run("for i in 1 2 3 4 5 6 7 8 9 10; do ip link set eth0 down; ip link set eth0 up; done")
     machine.guest_os.until("test $(cat /sys/class/net/eth0/carrier) = 1")
     pings(machine.guest_os)
+    assert machine.guest_os.run("cat /sys/class/net/eth0/operstate") == "up"
 
 
 @pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="module reloaded")
@@ -100,6 +101,7 @@ def test_the_module_is_reloaded(machine: Any) -> None:
     linux.until("test -d /sys/class/net/eth0")
     linux.bring_up()
     pings(linux)
+    assert linux.run("cat /sys/class/net/eth0/operstate") == "up"
 
 
 @pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="cable pulled and put back")
@@ -238,6 +240,7 @@ def test_the_drivers_self_test_passes(machine: Any) -> None:
     assert re.findall(r"test +\(.*\)\s+(\d+)", printed) == ["0"] * 5
     machine.guest_os.until("test $(cat /sys/class/net/eth0/carrier) = 1")
     pings(machine.guest_os)
+    assert machine.guest_os.run("cat /sys/class/net/eth0/operstate") == "up"
 
 
 @pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="ethtool -S")

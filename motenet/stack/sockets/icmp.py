@@ -7,9 +7,9 @@ from motenet.stack import errors
 from motenet.stack.address import parse_address
 from motenet.stack.packet import Outgoing
 from motenet.stack.sockets.datagram import DatagramSocket
-from motenet.stack.wire import icmpv4, icmpv6, ipv4, ipv6
+from motenet.stack.wire import icmp, icmpv4, icmpv6, ipv4, ipv6
 
-MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH - icmpv4.HEADER_LENGTH
+MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH - icmp.HEADER_LENGTH
 
 
 class Reply(NamedTuple):

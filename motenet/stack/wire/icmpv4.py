@@ -1,10 +1,10 @@
 """The Internet Control Message Protocol for IPv4 (RFC 792)."""
 
 from dataclasses import dataclass
-from struct import Struct
 
 from motenet.core.checksum import Buffer, internet_checksum, ones_sum
-from motenet.stack.wire import Malformed
+from motenet.stack.wire import Malformed, icmp
+from motenet.stack.wire.icmp import HEADER, HEADER_LENGTH
 
 ECHO_REPLY = 0
 UNREACHABLE = 3
@@ -18,8 +18,6 @@ PARAMETER_PROBLEM = 12
 ERRORS = (UNREACHABLE, SOURCE_QUENCH, REDIRECT, TIME_EXCEEDED, PARAMETER_PROBLEM)
 """The error messages, about which no error is ever sent (RFC 1122, 3.2.2)."""
 
-_HEADER = Struct("!BBHI")
-HEADER_LENGTH = _HEADER.size
 
 _UNREACHABLE_KINDS = {
     0: "network", 1: "host", 2: "protocol", 3: "port", 4: "fragmentation-needed", 5: "source-route",
@@ -29,23 +27,8 @@ _UNREACHABLE_KINDS = {
 
 
 @dataclass(slots=True)
-class Message:
-    """A message: type, code, and four bytes whose meaning depends on the type."""
-
-    type: int
-    code: int
-    word: int
-    payload: Buffer
-
-    @property
-    def ident(self) -> int:
-        """Echo: which conversation."""
-        return self.word >> 16
-
-    @property
-    def sequence(self) -> int:
-        """Echo: which message of the conversation."""
-        return self.word & 0xFFFF
+class Message(icmp.Message):
+    """A message with what its fields mean in ICMPv4."""
 
     @property
     def next_hop_mtu(self) -> int:
@@ -69,14 +52,9 @@ class Message:
             return _UNREACHABLE_KINDS.get(self.code, "unknown")
         return {TIME_EXCEEDED: "time-exceeded", PARAMETER_PROBLEM: "parameter-problem"}.get(self.type, "unknown")
 
-    @property
-    def length(self) -> int:
-        """Bytes of the whole message."""
-        return HEADER_LENGTH + len(self.payload)
-
     def emit(self, view: memoryview, pseudo_sum: int = 0, checksum: bool = True) -> None:
         """Write the message. ICMPv4 has no pseudo-header, and cards do not compute its checksum."""
-        _HEADER.pack_into(view, 0, self.type, self.code, 0, self.word)
+        HEADER.pack_into(view, 0, self.type, self.code, 0, self.word)
         view[HEADER_LENGTH:] = self.payload
         view[2:4] = internet_checksum(view).to_bytes(2, "big")
 
@@ -87,7 +65,7 @@ def parse(view: memoryview) -> Message:
         raise Malformed("icmp-short")
     if ones_sum(view) != 0xFFFF:
         raise Malformed("icmp-checksum")
-    kind, code, _, word = _HEADER.unpack_from(view)
+    kind, code, _, word = HEADER.unpack_from(view)
     return Message(kind, code, word, view[HEADER_LENGTH:])
 
 

@@ -1,10 +1,10 @@
 """The Internet Control Message Protocol for IPv6 (RFC 4443)."""
 
 from dataclasses import dataclass
-from struct import Struct
 
 from motenet.core.checksum import Buffer, internet_checksum, ones_sum, pseudo_header_sum
-from motenet.stack.wire import Malformed
+from motenet.stack.wire import Malformed, icmp
+from motenet.stack.wire.icmp import HEADER, HEADER_LENGTH
 from motenet.stack.wire.ipv6 import ICMP, UNRECOGNIZED_NEXT_HEADER
 
 # errors: the highest bit of the type is 0 (RFC 4443, 2.1)
@@ -35,8 +35,6 @@ PORT_UNREACHABLE = 4
 POLICY_FAILED = 5
 REJECT_ROUTE = 6
 
-_HEADER = Struct("!BBHI")
-HEADER_LENGTH = _HEADER.size
 
 _UNREACHABLE_KINDS = {
     NO_ROUTE: "network", PROHIBITED: "prohibited", BEYOND_SCOPE: "host", ADDRESS_UNREACHABLE: "host",
@@ -45,23 +43,8 @@ _UNREACHABLE_KINDS = {
 
 
 @dataclass(slots=True)
-class Message:
-    """A message: type, code, and four bytes whose meaning depends on the type."""
-
-    type: int
-    code: int
-    word: int
-    payload: Buffer
-
-    @property
-    def ident(self) -> int:
-        """Echo: which conversation."""
-        return self.word >> 16
-
-    @property
-    def sequence(self) -> int:
-        """Echo: which message of the conversation."""
-        return self.word & 0xFFFF
+class Message(icmp.Message):
+    """A message with what its fields mean in ICMPv6."""
 
     @property
     def mtu(self) -> int:
@@ -82,14 +65,9 @@ class Message:
             return "protocol" if self.code == UNRECOGNIZED_NEXT_HEADER else "parameter-problem"
         return {PACKET_TOO_BIG: "packet-too-big", TIME_EXCEEDED: "time-exceeded"}.get(self.type, "unknown")
 
-    @property
-    def length(self) -> int:
-        """Bytes of the whole message."""
-        return HEADER_LENGTH + len(self.payload)
-
     def emit(self, view: memoryview, pseudo_sum: int, checksum: bool = True) -> None:
         """Write the message; without `checksum` its field holds `pseudo_sum`, from which the card goes on."""
-        _HEADER.pack_into(view, 0, self.type, self.code, 0 if checksum else pseudo_sum, self.word)
+        HEADER.pack_into(view, 0, self.type, self.code, 0 if checksum else pseudo_sum, self.word)
         view[HEADER_LENGTH:] = self.payload
         if checksum:
             view[2:4] = internet_checksum(view, pseudo_sum).to_bytes(2, "big")
@@ -104,7 +82,7 @@ def parse(view: memoryview, source: bytes, destination: bytes, verify: bool = Tr
         raise Malformed("icmp-short")
     if verify and ones_sum(view, pseudo_header_sum(source, destination, ICMP, len(view))) != 0xFFFF:
         raise Malformed("icmp-checksum")
-    kind, code, _, word = _HEADER.unpack_from(view)
+    kind, code, _, word = HEADER.unpack_from(view)
     return Message(kind, code, word, view[HEADER_LENGTH:])
 
 

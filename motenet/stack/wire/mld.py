@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from motenet.core.units import MS
 from motenet.stack.address import is_link_local, is_unspecified
-from motenet.stack.wire import Malformed, icmpv6
+from motenet.stack.wire import Malformed, icmp, icmpv6
 
 HOP_LIMIT = 1
 
 _TYPES = (icmpv6.LISTENER_QUERY, icmpv6.LISTENER_REPORT, icmpv6.LISTENER_DONE)
 _ADDRESS = 16
-_LEAST_VERSION_2 = 28 - icmpv6.HEADER_LENGTH  # bytes of a query's payload (RFC 3810, 8.1)
+_LEAST_VERSION_2 = 28 - icmp.HEADER_LENGTH  # bytes of a query's payload (RFC 3810, 8.1)
 
 
 @dataclass(slots=True)
