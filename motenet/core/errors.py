@@ -1,5 +1,7 @@
 """Exceptions for a caller's mistakes. A bad packet or a misbehaving driver never raises: it is counted or answered."""
 
+from errno import ETIMEDOUT
+
 
 class MotenetError(Exception):
     """Root of every exception that motenet raises on purpose; the message says what to do."""
@@ -31,3 +33,7 @@ class DriverError(MotenetError):
 
 class Timeout(MotenetError, TimeoutError):
     """A blocking verb reached its deadline in virtual time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.errno = ETIMEDOUT

@@ -56,6 +56,11 @@ def format_scoped(address: bytes, interface: str) -> str:
     return format_address(address) + (f"%{interface}" if interface else "")
 
 
+def format_endpoint(address: bytes, port: int) -> str:
+    """A peer in a sentence: "10.0.0.2 port 80"."""
+    return f"{format_address(address)} port {port}"
+
+
 def check_port(port: int) -> int:
     """The port, if it names one; else ConfigurationError."""
     if not isinstance(port, int) or not 0 < port <= 0xFFFF:

@@ -1,35 +1,55 @@
 """What can go wrong for an application of the stack: one type each, also of the kind that Python's users know."""
 
-from errno import EADDRINUSE, EADDRNOTAVAIL, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, ENOTCONN
+from errno import (
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EAGAIN,
+    ECONNABORTED,
+    ECONNREFUSED,
+    ECONNRESET,
+    EHOSTUNREACH,
+    EINVAL,
+    EMSGSIZE,
+    ENETUNREACH,
+    ENOTCONN,
+    EPIPE,
+)
 
 from motenet.core.errors import ConfigurationError, MotenetError, Timeout
 
 
 class StackError(MotenetError, OSError):
-    """Root of the stack's errors. `errno` is the number that an operating system's sockets give, if there is one."""
+    """Root of the stack's errors, and a socket used in the wrong order. `errno` is an operating system's number."""
 
-    number: int | None = None
+    number = EINVAL
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        if self.number is not None:
-            self.errno = self.number
+        self.errno = self.number
 
 
 class ConnectionRefused(StackError, ConnectionRefusedError):
     """The peer answered with a reset, or said that nobody listens there: check its address and port."""
 
+    number = ECONNREFUSED
+
 
 class ConnectionReset(StackError, ConnectionResetError):
     """The peer reset the connection: what was on its way is lost; connect again."""
+
+    number = ECONNRESET
 
 
 class ConnectionAborted(StackError, ConnectionAbortedError):
     """This side gave the connection up: by abort(), or since the peer has not answered for too long."""
 
+    number = ECONNABORTED
+
 
 class BrokenPipe(StackError, BrokenPipeError):
     """This side has closed its direction already; nothing more can be sent."""
+
+    number = EPIPE
 
 
 class NotConnected(StackError):
@@ -39,7 +59,7 @@ class NotConnected(StackError):
 
 
 class TimedOut(Timeout):
-    """The deadline passed, in virtual time."""
+    """The deadline passed, in virtual time (ETIMEDOUT)."""
 
 
 class HostUnreachable(StackError):
@@ -75,9 +95,13 @@ class MessageTooLong(StackError):
 class QueueFull(StackError, BlockingIOError):
     """The socket's queue has no room now: wait until it has sent something."""
 
+    number = EAGAIN
+
 
 class DnsError(StackError):
     """A name has not led to addresses. `errno` is getaddrinfo's number, as Linux has it (EAI_...)."""
+
+    number = -4  # EAI_FAIL
 
 
 class BadName(DnsError, ConfigurationError):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from motenet.core.trace import HasNow
 from motenet.stack import errors
+from motenet.stack.address import format_endpoint
 from motenet.stack.packet import Outgoing
 from motenet.stack.sockets.socket import Socket
 
@@ -28,8 +29,10 @@ _EXCEPTIONS: dict[str, type[errors.StackError]] = {
 
 def exception(failure: Failure) -> errors.StackError:
     """The error that an application gets for a failure."""
-    kind = failure[0]
-    return _EXCEPTIONS.get(kind, errors.HostUnreachable)(f"what was sent could not be delivered: {kind} unreachable")
+    kind, address, port = failure
+    return _EXCEPTIONS.get(kind, errors.HostUnreachable)(
+        f"what was sent to {format_endpoint(address, port)} could not be delivered: {kind} unreachable"
+    )
 
 
 class DatagramSocket(Socket, ABC):

@@ -64,7 +64,7 @@ class TcpSocket(Connection):
             self._consumed(len(data))
             return data
         if self.failure and size:
-            raise exception(self.failure)
+            raise exception(self.failure, self.remote)
         return b""
 
     def recv_into(self, buffer: memoryview) -> int:
@@ -162,7 +162,7 @@ class TcpSocket(Connection):
     @property
     def error(self) -> MotenetError | None:
         """Why the connection failed: refused, reset, aborted, timed out or unreachable."""
-        return exception(self.failure) if self.failure else None
+        return exception(self.failure, self.remote) if self.failure else None
 
     @property
     def nagle(self) -> bool:
@@ -219,7 +219,7 @@ class TcpSocket(Connection):
 
     def _refusal(self) -> MotenetError:
         if self.failure:
-            return exception(self.failure)
+            return exception(self.failure, self.remote)
         if self.state is State.CLOSED and not self.sender.fin:
             return NotConnected("this socket has no peer: connect it first")
         return BrokenPipe("this side has been closed: what is to be sent comes before close()")

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from motenet.core.errors import MotenetError
 from motenet.stack import errors
+from motenet.stack.address import format_endpoint
 
 
 class State(StrEnum):
@@ -41,16 +42,16 @@ class Failure(StrEnum):
 
 
 _ERRORS: dict[str, tuple[type[MotenetError], str]] = {
-    Failure.REFUSED: (errors.ConnectionRefused, "the peer refused the connection: check its address and port"),
-    Failure.RESET: (errors.ConnectionReset, "the peer reset the connection: what was on its way is lost"),
-    Failure.ABORTED: (errors.ConnectionAborted, "abort() has ended this connection: open another one"),
-    Failure.TIMED_OUT: (errors.TimedOut, "the peer has not answered for the user timeout: check it and the path"),
-    Failure.UNDONE: (errors.ConnectionAborted, "the world was restored to before this connection: open another one"),
-    Failure.UNREACHABLE: (errors.HostUnreachable, "a router cannot reach the peer: check its address and the routes"),
+    Failure.REFUSED: (errors.ConnectionRefused, "{} refused the connection: check the address and the port"),
+    Failure.RESET: (errors.ConnectionReset, "{} reset the connection: what was on its way is lost"),
+    Failure.ABORTED: (errors.ConnectionAborted, "abort() has ended the connection with {}: open another one"),
+    Failure.TIMED_OUT: (errors.TimedOut, "{} has not answered for the user timeout: check it and the path"),
+    Failure.UNDONE: (errors.ConnectionAborted, "the world was restored to before the connection with {}: open another"),
+    Failure.UNREACHABLE: (errors.HostUnreachable, "a router cannot reach {}: check the address and the routes"),
 }
 
 
-def exception(failure: str) -> MotenetError:
-    """The error that an application gets for a failure."""
+def exception(failure: str, peer: tuple[bytes, int]) -> MotenetError:
+    """The error that an application gets for a failure; it names the peer (address and port)."""
     kind, message = _ERRORS[failure]
-    return kind(message)
+    return kind(message.format(format_endpoint(*peer)))
