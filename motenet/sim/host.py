@@ -1,11 +1,11 @@
 """A machine with its card, driver and stack, in a world."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from asyncio import Task
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, TypeVar
 
-from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError
 from motenet.core.state import Component
 from motenet.core.trace import Watched
@@ -15,8 +15,11 @@ from motenet.doors import Card, Function, NetworkDriver, PciFunction
 from motenet.drivers import E1000Driver, Rtl8139CpDriver, Rtl8139Driver, VirtioNetDriver
 from motenet.drivers.rtl8139 import probe as rtl8139_driver
 from motenet.machine import Machine, Port
+from motenet.sim.aio import WorldLoop
 from motenet.sim.poller import Poller
 from motenet.stack import Interface, NetworkStack
+
+T = TypeVar("T")
 
 CARDS: dict[str, Callable[..., Card]] = {
     "e1000": E1000,
@@ -104,7 +107,7 @@ class Host(Watched):
 
     def __init__(
         self,
-        clock: Clock,
+        loop: WorldLoop,
         name: str,
         nic: str | Card,
         address: str | Sequence[str],
@@ -115,8 +118,9 @@ class Host(Watched):
         driver_options: Mapping[str, Any],
         forwarding: bool,
     ) -> None:
-        self.machine = Machine(clock, memory=memory, name=name)
+        self.machine = Machine(loop.clock, memory=memory, name=name)
         super().__init__(self.machine.clock, name)
+        self._loop = loop
         self.name = name
         self.mac = mac
         """The first card's; those of the others follow from it."""
@@ -164,6 +168,23 @@ class Host(Watched):
     def __repr__(self) -> str:
         link = "up" if self.driver.is_link_up else "down"
         return f"<Host {self.name}: {' '.join(map(str, self.stack.addresses)) or 'no address'}, link {link}>"
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str | None = None) -> Task[T]:
+        """Let a coroutine run on this computer, as the world runs: its asyncio is on this computer's stack.
+
+        If it fails, and nobody awaits it, `world.run` raises its exception.
+        """
+        return self._loop.spawn(coroutine, self.stack, name or self._task_name(coroutine))
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run the world until this computer's coroutine is done; returns its result, or raises its exception.
+
+        Deadlock if nothing can ever happen again; BlockingInsideWorld inside a coroutine, where `await` does it.
+        """
+        return self._loop.complete(coroutine, stack=self.stack, name=self._task_name(coroutine))
+
+    def _task_name(self, coroutine: object) -> str:
+        return f"{self.name}/{getattr(coroutine, '__name__', 'task')}"
 
     @property
     def function(self) -> Function:

@@ -1,24 +1,26 @@
 """The world: hosts, switches and links on one clock; what happens in it depends on its seed alone."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from motenet.core import units
 from motenet.core.clock import FOREVER, Clock
-from motenet.core.errors import ConfigurationError, SnapshotError, WorldStuck
+from motenet.core.errors import ConfigurationError, SnapshotError
 from motenet.core.rng import Stream
 from motenet.core.state import Component, Plain, state_hash, walk
 from motenet.core.trace import Event, Watch, Watched
 from motenet.doors import Card
 from motenet.machine import Port
+from motenet.sim.aio import WorldLoop
 from motenet.sim.capture import Capture
 from motenet.sim.fingerprint import Fingerprint
 from motenet.sim.host import Host, Outsider
 from motenet.sim.link import Direction, Link, link_settings
 from motenet.sim.switch import Switch
 
+T = TypeVar("T")
 Node = Host | Outsider | Switch
 
 
@@ -32,6 +34,8 @@ class World(Component):
         self.seed = seed
         self.clock = Clock()
         self.clock.on_return = self.flush
+        self.loop = WorldLoop(self.clock, seed)  # type: ignore[abstract]  # what it lacks raises, as asyncio has it
+        """asyncio in this world: the coroutines of all hosts run on it."""
         self.hosts: dict[str, Host] = {}
         self.switches: dict[str, Switch] = {}
         self.outsiders: dict[str, Outsider] = {}
@@ -80,7 +84,7 @@ class World(Component):
                 raise ConfigurationError(f"this card sits in {other.name} already; make another one for {name}")
         number = len(self.hosts) + 1
         mac = mac or f"52:54:00:{number >> 16 & 0xFF:02x}:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}"
-        host = Host(self.clock, name, nic, address, gateway, mac, self.seed, memory, driver_options or {}, forwarding)
+        host = Host(self.loop, name, nic, address, gateway, mac, self.seed, memory, driver_options or {}, forwarding)
         self.hosts[name] = host
         self._rewatch(host)
         if start:
@@ -184,19 +188,32 @@ class World(Component):
         """Virtual time in nanoseconds."""
         return self.clock.now
 
-    def run(self, duration: str | int | None = None, *, until: Callable[[], bool] | None = None) -> None:
-        """Run for a duration, or until a predicate holds (looked at after every event).
+    @overload
+    def run(self, duration: str | int | None = None, *, until: Callable[[], bool] | None = None) -> None: ...
 
-        With both, WorldStuck tells that the duration was not enough; with `until` alone, that nothing can happen.
+    @overload
+    def run(self, duration: str | int | None = None, *, until: Awaitable[T]) -> T: ...
+
+    def run(self, duration: str | int | None = None, *, until: Callable[[], bool] | Awaitable[T] | None = None) -> Any:
+        """Run for a duration; until a predicate holds (looked at after every event); or until a coroutine is done.
+
+        A coroutine, task or future gives its result. With a duration too, WorldStuck tells that it was not enough;
+        with `until` alone, that nothing can happen any more: Deadlock, if tasks wait for that.
         """
         if duration is None and until is None:
-            raise ConfigurationError('run() takes a duration ("2s"), until=predicate, or both')
+            raise ConfigurationError('run() takes a duration ("2s"), until=predicate or coroutine, or both')
+        if isinstance(until, Awaitable):
+            return self.loop.complete(until, duration)
         deadline = FOREVER if duration is None else self.clock.now + units.duration(duration)
         if until is None:
-            self.clock.run(deadline)
+            self.clock.elapse(deadline)
         elif not self.clock.wait(until, deadline):
-            what = "no event is left" if duration is None else f"{duration} have passed"
-            raise WorldStuck(f"{what}, and the condition does not hold at {units.format_duration(self.now)}")
+            raise self.loop.stuck(duration)
+        return None
+
+    def close(self) -> None:
+        """Cancel all coroutines, and let them tidy up; a world has to be closed only if some run in it."""
+        self.loop.close()
 
     def flush(self) -> None:
         """Bring what the captures hold to their files."""
@@ -217,8 +234,13 @@ class World(Component):
         """The whole state, as a plain value that does not change anymore."""
         if self.clock.running:
             raise SnapshotError("an event is running; take a snapshot between two runs")
+        self._check_no_coroutines()
         components = {part.path: part.save() for part in walk(self)}
         return {"topology": self._topology(), "components": components, "clock": self.clock.save()}
+
+    def _check_no_coroutines(self) -> None:
+        if self.loop.busy:
+            raise SnapshotError("coroutines, or their connections, are at work; no snapshot can carry Python's frames")
 
     def _topology(self) -> Plain:
         """What a snapshot does not make: it has to be there already where it is restored."""
@@ -230,6 +252,7 @@ class World(Component):
         """Go back to a snapshot of this world, in place: every reference into it stays good."""
         if self.clock.running:
             raise SnapshotError("an event is running; restore between two runs")
+        self._check_no_coroutines()
         if not isinstance(snapshot, dict) or snapshot.keys() != {"topology", "components", "clock"}:
             raise SnapshotError("this is no snapshot; restore what world.snapshot() gave")
         for ours, theirs in zip_longest(self._topology(), snapshot["topology"]):

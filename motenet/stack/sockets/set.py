@@ -120,10 +120,14 @@ class SocketSet(Watched):
     def tcp_listen(
         self, port: int, address: str | bytes = b"", backlog: int = BACKLOG, buffer: str | int = CAPACITY
     ) -> TcpListener:
-        """A listener at a port of one address, or of all; its connections have such buffers. AddressInUse."""
+        """A listener at a port (0: a free one) of one address, or of all; its connections have such buffers.
+
+        AddressInUse.
+        """
         listener = TcpListener(self.clock)
         listener.buffer = check_buffer(buffer)
-        listener.listen(port, parse_address(address) if address else EVERY, backlog)
+        local = parse_address(address) if address else EVERY
+        listener.listen(port or self._free(lambda port: self.listener(local, port)), local, backlog)
         self.add(listener)
         return listener
 

@@ -1,0 +1,276 @@
+"""A TCP connection as an asyncio transport."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from motenet.core.errors import MotenetError
+from motenet.sim.aio.errors import standard
+from motenet.sim.aio.facade import Facade, socket_address
+from motenet.sim.aio.flow import FlowControl
+from motenet.stack import NetworkStack
+from motenet.stack.sockets.tcp import TcpSocket
+
+if TYPE_CHECKING:
+    from motenet.sim.aio.loop import WorldLoop
+
+CHUNK = 256 * 1024
+"""Bytes that a protocol gets at a time, at most."""
+
+
+class StreamTransport(asyncio.Transport):
+    """Reads as its protocol can take it, writes as the socket has room; its callbacks run in its creator's context.
+
+    Whatever happens to the socket becomes an event of its own, in which the transport goes on.
+    """
+
+    _start_tls_compatible = True  # asyncio's StreamWriter.start_tls and others ask for this
+
+    def __init__(
+        self,
+        loop: "WorldLoop",
+        stack: NetworkStack,
+        socket: TcpSocket,
+        protocol: asyncio.BaseProtocol,
+        waiter: "asyncio.Future[None] | None" = None,
+        left: Callable[["StreamTransport"], None] | None = None,
+    ) -> None:
+        facade = Facade(socket, socket_address(*socket.local), socket_address(*socket.remote))
+        super().__init__({"socket": facade, "sockname": facade.getsockname(), "peername": facade.getpeername()})
+        self._loop = loop
+        self._stack = stack
+        self._socket = socket
+        self._facade = facade
+        self._left = left
+        """Tells the server that this connection has ended."""
+        self._context = contextvars.copy_context()
+        self._buffer = bytearray()
+        """What the socket has had no room for."""
+        self._flow = FlowControl(self._tell)
+        self._posted = False
+        self._started = False
+        self._paused = False
+        self._eof_read = False
+        self._eof_written = False
+        self._closing = False
+        self._lost = False
+        """The protocol has been told, or will be, that the connection is over."""
+        socket.nagle = False  # as asyncio has it for all its connections
+        self.set_protocol(protocol)
+        loop.transports[self] = None
+        loop.call_soon(self._begin, waiter, context=self._context)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._lost else "closing" if self._closing else "open"
+        return f"<{type(self).__name__} {self._facade.getsockname()} to {self._facade.getpeername()}, {state}>"
+
+    def _begin(self, waiter: "asyncio.Future[None] | None") -> None:
+        try:
+            self._protocol.connection_made(self)
+        finally:
+            self._started = True
+            self._socket.waker = self._wake
+            self._wake()
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+    def _wake(self) -> None:
+        if not self._posted and not self._lost:
+            self._posted = True
+            self._loop.post(self._stack, self._step, self._context)
+
+    def _step(self) -> None:
+        self._posted = False
+        try:
+            if not self._lost and self._buffer:
+                self._drain()
+            if not (self._lost or self._paused or self._closing or self._eof_read):
+                self._read()
+            elif not self._lost and self._socket.error is not None and self._eof_read:
+                self._fail(self._socket.error)  # a reset behind the peer's FIN
+        except MotenetError as error:
+            self._fail(error)
+
+    # --- the protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol: Any = protocol
+        self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    def _tell(self, method: str) -> None:
+        """Call a method of the protocol that must not stop us."""
+        try:
+            getattr(self._protocol, method)()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._report(f"protocol.{method}() failed", error)
+
+    def _report(self, message: str, error: BaseException) -> None:
+        self._loop.call_exception_handler(
+            {"message": message, "exception": error, "transport": self, "protocol": self._protocol}
+        )
+
+    # --- reading
+
+    def is_reading(self) -> bool:
+        return not self._paused and not self._closing
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        if self._paused and not self._closing:
+            self._paused = False
+            self._wake()
+
+    def _read(self) -> None:
+        """Give the protocol what has come; MotenetError: why nothing more will."""
+        while not (self._paused or self._closing or self._lost):
+            length = self._read_into_buffer() if self._buffered else self._read_data()
+            if length == 0 and not self._socket.may_recv and not self._lost:
+                self._end_reading()
+                return
+            if length <= 0:
+                return
+
+    def _read_data(self) -> int:
+        data = self._socket.recv(CHUNK)
+        if data:
+            try:
+                self._protocol.data_received(data)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._abandon("protocol.data_received() failed", error)
+        return len(data)
+
+    def _read_into_buffer(self) -> int:
+        if not self._socket.can_recv:
+            return len(self._socket.recv(1))  # nothing, or why
+        try:
+            buffer = memoryview(self._protocol.get_buffer(-1))
+            if not len(buffer):
+                raise RuntimeError("get_buffer() returned an empty buffer")
+            length = self._socket.recv_into(buffer)
+            self._protocol.buffer_updated(length)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._abandon("the protocol's buffer failed", error)
+            return -1
+        return length
+
+    def _end_reading(self) -> None:
+        """The peer has closed its direction; the protocol says whether ours stays open."""
+        self._eof_read = True
+        self._facade.end()
+        try:
+            stays = self._protocol.eof_received()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._abandon("protocol.eof_received() failed", error)
+            return
+        if not stays:
+            self.close()
+
+    # --- writing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+        if self._eof_written:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if not data or self._lost:
+            return
+        rest = memoryview(data).cast("B")
+        if not self._buffer:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except MotenetError as error:
+                self._fail(error)
+                return
+        self._buffer += rest
+        self._flow.update(len(self._buffer))
+
+    def _drain(self) -> None:
+        with memoryview(self._buffer) as view:
+            sent = self._socket.send(view)
+        del self._buffer[:sent]
+        self._flow.update(len(self._buffer))
+        if not self._buffer:
+            if self._closing:
+                self._lose(None)
+            elif self._eof_written:
+                self._socket.close()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        if self._closing or self._eof_written:
+            return
+        self._eof_written = True
+        if not self._buffer:
+            self._socket.close()
+
+    def get_write_buffer_size(self) -> int:
+        return len(self._buffer)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._flow.low, self._flow.high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._flow.limit(high, low)
+        self._flow.update(len(self._buffer))
+
+    # --- the end
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        """No more is read; what was written is handed to the socket, then the connection is closed."""
+        if not self._closing:
+            self._closing = True
+            if not self._buffer:
+                self._lose(None)
+
+    def abort(self) -> None:
+        """The same without what the socket has had no room for."""
+        self._lose(None)
+
+    def _abandon(self, message: str, error: BaseException) -> None:
+        """The protocol has failed."""
+        self._report(message, error)
+        self._lose(error if isinstance(error, Exception) else None)
+
+    def _fail(self, error: MotenetError) -> None:
+        self._lose(standard(error))
+
+    def _lose(self, error: Exception | None) -> None:
+        """The connection is over: the protocol is told, in an event of its own."""
+        if not self._lost:
+            self._closing = self._lost = True
+            self._buffer.clear()
+            self._loop.call_soon(self._end, error, context=self._context)
+
+    def _end(self, error: Exception | None) -> None:
+        try:
+            if self._started:
+                self._protocol.connection_lost(error)
+        finally:
+            self._facade.end()
+            if self._facade.resets:
+                self._socket.abort()
+            self._socket.release()
+            self._facade.close()
+            self._loop.transports.pop(self, None)
+            if self._left is not None:
+                self._left(self)
