@@ -1,12 +1,20 @@
 """A world on the real clock: its events run when their time has come, and what real files bring becomes events."""
 
+import os
 import select
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+from weakref import finalize
 
 from motenet.bridge.tap import Tap
 from motenet.core import units
-from motenet.core.clock import FOREVER, Clock
+from motenet.core.clock import FOREVER, Callback, Clock
+from motenet.core.errors import ConfigurationError
 from motenet.core.trace import Watched
 from motenet.core.units import MS, SECOND, US
 from motenet.devices.parts.offload import complete
@@ -83,13 +91,41 @@ class TapCable(Watched):
 
 
 class RealTime:
-    """Runs a world's clock at the pace of the machine's monotonic clock, from the virtual time it has now on."""
+    """Runs a world's clock at the pace of the machine's monotonic clock, from the virtual time it has now on.
+
+    It is the clock's `pace`: the blocking verbs (`stack.ping`, `world.run` ...) let real time pass, too. Between two
+    runs the world stands still. ConfigurationError if the clock has a pace already; `close` gives it back.
+    """
 
     def __init__(self, clock: Clock) -> None:
+        if clock.pace is not None:
+            raise ConfigurationError("this clock runs in real time already: use its RealTime, or close() that first")
         self.clock = clock
+        clock.pace = self
         self.cables: list[TapCable] = []
         self._readers: dict[int, Reader] = {}
         self._poll = select.poll()
+        self._calls: deque[tuple[Callback, Any]] = deque()
+        """What other threads have asked for."""
+        hear, self._bell = os.pipe()
+        for file in (hear, self._bell):
+            os.set_blocking(file, False)
+        self._silence = finalize(self, _close, hear, self._bell)
+        self.watch(hear, partial(_take_calls, hear, clock, self._calls))
+
+    def close(self) -> None:
+        """Give the clock back to virtual time, and end all watching; may be called twice."""
+        if self.clock.pace is self:
+            self.clock.pace = None
+        for file in list(self._readers):
+            self.unwatch(file)
+        self._silence()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def connect(self, port: Port, tap: Tap, bandwidth: str | int = 0) -> TapCable:
         """Lay a cable from a card's port to a TAP; the card sees a carrier from now on.
@@ -112,16 +148,42 @@ class RealTime:
         if self._readers.pop(file, None) is not None:
             self._poll.unregister(file)
 
+    def wake(self) -> None:
+        """Let the world look again at what it waits for, at once. From any thread, and from a signal's handler."""
+        if self._silence.alive:
+            with suppress(BlockingIOError):  # it has been rung often enough
+                os.write(self._bell, b"\0")
+
+    def call(self, callback: Callback, argument: Any = None) -> None:
+        """Call `callback(argument)` in an event as soon as can be. From any thread."""
+        self._calls.append((callback, argument))
+        self.wake()
+
     def run(self, ready: Callable[[], bool] | None = None, timeout: int = FOREVER) -> bool:
         """Run until `ready()` holds, looked at first and whenever events have run, or for `timeout` ns of virtual time.
 
         Returns whether `ready` stopped it. KeyboardInterrupt passes through, and leaves the world fit to be run on.
+        BlockingInsideWorld in an event, in a file's reader and in `ready`.
         """
-        if ready is not None and ready():
-            return True
+        return self._run(min(FOREVER, self.clock.now + timeout), ready, None)
+
+    def elapse(self, deadline: int, ready: Callable[[], bool] | None) -> bool:
+        """Run until `ready()` holds, looked at after each event as well, or until `deadline` (ns); see Clock.elapse."""
+        return self._run(deadline, ready, ready)
+
+    def _run(self, deadline: int, ready: Callable[[], bool] | None, each: Callable[[], bool] | None) -> bool:
+        clock = self.clock
+        if clock.running:
+            return clock.run(deadline)  # which raises
+        clock.running = True  # what is called between two events is inside the world as well
+        try:
+            return (ready is not None and ready()) or self._steps(deadline, ready, each)
+        finally:
+            clock.running = False
+
+    def _steps(self, deadline: int, ready: Callable[[], bool] | None, each: Callable[[], bool] | None) -> bool:
         clock, readers = self.clock, self._readers
         begin = time.monotonic_ns() - clock.now
-        deadline = min(FOREVER, clock.now + timeout)
         while True:
             due = clock.next_time()
             if due is None or due > deadline:
@@ -139,11 +201,17 @@ class RealTime:
             if when < now and now - clock.now > STRIDE:
                 target = max(when, clock.now + STRIDE)
                 begin += max(now - target - LAG, 0)
-            clock.run(target if target < deadline else deadline)
-            if ready is not None and ready():
+            if self._step(min(target, deadline), each) or (ready is not None and ready()):
                 return True
             if target >= deadline:
                 return False
+
+    def _step(self, target: int, each: Callable[[], bool] | None) -> bool:
+        self.clock.running = False
+        try:
+            return self.clock.run(target, each)
+        finally:
+            self.clock.running = True
 
     def _wait(self, nanoseconds: int) -> list[tuple[int, int]]:
         """The files that are readable, at the latest after this time (poll knows whole milliseconds only)."""
@@ -152,3 +220,17 @@ class RealTime:
         if nanoseconds > SPIN:
             select.select(self._readers, (), (), nanoseconds / SECOND)
         return self._poll.poll(0)
+
+
+def _take_calls(bell: int, clock: Clock, calls: deque[tuple[Callback, Any]], when: int) -> None:
+    """The bell was rung: what other threads have asked for becomes events at `when` (ns)."""
+    with suppress(BlockingIOError):
+        os.read(bell, 4096)
+    for _ in range(len(calls)):
+        callback, argument = calls.popleft()
+        clock.at(when, callback, argument)
+
+
+def _close(*files: int) -> None:
+    for file in files:
+        os.close(file)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from motenet.core.errors import BlockingInsideWorld, DriverError, SnapshotError
 from motenet.core.state import Component, Plain, plain
@@ -13,6 +13,18 @@ Entry: TypeAlias = tuple[int, int, Callback, Any, "LocalClock | None"]
 
 FOREVER = 2**63 - 1
 """A deadline that never comes, in nanoseconds."""
+
+
+class Pace(Protocol):
+    """What lets a clock's time pass otherwise than at once: bridge.realtime has the real clock."""
+
+    def elapse(self, deadline: int, ready: Callable[[], bool] | None) -> bool:
+        """As Clock.elapse; it runs the clock in steps, by Clock.run."""
+        ...
+
+    def call(self, callback: Callback, argument: Any) -> None:
+        """As Clock.call, which may come from any thread."""
+        ...
 
 
 class Clock(Component):
@@ -25,6 +37,8 @@ class Clock(Component):
         self.running = False
         self.on_return: Callable[[], None] | None = None
         """Wiring: called whenever `run` returns to the top level."""
+        self.pace: Pace | None = None
+        """Wiring: what time waits for when the top level waits; None is virtual time, which waits for nothing."""
         self._sequence = 0
         self._heap: list[Entry] = []
         self._soon: deque[Entry] = deque()  # events for this very instant, behind those of the heap
@@ -50,6 +64,13 @@ class Clock(Component):
         """Call `callback(argument)` in `delay` nanoseconds."""
         return self.at(self.now + delay, callback, argument)
 
+    def call(self, callback: Callback, argument: Any = None) -> None:
+        """Call `callback(argument)` as soon as can be; for other threads, if a pace has this clock wait for them."""
+        if self.pace is None:
+            self.at(self.now, callback, argument)
+        else:
+            self.pace.call(callback, argument)
+
     def next_time(self) -> int | None:
         """When the next event is due, or None when there is none."""
         if self._soon:
@@ -60,7 +81,7 @@ class Clock(Component):
         return heap[0][0] if heap else None
 
     def run(self, deadline: int, ready: Callable[[], bool] | None = None) -> bool:
-        """Run all events up to and at `deadline` (ns), or until `ready()` holds after one of them.
+        """Run all events up to and at `deadline` (ns), or until `ready()` holds after one of them, in virtual time.
 
         Returns whether `ready` stopped it; otherwise the time is then `deadline` (FOREVER: that of the last event).
         """
@@ -92,11 +113,17 @@ class Clock(Component):
             if self.on_return is not None:
                 self.on_return()
 
+    def elapse(self, deadline: int, ready: Callable[[], bool] | None = None) -> bool:
+        """Likewise at this clock's pace: on the real clock, if it hangs on that. Top level only."""
+        if self.pace is None or self.running:
+            return self.run(deadline, ready)
+        return self.pace.elapse(deadline, ready)
+
     def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
-        """Run the world until `ready()` holds or `deadline` (ns) has passed; says whether it holds. Top level only."""
+        """Let time pass until `ready()` holds or `deadline` (ns) is over; says whether it holds. Top level only."""
         if self.running:
             return self.run(deadline)  # which raises
-        return ready() or self.run(deadline, ready)
+        return ready() or self.elapse(deadline, ready)
 
     def save(self) -> Plain:
         events = []

@@ -112,4 +112,4 @@ class Machine(Component):
     def run(self, duration: str | int) -> None:
         """Let time pass for this machine's world."""
         world = self.clock.world
-        world.run(world.now + units.duration(duration))
+        world.elapse(world.now + units.duration(duration))

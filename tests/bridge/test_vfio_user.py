@@ -892,12 +892,13 @@ def test_a_socket_left_by_a_dead_server_is_replaced_and_a_living_one_is_not(benc
     left.bind(str(stale))
     left.close()
     clock = Clock()
-    server = Server(GuestSlot(clock, "other", TestCard()), stale, RealTime(clock))
+    pump = RealTime(clock)
+    server = Server(GuestSlot(clock, "other", TestCard()), stale, pump)
     server.close()
     server.close()
     assert not stale.exists()
     with pytest.raises(ConfigurationError, match="longer"):
-        Server(GuestSlot(clock, "third", TestCard()), tmp_path / ("x" * 110), RealTime(clock))
+        Server(GuestSlot(clock, "third", TestCard()), tmp_path / ("x" * 110), pump)
 
 
 def test_a_guests_memory_is_in_no_snapshot() -> None:
