@@ -17,6 +17,7 @@ from motenet.drivers.rtl8139 import probe as rtl8139_driver
 from motenet.machine import Machine, Port
 from motenet.sim.aio import WorldLoop
 from motenet.sim.poller import Poller
+from motenet.sim.tls import Tls
 from motenet.stack import Interface, NetworkStack
 
 T = TypeVar("T")
@@ -129,6 +130,7 @@ class Host(Watched):
         self.stack = NetworkStack(
             self.driver, address=address, gateway=gateway, seed=seed, name=f"{name}/stack", forwarding=forwarding
         )
+        self.stack.tls = self.tls = Tls(f"{name}/tls")
         self.applications: list[Component] = []
         """What runs on this host and is to be part of its snapshots."""
         self.poller = Poller(self.machine.clock, self.stack, f"{name}/poller")
@@ -203,7 +205,7 @@ class Host(Watched):
 
     def parts(self) -> Iterable[Component]:
         drivers = [driver for driver in self.drivers if isinstance(driver, Component)]
-        return (*self.machine.parts(), *drivers, self.stack, self.poller, *self.applications)
+        return (*self.machine.parts(), *drivers, self.stack, self.tls, self.poller, *self.applications)
 
     def start(self) -> None:
         """Bring the cards up; the host's local time goes ahead by what that takes."""

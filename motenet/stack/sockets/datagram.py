@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from motenet.core.checksum import Buffer
+from motenet.core.errors import ConfigurationError
 from motenet.core.trace import HasNow
 from motenet.stack import errors
 from motenet.stack.address import format_endpoint
@@ -33,6 +35,14 @@ def exception(failure: Failure) -> errors.StackError:
     return _EXCEPTIONS.get(kind, errors.HostUnreachable)(
         f"what was sent to {format_endpoint(address, port)} could not be delivered: {kind} unreachable"
     )
+
+
+def check_data(data: Buffer) -> Buffer:
+    """The data, if it is some; else ConfigurationError."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        hint = ": text.encode() makes bytes of text" if isinstance(data, str) else ""
+        raise ConfigurationError(f"data is bytes, not {type(data).__name__}{hint}")
+    return data
 
 
 class DatagramSocket(Socket, ABC):

@@ -46,7 +46,7 @@ _ERRORS: dict[str, tuple[type[MotenetError], str]] = {
     Failure.RESET: (errors.ConnectionReset, "{} reset the connection: what was on its way is lost"),
     Failure.ABORTED: (errors.ConnectionAborted, "abort() has ended the connection with {}: open another one"),
     Failure.TIMED_OUT: (errors.TimedOut, "{} has not answered for the user timeout: check it and the path"),
-    Failure.UNDONE: (errors.ConnectionAborted, "the world was restored to before the connection with {}: open another"),
+    Failure.UNDONE: (errors.ConnectionAborted, "the world was restored to before this connection with {}: open one"),
     Failure.UNREACHABLE: (errors.HostUnreachable, "a router cannot reach {}: check the address and the routes"),
 }
 
