@@ -1,9 +1,12 @@
 """The world on the real clock, with a TAP made of two queues."""
 
+import gc
 import os
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
@@ -11,11 +14,13 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from motenet.bridge.realtime import RealTime, TapCable
-from motenet.core.clock import Clock, LocalClock
+from motenet.core.clock import FOREVER, Clock, LocalClock
+from motenet.core.errors import BlockingInsideWorld, ConfigurationError
 from motenet.core.state import Component
-from motenet.core.units import MS, US
+from motenet.core.units import MS, SECOND, US
 from motenet.doors import FrameFacts
 from motenet.machine import Port
+from motenet.sim.world import World
 
 
 class Queues:
@@ -211,3 +216,164 @@ def test_what_is_left_to_cut_is_cut(setup: Setup) -> None:
     facts = FrameFacts(checksum_start=34, checksum_offset=16, segment_size=1460, header_length=54)
     setup.card.port.transmit(large, facts)
     assert [len(frame) for frame in setup.tap.sent] == [1514, 594]
+
+
+# --- whoever waits on this clock
+
+
+def test_what_waits_on_a_paced_clock_lets_real_time_pass_and_frames_in(setup: Setup) -> None:
+    setup.clock.at(20 * MS, setup.card.note, "timer")
+    setup.tap.put(b"frame")
+    begin = time.monotonic_ns()
+    assert setup.clock.wait(lambda: len(setup.card.log) == 3, SECOND) is True
+    assert 20 * MS <= time.monotonic_ns() - begin < 900 * MS
+    assert [what for _, what in setup.card.log] == [True, b"frame", "timer"]
+    begin, now = time.monotonic_ns(), setup.clock.now
+    assert setup.clock.wait(lambda: False, now + 10 * MS) is False
+    assert time.monotonic_ns() - begin >= 10 * MS
+    assert setup.clock.now == now + 10 * MS
+
+
+def test_a_condition_is_looked_at_after_every_event_as_in_virtual_time(setup: Setup) -> None:
+    for number in range(3):
+        setup.clock.at(1 * MS, setup.card.note, number)
+    assert setup.clock.wait(lambda: len(setup.card.log) == 2, SECOND)
+    assert [what for _, what in setup.card.log] == [True, 0]
+
+
+def test_a_worlds_run_is_on_the_real_clock_until_the_pump_is_closed() -> None:
+    world = World()
+    with RealTime(world.clock):
+        begin = time.monotonic_ns()
+        world.run("10ms")
+        assert world.now == 10 * MS
+        assert time.monotonic_ns() - begin >= 10 * MS
+    begin = time.monotonic_ns()
+    world.run("1h")
+    assert time.monotonic_ns() - begin < SECOND, "virtual time again"
+
+
+def test_between_two_runs_the_world_stands_still(setup: Setup) -> None:
+    setup.clock.elapse(1 * MS)
+    time.sleep(0.02)
+    setup.clock.at(5 * MS, setup.card.note, "later")
+    begin = time.monotonic_ns()
+    setup.clock.elapse(5 * MS)
+    assert time.monotonic_ns() - begin >= 4 * MS
+
+
+@pytest.mark.parametrize("where", ["event", "reader", "condition"])
+def test_blocking_inside_the_world_is_refused(setup: Setup, where: str) -> None:
+    clock, pump = setup.clock, setup.pump
+    verbs: list[Callable[[], bool]] = [lambda: clock.wait(lambda: True, SECOND), lambda: clock.run(FOREVER), pump.run]
+
+    class Nested(Component):
+        def block(self, _: object) -> None:
+            while verbs:
+                with pytest.raises(BlockingInsideWorld):
+                    verbs.pop()()
+
+    nested = Nested()
+    if where == "event":
+        clock.at(1, nested.block)
+    elif where == "reader":
+        setup.tap.put(b"readable")
+        pump.watch(setup.tap.fileno(), nested.block)
+
+    def condition() -> bool:
+        if where == "condition":
+            nested.block(None)
+        return not verbs
+
+    assert pump.run(condition, SECOND)
+    assert clock.wait(lambda: False, clock.now + MS) is False, "the world can be run again afterwards"
+
+
+def test_a_clock_has_one_pace_and_a_closed_pump_gives_it_back(setup: Setup) -> None:
+    with pytest.raises(ConfigurationError, match="real time already"):
+        RealTime(setup.clock)
+    setup.pump.close()
+    setup.pump.close()
+    assert setup.clock.pace is None
+    second = RealTime(setup.clock)
+    setup.pump.close()
+    assert setup.clock.pace is second, "an old pump does not take the new one's place away"
+    setup.pump.wake()
+    second.close()
+
+
+def test_pumps_leave_no_files_behind() -> None:
+    def files() -> int:
+        gc.collect()
+        return len(os.listdir("/dev/fd"))
+
+    before = files()
+    for _ in range(5):
+        RealTime(Clock())
+    with RealTime(Clock()):
+        pass
+    assert files() == before
+
+
+# --- other threads, and signals
+
+
+def test_another_thread_wakes_a_sleeping_world(setup: Setup) -> None:
+    """A world that nobody wakes sleeps for a second."""
+    flag = threading.Event()
+
+    def ring() -> None:
+        flag.set()
+        setup.pump.wake()
+
+    thread = threading.Timer(0.02, ring)
+    thread.start()
+    begin = time.monotonic()
+    assert setup.pump.run(flag.is_set, 30 * SECOND)
+    assert time.monotonic() - begin < 0.5
+    thread.join()
+
+
+def test_what_other_threads_ask_for_are_events_in_their_order(setup: Setup) -> None:
+    """More of them than a pipe has room for rings (Linux, pipe(7): 64 KiB)."""
+    count = 70_000
+
+    def ask() -> None:
+        for number in range(count):
+            setup.clock.call(setup.card.note, number)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert setup.clock.wait(lambda: len(setup.card.log) == count + 1, 60 * SECOND)
+    thread.join()
+    assert [what for _, what in setup.card.log[1:]] == list(range(count))
+    times = [when for when, _ in setup.card.log]
+    assert times == sorted(times)
+
+
+def test_a_call_is_not_early_for_what_is_due_and_wakes_at_once(setup: Setup) -> None:
+    thread = threading.Timer(0.02, setup.clock.call, (setup.card.note, "called"))
+    thread.start()
+    setup.clock.at(1 * MS, setup.card.note, "due")
+    begin = time.monotonic()
+    assert setup.clock.wait(lambda: len(setup.card.log) == 3, 30 * SECOND)
+    assert time.monotonic() - begin < 0.5
+    assert [what for _, what in setup.card.log] == [True, "due", "called"]
+    assert setup.card.log[2][0] >= 15 * MS
+    thread.join()
+
+
+def test_an_interrupt_passes_through_and_leaves_the_world_fit_to_be_run_on(setup: Setup) -> None:
+    flushed: list[int] = []
+    setup.clock.on_return = lambda: flushed.append(setup.clock.now)
+    main = threading.main_thread().ident
+    assert main is not None
+    thread = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        setup.clock.wait(lambda: False, FOREVER)
+    thread.join()
+    assert not setup.clock.running
+    setup.tap.put(b"frame")
+    assert setup.clock.wait(lambda: len(setup.card.log) == 2, setup.clock.now + SECOND)
+    assert flushed[-1] == setup.clock.now, "the captures are whole whenever the top level has its turn"

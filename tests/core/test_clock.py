@@ -1,5 +1,7 @@
 """The order of events, a machine's local time, and clocks that are saved and loaded."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,8 +77,45 @@ def test_run_stops_after_the_event_that_makes_it_ready() -> None:
     assert clock.now == 100
 
 
-def test_blocking_inside_an_event_is_refused() -> None:
+class Slow:
+    """A pace that goes a nanosecond at a time, and notes who asked."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.asked: list[int] = []
+        self.called: list[object] = []
+
+    def elapse(self, deadline: int, ready: Callable[[], bool] | None) -> bool:
+        self.asked.append(deadline)
+        return any(self.clock.run(time, ready) for time in range(self.clock.now, deadline + 1))
+
+    def call(self, callback: Callable[[object], None], argument: object) -> None:
+        self.called.append(argument)
+
+
+def test_a_pace_is_asked_when_the_top_level_waits_and_runs_the_clock_itself() -> None:
     clock = Clock()
+    recorder = Recorder(clock)
+    clock.pace = pace = Slow(clock)
+    clock.at(3, recorder.note)
+    assert clock.wait(lambda: True, 100) is True
+    assert pace.asked == [], "what holds already waits for nothing"
+    assert clock.wait(lambda: bool(recorder.calls), 100) is True
+    assert LocalClock(clock).wait(lambda: False, 7) is False
+    assert clock.elapse(9) is False
+    assert (clock.now, pace.asked) == (9, [100, 7, 9])
+    clock.call(recorder.note, "from a thread")
+    assert pace.called == ["from a thread"]
+    clock.pace = None
+    clock.call(recorder.note, "in virtual time")
+    assert clock.elapse(20) is False
+    assert recorder.calls == [(3, None), (9, "in virtual time")]
+
+
+@pytest.mark.parametrize("paced", [False, True])
+def test_blocking_inside_an_event_is_refused(paced: bool) -> None:
+    clock = Clock()
+    clock.pace = Slow(clock) if paced else None
     refusals: list[str] = []
 
     class Nested(Component):
