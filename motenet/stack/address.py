@@ -14,6 +14,9 @@ ANY6 = b"\0" * 16
 LIMITED_BROADCAST = b"\xff\xff\xff\xff"
 """255.255.255.255: all hosts on this network (RFC 1122, 3.2.1.3 c)."""
 
+LOOPBACK = {4: b"\x7f\0\0\1", 16: bytes(15) + b"\1"}
+"""127.0.0.1 and ::1: this host, for itself alone (RFC 1122, 3.2.1.3 g; RFC 4291, 2.5.3); by an address's length."""
+
 ALL_HOSTS = b"\xe0\0\0\1"
 """224.0.0.1, to which every host belongs for ever (RFC 1112, 4)."""
 ALL_ROUTERS = b"\xe0\0\0\2"

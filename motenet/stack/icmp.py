@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
-from motenet.stack.address import Cidr, is_multicast, is_single_host, is_unspecified
+from motenet.stack.address import Cidr, is_loopback, is_multicast, is_single_host, is_unspecified
 from motenet.stack.addressing import UNICAST
 from motenet.stack.output import Output
 from motenet.stack.packet import Outgoing, Packet
@@ -122,7 +122,7 @@ class Icmp(Watched):
 
     def _answer_echo(self, interface: "Interface", reply: Outgoing) -> None:
         """RFC 1122, 3.2.2.6; RFC 4443, 4.2: the data come back whole, from the address that they were sent to."""
-        if not is_single_host(reply.destination):
+        if not _can_be_told(reply.destination):
             self.drop("source-address")
             return
         self.echoes += 1
@@ -146,7 +146,7 @@ class Icmp(Watched):
 
     def _hear(self, kind: str, quote: Quote, mtu: int, length: int) -> None:
         """An error about something that we are said to have sent."""
-        if not self.routing.is_ours(quote.source):
+        if not self.routing.is_local(quote.source):
             self.drop("icmp-foreign-quote")
             return
         heard = self.report(kind, quote)
@@ -219,7 +219,7 @@ class Icmp(Watched):
             return
         six = header[0] >> 4 == 6
         source, destination = (header[8:24], header[24:40]) if six else (header[12:16], header[16:20])
-        if self.routing.is_ours(destination):
+        if self.routing.is_local(destination):
             kind, code = (_ERRORS6 if six else _ERRORS4)["reassembly"]
             self._send(kind, code, destination, source, header, 0)
 
@@ -236,7 +236,7 @@ class Icmp(Watched):
         about = ipv6.parse_quote(memoryview(quoted)) if six else packet  # a router has not read extension headers
         if not answered or packet.offset or _is_error(about):
             return
-        if is_multicast(packet.destination) or not self.routing.is_ours(packet.destination):
+        if is_multicast(packet.destination) or not self.routing.is_local(packet.destination):
             source = b""
         else:
             source = packet.destination
@@ -246,7 +246,7 @@ class Icmp(Watched):
     def refused4(self, view: memoryview, refusal: ipv4.Refused) -> None:
         """RFC 1122, 3.2.2.5: an option to be refused; the pointer is the second word's first octet."""
         quote = ipv4.parse_quote(view)
-        if self.routing.is_ours(quote.destination) and quote.payload and not _is_error(quote):
+        if self.routing.is_local(quote.destination) and quote.payload and not _is_error(quote):
             length = len(view) - len(quote.payload)
             quoted = bytes(view[: min(quote.length, length + 8)])
             kind, code = _ERRORS4["parameter"]
@@ -263,7 +263,7 @@ class Icmp(Watched):
     def _send(
         self, kind: int, code: int, source: bytes, destination: bytes, quoted: bytes, word: int, scope: str = ""
     ) -> None:
-        if not is_single_host(destination) or is_unspecified(destination):
+        if not _can_be_told(destination) or is_unspecified(destination):
             return
         if not self.may_send():
             return
@@ -294,3 +294,8 @@ def _is_error(packet: Packet | Quote) -> bool:
     if len(packet.source) == 4:
         return packet.protocol == ipv4.ICMP and first in icmpv4.ERRORS
     return packet.protocol == ipv6.ICMP and (first < icmpv6.ECHO_REQUEST or first == icmpv6.REDIRECT)
+
+
+def _can_be_told(address: bytes) -> bool:
+    """Whether it names one host; what has come from a loopback address has come from ourselves."""
+    return is_single_host(address) or is_loopback(address)

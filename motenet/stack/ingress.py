@@ -103,6 +103,8 @@ class Ingress(Watched):
         kind = listening.get(packet.destination)
         if kind is None and not interface.alone and interface.node.routing.is_ours(packet.destination):
             kind = UNICAST  # RFC 1122, 3.3.4.2: the weak end system model, as Linux has it
+        if self._looped and is_loopback(packet.destination):
+            kind = UNICAST
         if kind is None and not interface.node.forwarding.enabled:
             self.drop("other-host")
             return
@@ -134,11 +136,14 @@ class Ingress(Watched):
         kind = interface.addressing.listening.get(destination)
         if kind is None and not (interface.alone or is_link_local(destination)) and node.routing.is_ours(destination):
             kind = UNICAST
+        if self._looped and is_loopback(destination):
+            kind = UNICAST
         if kind is None and not node.forwarding.enabled:
             self.drop("other-host")
             return
         ours = node.routing.is_ours(source) and not self._looped
-        if is_multicast(source) or is_loopback(source) or (ours and not _is_advertisement(header)):
+        inside = is_loopback(source) and not self._looped
+        if is_multicast(source) or inside or (ours and not _is_advertisement(header)):
             self.drop("source-address")  # RFC 4291, 2.7 and 2.5.3: these name no single other host
             return
         if (kind == UNICAST or kind is None) and frame.destination != self.mac:

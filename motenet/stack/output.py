@@ -4,6 +4,7 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.trace import HasNow, Watched
+from motenet.stack.address import is_loopback
 from motenet.stack.packet import Outgoing, Raw, TcpSegment
 from motenet.stack.routing import SMALLEST_MTU, Routing, Way
 from motenet.stack.searches import Held
@@ -49,6 +50,9 @@ class Output(Watched):
         packet.hop_limit = packet.hop_limit or way.hop_limit
         if way.local:
             return self._loop(packet, way)
+        if is_loopback(packet.source):
+            self.drop("loopback-source")  # RFC 1122, 3.2.1.3 g: it must not appear outside a host
+            return True
         if way.mtu <= SMALLEST_MTU:
             packet.whole = False  # the path may be narrower still (net.ipv4.route.min_pmtu): routers may cut
         interface = way.interface

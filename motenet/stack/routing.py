@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.state import Component
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
-from motenet.stack.address import ANY, LIMITED_BROADCAST, is_link_local, is_multicast, multicast_mac
+from motenet.stack.address import (
+    ANY,
+    LIMITED_BROADCAST,
+    LOOPBACK,
+    is_link_local,
+    is_loopback,
+    is_multicast,
+    multicast_mac,
+)
 from motenet.stack.addressing import BROADCAST
 from motenet.stack.routes import Route, Routes
 from motenet.stack.selection import select
@@ -75,6 +83,10 @@ class Routing(Watched):
         """Whether any of our interfaces has this address."""
         return any(interface.addressing.has(address) for interface in self.interfaces)
 
+    def is_local(self, address: bytes) -> bool:
+        """Whether it is ours, or one of those that every host has for itself."""
+        return self.is_ours(address) or is_loopback(address)
+
     def has_gateway(self, address: bytes) -> bool:
         """Whether any route goes by way of this neighbor."""
         return any(route.gateway == address for route in self.routes.table)
@@ -93,6 +105,10 @@ class Routing(Watched):
     # --- finding
 
     def _find(self, destination: bytes, name: str) -> Way | None:
+        if is_loopback(destination):
+            interface = self.interfaces[0]
+            mtu = interface.link.mtu
+            return Way(interface, LOOPBACK[len(destination)], destination, b"", True, mtu, mtu)
         for interface in self.interfaces:
             if interface.addressing.has(destination):
                 mtu = interface.link.mtu

@@ -302,7 +302,7 @@ def _check_tls(
 
 
 def _check_ours(stack: NetworkStack, address: bytes) -> None:
-    if not stack.node.routing.is_ours(address):
+    if not stack.node.routing.is_local(address):
         raise OSError(EADDRNOTAVAIL, strerror(EADDRNOTAVAIL))
 
 
