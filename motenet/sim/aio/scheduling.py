@@ -101,8 +101,11 @@ class Scheduling(asyncio.AbstractEventLoop):
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """The same from another thread; a world in virtual time does not wait for threads, see run_in_executor."""
-        return self.call_soon(callback, *args, context=context)
+        """The same from another thread. A world in real time is woken; virtual time waits for none: run_in_executor."""
+        self._check_open()
+        handle = asyncio.Handle(callback, args, self, context)
+        self.clock.call(self.handle, handle)
+        return handle
 
     def post(self, stack: NetworkStack, callback: Callable[[], object], context: Context) -> None:
         """Call back in an event of its own on a host's machine, when its local time has come."""
