@@ -101,7 +101,7 @@ class Scheduling(asyncio.AbstractEventLoop):
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """The same from another thread. A world in real time is woken; virtual time waits for none: run_in_executor."""
+        """The same from another thread. A world in virtual time does not wait for threads: see run_in_executor."""
         self._check_open()
         handle = asyncio.Handle(callback, args, self, context)
         self.clock.call(self.handle, handle)
