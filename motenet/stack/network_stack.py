@@ -1,7 +1,7 @@
 """A TCP/IP stack on one driver or several: what a host's applications use."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
@@ -17,6 +17,8 @@ from motenet.stack.routes import DEFAULT, DEFAULT6
 from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.verbs import Verbs
 from motenet.stack.wire.dns import Name
+
+_T = TypeVar("_T")
 
 
 class NetworkStack(Verbs):
@@ -48,8 +50,8 @@ class NetworkStack(Verbs):
         self._given_servers: list[str] = []
         self._told: tuple[list[str], list[str | Name]] = ([], [])
         self.interface = self.add_interface(driver, address)
-        for one in (gateway,) if isinstance(gateway, str) else gateway or ():
-            self.add_route(DEFAULT6 if ":" in one else DEFAULT, one)
+        for one in (gateway,) if isinstance(gateway, str) else _several("gateway", gateway or (), "10.0.0.254"):
+            self.add_route("default", one)
         self.forwarding = forwarding
 
     def parts(self) -> Iterable[Component]:
@@ -121,7 +123,8 @@ class NetworkStack(Verbs):
         return self.node.interface(name) or self.node.interfaces[0]
 
     def _add_addresses(self, interface: Interface, address: str | Cidr | Sequence[str | Cidr]) -> None:
-        for one in (address,) if isinstance(address, str | Cidr) else address:
+        several = (address,) if isinstance(address, str | Cidr) else _several("address", address, "10.0.0.1/24")
+        for one in several:
             self.add_address(one, interface.name)
 
     # --- configuration
@@ -231,6 +234,7 @@ class NetworkStack(Verbs):
     def add_route(self, network: str | Cidr, gateway: str | bytes, interface: str = "") -> None:
         """Send what is for a network ("10.1.0.0/16") by way of a neighbor, in place of a route to the same network.
 
+        "default": all that no other route is for, in the gateway's family.
         A gateway of the link's scope (fe80::1) needs the interface that it is on, if there are several.
         """
         hop = parse_address(gateway)
@@ -240,11 +244,14 @@ class NetworkStack(Verbs):
             raise ConfigurationError(
                 f"the gateway {format_address(hop)} is no neighbor; it has to be in one of the interface's networks"
             )
-        self.node.routing.routes.add(Cidr.parse(network), hop, found[0].name)
+        if network == "default":
+            network = DEFAULT if len(hop) == 4 else DEFAULT6
+        self.node.routing.routes.add(_network(network), hop, found[0].name)
 
     def remove_route(self, network: str | Cidr) -> None:
-        """Forget the routes to exactly this network."""
-        self.node.routing.routes.remove(Cidr.parse(network))
+        """Forget the routes to exactly this network; "default": those of both families."""
+        for one in (DEFAULT, DEFAULT6) if network == "default" else (_network(network),):
+            self.node.routing.routes.remove(one)
 
     def join_group(self, group: str | bytes, interface: str = "") -> None:
         """Listen to a multicast group, until `leave_group` was called as often."""
@@ -331,3 +338,19 @@ class NetworkStack(Verbs):
             for cidr in (*one.addressing.cidrs, *one.addressing.prefixes)
         ]
         return own + self.node.routing.routes.rows(self.clock.now)
+
+
+def _several(what: str, given: Sequence[_T], example: str) -> Sequence[_T]:
+    """The list; ConfigurationError if it is none."""
+    if not isinstance(given, Sequence) or isinstance(given, bytes):
+        raise ConfigurationError(f"{what}={given!r}: write it like {example!r}, or give a list of such")
+    return given
+
+
+def _network(text: str | Cidr) -> Cidr:
+    """A route's network; ConfigurationError names the one that was meant."""
+    cidr = Cidr.parse(text)
+    if cidr.address != cidr.network:
+        meant = f"{format_address(cidr.network)}/{cidr.prefix}"
+        raise ConfigurationError(f"{cidr} is a host in a network; the network is {meant}")
+    return cidr

@@ -45,6 +45,10 @@ def check_data(data: Buffer) -> Buffer:
     return data
 
 
+def _any_interface(interface: str) -> None:
+    """A socket outside a set knows no interfaces."""
+
+
 class DatagramSocket(Socket, ABC):
     """Queues of messages; each is a tuple whose last member is the data."""
 
@@ -55,6 +59,8 @@ class DatagramSocket(Socket, ABC):
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
         super().__init__(clock, path)
+        self.check_interface: Callable[[str], None] = _any_interface
+        """Wiring, set by the set: ConfigurationError for a name that no interface has."""
         self.incoming: deque[tuple[Any, ...]] = deque()
         self.incoming_bytes = 0
         self.outgoing: deque[tuple[Any, ...]] = deque()
@@ -70,11 +76,11 @@ class DatagramSocket(Socket, ABC):
     @property
     @abstractmethod
     def key(self) -> Any:
-        """What packets are matched by; None while unbound."""
+        """For the stack: what packets are matched by; None while unbound."""
 
     @property
     def finished(self) -> bool:
-        """Closed, and nothing is left to send."""
+        """For the stack: closed, and nothing is left to send."""
         return self.closed and not self.outgoing
 
     @property
@@ -93,7 +99,7 @@ class DatagramSocket(Socket, ABC):
         return now if self.outgoing else None
 
     def dispatch(self, now: int, emit: Callable[[Outgoing], bool]) -> None:
-        """Hand over what is queued, until `emit` says that there is no room."""
+        """For the stack: hand over what is queued, until `emit` says that there is no room."""
         outgoing = self.outgoing
         before = len(outgoing)
         while outgoing:
@@ -110,7 +116,7 @@ class DatagramSocket(Socket, ABC):
         """The packet for a queued message."""
 
     def fail(self, kind: str, remote: bytes, port: int) -> None:
-        """Something that was sent to `remote` cannot be delivered."""
+        """For the stack: something that was sent to `remote` cannot be delivered."""
         if len(self.failures) == _MAXIMUM_ERRORS:
             self.failures.popleft()
         self.failures.append((kind, remote, port))
@@ -137,7 +143,9 @@ class DatagramSocket(Socket, ABC):
         return message
 
     def _queue(self, *message: Any) -> None:
-        """Queue a message to be sent. QueueFull when there is no room."""
+        """Queue a message to be sent. QueueFull when there is no room; ConfigurationError without such an interface."""
+        if self.interface:
+            self.check_interface(self.interface)
         if self.closed:
             raise errors.BrokenPipe("this socket is closed: open another one")
         cost = len(message[-1]) + _MESSAGE_COST

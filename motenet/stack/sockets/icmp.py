@@ -6,7 +6,7 @@ from motenet.core.trace import HasNow
 from motenet.stack import errors
 from motenet.stack.address import parse_address
 from motenet.stack.packet import Outgoing
-from motenet.stack.sockets.datagram import DatagramSocket
+from motenet.stack.sockets.datagram import DatagramSocket, check_data
 from motenet.stack.wire import icmp, icmpv4, icmpv6, ipv4, ipv6
 
 MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH - icmp.HEADER_LENGTH
@@ -22,7 +22,10 @@ class Reply(NamedTuple):
 
 
 class IcmpSocket(DatagramSocket):
-    """Sends echo requests under one identifier, and receives the replies."""
+    """Sends echo requests under one identifier, and receives the replies.
+
+    For the application: bind, send_echo, receive, can_receive, failures, close. What says "For the stack" is not.
+    """
 
     kind: ClassVar[str] = "icmp"
     STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "ident")
@@ -33,6 +36,7 @@ class IcmpSocket(DatagramSocket):
 
     @property
     def key(self) -> int | None:
+        """For the stack: its identifier."""
         return self.ident
 
     def bind(self, ident: int) -> None:
@@ -40,8 +44,8 @@ class IcmpSocket(DatagramSocket):
         self.ident = ident & 0xFFFF
 
     def send_echo(self, address: str | bytes, sequence: int, data: bytes = b"") -> None:
-        """Queue an echo request. QueueFull, MessageTooLong."""
-        if len(data) > MAXIMUM_PAYLOAD:
+        """Queue an echo request. QueueFull, MessageTooLong, ConfigurationError."""
+        if len(check_data(data)) > MAXIMUM_PAYLOAD:
             raise errors.MessageTooLong(f"{len(data)} bytes do not fit into an echo request: {MAXIMUM_PAYLOAD} do")
         self._queue(parse_address(address), sequence & 0xFFFF, bytes(data))
 
@@ -53,7 +57,7 @@ class IcmpSocket(DatagramSocket):
     # --- towards the set
 
     def process(self, now: int, source: bytes, message: icmpv4.Message | icmpv6.Message) -> None:
-        """Take an echo reply with our identifier."""
+        """For the stack: take an echo reply with our identifier."""
         self._take(source, message.sequence, now, bytes(message.payload))
 
     def _packet(self, message: tuple[Any, ...]) -> Outgoing:

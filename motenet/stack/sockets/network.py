@@ -9,6 +9,9 @@ from motenet.stack.sockets.dhcp import DhcpClient
 class Network(Protocol):
     """Ways, neighbors and interfaces, as far as they are the sockets' business."""
 
+    def check(self, interface: str) -> None:
+        """ConfigurationError for a name that no interface has."""
+
     def source_for(self, destination: bytes, interface: str = "") -> bytes:
         """Our address on the way to a destination, by an interface or any. NetworkUnreachable if there is no way."""
 
@@ -30,6 +33,8 @@ class Network(Protocol):
 
 class NoNetwork:
     """Of a set of sockets without a node."""
+
+    def check(self, interface: str) -> None: ...
 
     def source_for(self, destination: bytes, interface: str = "") -> bytes:
         raise NetworkUnreachable("this set of sockets belongs to no stack: give a source address")

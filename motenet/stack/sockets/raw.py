@@ -7,7 +7,7 @@ from motenet.core.trace import HasNow
 from motenet.stack import errors
 from motenet.stack.address import parse_address
 from motenet.stack.packet import Outgoing, Packet, Raw
-from motenet.stack.sockets.datagram import DatagramSocket
+from motenet.stack.sockets.datagram import DatagramSocket, check_data
 from motenet.stack.wire import ipv4
 
 MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH
@@ -22,7 +22,10 @@ class Payload(NamedTuple):
 
 
 class RawSocket(DatagramSocket):
-    """Sends and receives whatever follows the IP header; it sees a copy of what other sockets get too."""
+    """Sends and receives whatever follows the IP header; it sees a copy of what other sockets get too.
+
+    For the application: bind, send_to, receive, can_receive, failures, close. What says "For the stack" is not.
+    """
 
     kind: ClassVar[str] = "raw"
     STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "protocol")
@@ -33,17 +36,18 @@ class RawSocket(DatagramSocket):
 
     @property
     def key(self) -> int | None:
+        """For the stack: its protocol."""
         return self.protocol
 
     def bind(self, protocol: int) -> None:
         """Choose the protocol's number, 0 to 255; before the socket is added to a set."""
-        if not 0 <= protocol <= 0xFF:
-            raise ConfigurationError(f"{protocol} is not an IP protocol; those are 0 to 255")
+        if not isinstance(protocol, int) or not 0 <= protocol <= 0xFF:
+            raise ConfigurationError(f"{protocol!r} is not an IP protocol; those are 0 to 255")
         self.protocol = protocol
 
     def send_to(self, data: bytes, address: str | bytes) -> None:
-        """Queue a payload, checksums and all. QueueFull, MessageTooLong."""
-        if len(data) > MAXIMUM_PAYLOAD:
+        """Queue a payload, checksums and all. QueueFull, MessageTooLong, ConfigurationError."""
+        if len(check_data(data)) > MAXIMUM_PAYLOAD:
             raise errors.MessageTooLong(f"{len(data)} bytes do not fit into an IPv4 packet: {MAXIMUM_PAYLOAD} do")
         self._queue(parse_address(address), bytes(data))
 
@@ -55,7 +59,7 @@ class RawSocket(DatagramSocket):
     # --- towards the set
 
     def process(self, packet: Packet) -> None:
-        """Take a packet of our protocol."""
+        """For the stack: take a packet of our protocol."""
         self._take(packet.source, packet.destination, bytes(packet.payload))
 
     def _packet(self, message: tuple[Any, ...]) -> Outgoing:

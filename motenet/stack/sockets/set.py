@@ -11,6 +11,7 @@ from motenet.core.state import Component, Plain
 from motenet.core.trace import HasNow, Watched
 from motenet.stack.address import check_port, format_address, parse_address
 from motenet.stack.errors import AddressInUse, AddressNotAvailable
+from motenet.stack.sockets.datagram import DatagramSocket
 from motenet.stack.sockets.dhcp import DhcpClient
 from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.sockets.icmp import IcmpSocket
@@ -248,6 +249,8 @@ class SocketSet(Watched):
             self.network.lend(socket)
         elif isinstance(socket, DnsClient):
             socket.sockets, socket.stream = self, self.stream
+        if isinstance(socket, DatagramSocket):
+            socket.check_interface = self.network.check
         self._sockets[handle] = socket
         self._objects[handle] = socket
         if key is not None:

@@ -28,18 +28,18 @@ class Socket(Watched):
         """Tells the application that something changed: data, room, state or an error."""
 
     def poll_at(self, now: int) -> int | None:
-        """When `dispatch` next has work, in ns: not after `now` if it has some already, None if others must act."""
+        """For the stack: when `dispatch` next has work, in ns; `now` if it has some, None if others must act."""
         return None
 
     def wake(self) -> None:
-        """Tell the application, if it listens, that something changed."""
+        """For the stack: tell the application, if it listens, that something changed."""
         if self.waker is not None:
             self.waker()
 
     def undo(self) -> None:
-        """The world was restored to before this socket; it is of no use any more."""
+        """For the stack: the world was restored to before this socket; it is of no use any more."""
         self.detach()
 
     def detach(self) -> None:
-        """The socket has left its set."""
+        """For the stack: the socket has left its set."""
         self.ready = _nobody

@@ -6,7 +6,7 @@ from motenet.core.trace import HasNow
 from motenet.stack import errors
 from motenet.stack.address import check_port, is_multicast, parse_address
 from motenet.stack.packet import Outgoing
-from motenet.stack.sockets.datagram import DatagramSocket, exception
+from motenet.stack.sockets.datagram import DatagramSocket, check_data, exception
 from motenet.stack.wire import ipv4, udp
 
 
@@ -21,7 +21,11 @@ class Message(NamedTuple):
 
 
 class UdpSocket(DatagramSocket):
-    """Sends and receives datagrams at one port. Addresses go in as text or bytes, and come out as bytes."""
+    """Sends and receives datagrams at one port. Addresses go in as text or bytes, and come out as bytes.
+
+    For the application: bind, connect, send_to, send, receive, can_receive, failures, close. What says "For the
+    stack" is not.
+    """
 
     kind: ClassVar[str] = "udp"
     STATE: ClassVar[tuple[str, ...]] = (*DatagramSocket.STATE, "local", "remote", "group_hop_limit")
@@ -37,6 +41,7 @@ class UdpSocket(DatagramSocket):
 
     @property
     def key(self) -> tuple[bytes, int] | None:
+        """For the stack: where it is bound."""
         return self.local
 
     def bind(self, port: int, address: str | bytes = b"") -> None:
@@ -51,14 +56,16 @@ class UdpSocket(DatagramSocket):
     def send_to(
         self, data: bytes, address: str | bytes, port: int, *, source: bytes = b"", interface: str = ""
     ) -> None:
-        """Queue a datagram. QueueFull, MessageTooLong; a connected socket raises what went wrong before.
+        """Queue a datagram. QueueFull, MessageTooLong, ConfigurationError; if connected, what went wrong before.
 
         `source` and `interface`: from which of our addresses, and where an address of the link's scope lies; left
         out, as the socket has it (RFC 1122, 4.1.3.5; RFC 4007, 6).
         """
-        if len(data) > udp.MAXIMUM_PAYLOAD:
+        if len(check_data(data)) > udp.MAXIMUM_PAYLOAD:
             raise errors.MessageTooLong(f"{len(data)} bytes do not fit into a datagram: {udp.MAXIMUM_PAYLOAD} do")
         check_port(port)
+        if interface:
+            self.check_interface(interface)
         self._raise_failure()
         self._queue(parse_address(address), port, source, interface, bytes(data))
 
@@ -81,13 +88,13 @@ class UdpSocket(DatagramSocket):
     # --- towards the set
 
     def accepts(self, source: bytes, port: int, interface: str = "") -> bool:
-        """Whether a datagram from there is for this socket."""
+        """For the stack: whether a datagram from there is for this socket."""
         if self.interface and interface and interface != self.interface:
             return False
         return self.remote is None or self.remote == (source, port)
 
     def process(self, source: bytes, destination: bytes, datagram: udp.Datagram, interface: str = "") -> None:
-        """Take a datagram that was sent to this socket."""
+        """For the stack: take a datagram that was sent to this socket."""
         self._take(source, datagram.source_port, destination, interface, bytes(datagram.payload))
 
     def _packet(self, message: tuple[Any, ...]) -> Outgoing:
