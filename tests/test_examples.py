@@ -1,0 +1,52 @@
+"""All examples run, each within seconds, and print what they promise."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+
+PRINTED: dict[tuple[str, ...], list[str]] = {
+    ("basic_usage.py",): ["received: b'hello from a bare stack'", "MAC address 52:54:00:12:34:02 link up: True"],
+    ("regression_test.py",): ["drops: lost", "again: "],
+    ("router.py",): ["b'hello from another network'"],
+    ("smallest_driver.py",): [
+        "writes TDT 0x00000001",
+        "the descriptor is done: True",
+        "('10.0.0.1', '52:54:00:00:00:01')",
+    ],
+    ("two_cards.py",): ["writes TSD[0] "],  # RTL8139C 5.2
+    ("two_cards.py", "virtio-net-mmio", "e1000"): ["writes QueueNotify "],  # virtio 4.2.2
+    ("two_hosts.py",): ["1000000 bytes in "],
+    ("watch_a_ring.py",): ["\nCdddCCCC ", "\ndddddddd ", "alice has read 12 datagrams"],
+}
+
+
+@pytest.mark.parametrize("command", PRINTED, ids=" ".join)
+def test_an_example_runs(command: tuple[str, ...]) -> None:
+    script, *arguments = command
+    line = [sys.executable, "-m", "motenet", "run", str(EXAMPLES / script), *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [words for words in PRINTED[command] if words not in done.stdout] == []
+
+
+def test_no_example_is_left_out() -> None:
+    assert sorted({command[0] for command in PRINTED}) == sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+
+def test_the_one_that_is_a_test_passes_as_such() -> None:
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "regression_test.py"]
+    done = subprocess.run(line, cwd=EXAMPLES, capture_output=True, text=True, check=False, timeout=60)
+    assert "2 passed" in done.stdout
+
+
+def test_what_goes_wrong_in_one_seed_goes_wrong_again() -> None:
+    """The slow download, and the same one with somebody watching: equal in time and in every frame."""
+    line = [sys.executable, str(EXAMPLES / "regression_test.py")]
+    lines = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    found = next(number for number, line in enumerate(lines) if "drops: lost" in line) - 1
+    assert lines[found].partition(": ")[2] == lines[-1].partition(": ")[2]
