@@ -122,6 +122,7 @@ PARTS: dict[str, Callable[[], Part]] = {
     "dnsmasq": lambda: _command("dnsmasq", "dnsmasq-base", "dnsmasq", "--version"),
     "radvd": _radvd,
     "traceroute": lambda: _command("traceroute", "traceroute", "traceroute", "--version"),
+    "nginx": lambda: _command("nginx", "nginx-light", "nginx", "-v"),
     "netem": _netem,
 }
 """How to look for each part."""

@@ -33,6 +33,7 @@ MEANING = {
     "dnsmasq": "the tests with iPXE on our cards, and with real DHCP and DNS",
     "radvd": "the tests with a real IPv6 router",
     "traceroute": "the tests with a real Linux peer",
+    "nginx": "the tests with a real Linux peer",
     "netem": "the tests with a real Linux peer under loss; a guest's kernel does, too",
 }
 """What each part is good for."""
