@@ -66,17 +66,25 @@ class TcpListener(Socket):
 
     def accept(self) -> TcpSocket | None:
         """The connection that has waited longest, out of the handshake; None: there is none now."""
-        for path, socket in self._waiting():
-            if socket.state is not State.SYN_RECEIVED:
-                self.pending.remove(path)
-                socket.listener = ""
-                return socket
-        return None
+        found = self._acceptable()
+        if found is not None:
+            self.pending.remove(found.path)
+            found.listener = ""
+        return found
 
     @property
     def can_accept(self) -> bool:
         """Whether `accept` would give a connection."""
-        return any(socket.state is not State.SYN_RECEIVED for _, socket in self._waiting())
+        return self._acceptable() is not None
+
+    def _acceptable(self) -> TcpSocket | None:
+        """The one that `accept` gives: mostly the first, so that a long queue is not looked through each time."""
+        for path in self.pending:
+            socket = self.find(path)
+            if isinstance(socket, TcpSocket) and socket.state not in (State.SYN_RECEIVED, State.CLOSED):
+                return socket
+        self._waiting()
+        return None
 
     def close(self) -> None:
         """Listen no more; connections that were not accepted are reset."""
