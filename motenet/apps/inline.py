@@ -1,0 +1,49 @@
+"""anyio's worker threads in a world: the function runs inline, because virtual time would race ahead of a thread.
+
+Starlette's synchronous endpoints, StaticFiles and FileResponse use them. Other loops keep their threads.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import wraps
+from typing import Any
+
+from motenet.sim.aio import WorldLoop
+
+_done: list[type] = []
+"""The backends that have it."""
+
+
+def install() -> None:
+    """Have anyio's asyncio backend do so, if there is anyio; once is enough, and it stays."""
+    try:
+        from anyio._backends._asyncio import AsyncIOBackend
+    except ImportError:
+        return
+    if AsyncIOBackend not in _done:
+        _done.append(AsyncIOBackend)
+        own = _inline(AsyncIOBackend.run_sync_in_worker_thread)
+        AsyncIOBackend.run_sync_in_worker_thread = classmethod(own)  # type: ignore[assignment,method-assign]
+
+
+def _inline(threaded: Callable[..., Any]) -> Callable[..., Any]:
+    from anyio import CancelScope
+    from anyio._core._eventloop import set_current_async_library
+
+    @wraps(threaded)
+    async def run_sync_in_worker_thread(
+        backend: Any, func: Callable[..., Any], args: Any, abandon_on_cancel: bool = False, limiter: Any = None
+    ) -> Any:
+        """As in a thread: a checkpoint, the limiter, a context of its own, and no loop that runs there."""
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, WorldLoop):
+            return await threaded(func, args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
+        await backend.checkpoint()
+        async with limiter or backend.current_default_thread_limiter():
+            with CancelScope(shield=not abandon_on_cancel):
+                context = copy_context()
+                context.run(set_current_async_library, None)
+                return await loop.run_in_executor(None, context.run, func, *args)
+
+    return run_sync_in_worker_thread
