@@ -5,7 +5,7 @@ from typing import Unpack
 
 from motenet.apps.dhcp import DhcpServer, Subnet
 from motenet.apps.dhcp.pool import BOUND, Binding
-from motenet.apps.dns.zone import Records
+from motenet.apps.dns.zone import Records, Zones
 from motenet.apps.internet import plan
 from motenet.apps.internet.names import NameServer, Table, check_domain, host_records, sort_records, told_name
 from motenet.apps.internet.plan import Cable, Lan, Place
@@ -13,6 +13,7 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.units import duration, format_duration
 from motenet.sim import Host, Link, Switch, World
 from motenet.sim.host import Outsider
+from motenet.sim.link import link_settings
 from motenet.stack.address import Cidr, format_address
 from motenet.stack.advertising import AdvertisedPrefix, RouterConfiguration
 from motenet.stack.errors import TimedOut
@@ -55,6 +56,7 @@ class Internet:
         self._records = sort_records(self.domain, {name: self._record(one) for name, one in records.items()})
         self._router_name = ""
         self._router_name = self._claim(router)
+        self._check(lans)
         self.router = world.host(router, nic, memory=len(lans) * MEMORY_PER_CARD, forwarding=True)
         self.lans: dict[str, Lan] = {}
         for name, hosts in lans.items():
@@ -84,6 +86,15 @@ class Internet:
         return next(iter(self.lans.values())).switch
 
     # --- building
+
+    def _check(self, lans: Mapping[str, Sequence[Host | Outsider]]) -> None:
+        """Find mistakes before anything is built."""
+        Zones(self._records)
+        link_settings(**self.cable)
+        for block in self._blocks:
+            next(plan.pieces(block))
+        for host in (one for hosts in lans.values() for one in hosts):
+            self._claim(host.name)
 
     def _make_lan(self, lan: Lan, hosts: Sequence[Host | Outsider]) -> None:
         """A network, with the router on it: in those of its hosts' addresses, or in new ones."""

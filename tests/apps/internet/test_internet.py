@@ -8,6 +8,8 @@ import pytest
 
 import motenet
 from motenet.core.errors import BlockingInsideWorld, ConfigurationError
+from motenet.machine import Port
+from motenet.sim.host import Outsider
 from motenet.stack.errors import BadName, NameNotFound, NetworkUnreachable, TimedOut
 
 SECOND = 1_000_000_000
@@ -133,6 +135,32 @@ def test_hosts_that_come_later() -> None:
     _, rtt = alice.stack.ping(alice.stack.dns_resolve("bob", 4)[0], count=2)
     assert rtt == 42_000_000
     assert all(reaches(one, other) for one in (bob, carol, dave) for other in (bob, carol, dave))
+
+
+def test_a_computer_that_runs_elsewhere_is_on_the_lan_too() -> None:
+    class Guest(Outsider):
+        """Sees frames, and says nothing."""
+
+        def __init__(self, world: motenet.World) -> None:
+            self.name = self.path = "guest"
+            self.port = Port(world.clock, "guest/port")
+            self.port.attach(self)
+            self.frames: list[bytes] = []
+
+        def frame_arrived(self, frame: bytes, facts: Any) -> None:
+            self.frames.append(frame)
+
+        def carrier_changed(self, carrier: bool) -> None:
+            assert carrier
+
+    world = motenet.World()
+    guest, alice = Guest(world), world.host("alice")
+    world.join(guest)
+    net = world.internet()
+    net.settle()
+    assert [place.host for place in net.places] == [alice]
+    assert b"\xff" * 6 in {frame[:6] for frame in guest.frames}
+    assert "guest.test" not in net.names()
 
 
 def test_only_those_who_are_named_are_connected() -> None:
@@ -262,7 +290,7 @@ def test_a_snapshot_carries_all_of_it(when: str, make_net: Any) -> None:
         ({"domain": "onion"}, "DNS is not asked"),
         ({"ipv4": "10.0.0.0/24"}, "cannot be shared out"),
         ({"ipv6": "fd00::/64"}, "cannot be shared out"),
-        ({"router": "alice"}, "is taken"),
+        ({"router": "alice"}, "name of something else"),
         ({"records": {"alice": "10.0.0.5"}}, "name of something else"),
         ({"records": {"www": "CNAME"}}, "is no record"),
         ({"loss": 2.0}, "loss"),
@@ -274,6 +302,7 @@ def test_a_mistake_is_named(options: dict[str, Any], complaint: str) -> None:
     world.host("alice")
     with pytest.raises(ConfigurationError, match=complaint):
         world.internet(**options)
+    assert (list(world.hosts), world.switches, world.links) == (["alice"], {}, [])  # it is as it was
 
 
 def test_hosts_that_cannot_be() -> None:
