@@ -28,8 +28,10 @@ WIRES: dict[str, Wire] = {
 
 
 class ModelServer:
-    """An ASGI application: POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, streamed
-    or not, GET /v1/models and /v1/models/ID.
+    """An ASGI application, which motenet.apps.asgi.serve() puts on a host.
+
+    POST /v1/chat/completions, /v1/responses, /v1/messages, streamed or not; POST /v1/messages/count_tokens;
+    GET /v1/models, /v1/models/ID.
 
     `answer` says what is answered: a text, an Answer, a Fault, or a function (or coroutine function) of the
     ModelRequest that gives one of these; a Script goes by patterns. `timing` says how fast. With `keys`, only these
