@@ -57,7 +57,7 @@ class TlsSocket:
         self._released = False
         self._busy = False
         tcp.waker = self._advance
-        self._advance()
+        self._go_on()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.version or 'in the handshake'} with {format_endpoint(*self.remote)}>"
@@ -124,10 +124,9 @@ class TlsSocket:
     def send(self, data: Buffer, /) -> int:
         """Encrypt and queue data; returns how many bytes there was room for. Raises `error`; BrokenPipe once closed."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         if self._closing:
-            who = "the peer" if self._ended else "this side"
-            raise BrokenPipe(f"{who} has closed this connection: TLS ends in both directions at once")
+            raise BrokenPipe(f"TLS with {format_endpoint(*self.remote)} was closed, which ends both directions at once")
         view = memoryview(data)
         taken = 0
         while taken < len(view) and self.can_send:
@@ -149,17 +148,17 @@ class TlsSocket:
             full = self._is_full
             del received[:size]
             if full and not self._is_full:
-                self._advance()
+                self._go_on()
             return data
         if self._error is not None and size:
-            raise self._error
+            raise self._error.with_traceback(None)
         return b""
 
     def close(self) -> None:
         """No more data will be sent: close_notify follows what was, and once it is answered TCP is closed."""
         if not self._closing:
             self._closing = True
-            self._advance()
+            self._go_on()
 
     def abort(self) -> None:
         """End the connection at once, with a reset to the peer."""
@@ -170,7 +169,7 @@ class TlsSocket:
         self.waker = None
         self._released = True
         self._closing = True
-        self._advance()
+        self._go_on()
 
     # --- what happens below
 
@@ -180,7 +179,13 @@ class TlsSocket:
         return len(self._received) >= self.tcp.receiver.ring.capacity
 
     def _advance(self) -> None:
-        """TCP's waker: go on as far as possible. Never raises: `error` keeps what went wrong."""
+        """TCP's waker."""
+        self._go_on()
+        if self.waker is not None:
+            self.waker()
+
+    def _go_on(self) -> None:
+        """Do all that can be done now. Never raises: `error` keeps what went wrong."""
         if self._busy or self.tcp.state in _OPENING:
             return
         self._busy = True
@@ -190,8 +195,6 @@ class TlsSocket:
             self._finish()
         finally:
             self._busy = False
-        if self.waker is not None:
-            self.waker()
 
     def _take(self) -> None:
         """Decrypt what has come, until there is no more of it, or no room."""
@@ -311,6 +314,8 @@ class Tls(Component):
         """TLS on a connection; the handshake begins. ConfigurationError for a name that cannot be checked."""
         name = server_hostname or None
         try:
+            if context.check_hostname and name is None:  # wrap_bio() would check nothing then
+                raise ValueError("the context's check_hostname needs a name")
             socket = TlsSocket(tcp, context, server_side=server_side, server_hostname=name, session=session)
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"server_hostname={server_hostname!r}: {error}") from error

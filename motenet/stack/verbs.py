@@ -2,11 +2,11 @@
 
 from motenet.core.units import duration, format_duration
 from motenet.stack.address import format_address
-from motenet.stack.errors import NetworkUnreachable, TimedOut
+from motenet.stack.errors import TimedOut
 from motenet.stack.sockets.dhcp import DhcpClient, Lease
 from motenet.stack.sockets.udp import UdpSocket
 from motenet.stack.streams import StreamVerbs
-from motenet.stack.waiting import Duration, Place, check_least
+from motenet.stack.waiting import Duration, check_least
 
 
 class Verbs(StreamVerbs):
@@ -17,14 +17,15 @@ class Verbs(StreamVerbs):
     ) -> list[int | None]:
         """Send `count` echo requests with `size` bytes, one each `interval`. Returns the round-trip times in ns.
 
-        None stands for one that was not answered within `timeout`. `host` is an address or a name, of whose addresses
-        the first is taken that a route leads to; NetworkUnreachable if there is none, or the errors of `dns_resolve`.
+        None stands for one that was not answered within `timeout`. `host` is an address, or a name of whose addresses
+        the first is taken. NetworkUnreachable if no route leads there; the errors of `dns_resolve`.
         On a router "fe80::1%eth1" says which link is meant; so for `tcp_connect`.
         """
         self._check_top_level()
         check_least("count", count, 0, "give how many echo requests to send, 0 or more")
         check_least("size", size, 0, "an echo request carries 0 bytes or more")
-        destination, interface = self._reachable(self._look_up(host, "30s"))
+        destination, interface = self._look_up(host, "30s")[0]
+        self.node.source_for(destination, interface)
         self._wait(lambda: self.is_link_up, self._deadline(timeout))  # a card just started negotiates first
         data = bytes(value & 0xFF for value in range(size))
         socket = self.sockets.icmp_bind()
@@ -76,17 +77,6 @@ class Verbs(StreamVerbs):
     def udp_socket(self, port: int = 0, address: str | bytes = b"") -> UdpSocket:
         """A UDP socket at a port (0: a free one). AddressInUse."""
         return self.sockets.udp_bind(port, address)
-
-    def _reachable(self, places: list[Place]) -> Place:
-        """The first that a route leads to; NetworkUnreachable."""
-        for place in places[:-1]:
-            try:
-                self.node.source_for(*place)
-            except NetworkUnreachable:
-                continue
-            return place
-        self.node.source_for(*places[-1])
-        return places[-1]
 
     def _dhcp_client(self, interface: str) -> DhcpClient:
         """That of an interface, or of the first; ConfigurationError if there is no such interface."""

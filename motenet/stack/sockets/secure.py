@@ -79,7 +79,7 @@ class SecureListener:
         self._wrap = wrap
         self._waiting: list[SecureStream] = []
         listener.waker = self._advance
-        self._advance()
+        self._go_on()
 
     @property
     def local(self) -> Endpoint:
@@ -96,7 +96,7 @@ class SecureListener:
         for stream in self._waiting:
             if stream.established:
                 self._forget(stream)
-                self._advance()
+                self._go_on()
                 return stream
         return None
 
@@ -108,6 +108,12 @@ class SecureListener:
             self._give_up(stream)
 
     def _advance(self) -> None:
+        """The waker of all that is below."""
+        self._go_on()
+        if self.waker is not None:
+            self.waker()
+
+    def _go_on(self) -> None:
         for stream in list(self._waiting):
             if not stream.established and stream.error is not None:
                 self.failures.append(stream.error)
@@ -119,8 +125,6 @@ class SecureListener:
             stream = self._wrap(tcp)
             self._waiting.append(stream)
             stream.waker = self._advance
-        if self.waker is not None:
-            self.waker()
 
     def _has_room(self) -> bool:
         """As a listener's half-open connections do (RFC 4987, 3.4), the oldest unfinished handshake makes way."""
