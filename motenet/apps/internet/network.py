@@ -59,16 +59,14 @@ class Internet:
         self._check(lans)
         self.router = world.host(router, nic, memory=len(lans) * MEMORY_PER_CARD, forwarding=True)
         self.lans: dict[str, Lan] = {}
+        self._dhcp: DhcpServer | None = None
         for name, hosts in lans.items():
             interface = self.router.plug(nic) if self.lans else self.router.stack.interface
             self._make_lan(Lan(name, world.switch(name), interface), hosts)
-        self._dhcp = self._serve_dhcp(lease_time)
+        self._serve_dhcp(lease_time)
         self.dns = NameServer(self.router.stack, self._zones)
         """Answers at all of the router's addresses. `dns.fault` makes it go wrong."""
         self.router.applications.append(self.dns)
-        for name, hosts in lans.items():
-            for host in hosts:
-                self.connect(host, name)
 
     def __repr__(self) -> str:
         return f"<Internet {self.domain}: {', '.join(place.name for place in self.places) or 'nobody'}>"
@@ -97,7 +95,7 @@ class Internet:
             self._claim(host.name)
 
     def _make_lan(self, lan: Lan, hosts: Sequence[Host | Outsider]) -> None:
-        """A network, with the router on it: in those of its hosts' addresses, or in new ones."""
+        """A LAN and all who are on it; the router joins the networks of their addresses, or begins new ones."""
         self.lans[lan.name] = lan
         self.world.link(self.router, lan.switch)
         known = [host for host in hosts if isinstance(host, Host)]
@@ -111,6 +109,8 @@ class Internet:
             if not any(length == 4 or network.prefix == 64 for network in lan.networks(length)):
                 self._own(lan, self._piece(block), ())
         self._advertise(lan)
+        for one in hosts:
+            self.connect(one, lan.name)
 
     def _piece(self, block: str) -> Cidr:
         """The first piece of a block that no LAN has yet."""
@@ -152,14 +152,13 @@ class Internet:
             said = RouterConfiguration(prefixes, name_servers=ours[:1], search_domains=(encode(self.domain),))
             self.router.stack.advertise(said, lan.interface.name)
 
-    def _serve_dhcp(self, lease_time: str | int | None) -> DhcpServer | None:
+    def _serve_dhcp(self, lease_time: str | int | None) -> None:
         """The first IPv4 network of each LAN gets leases."""
         subnets = [self._subnet(lan, lease_time) for lan in self.lans.values() if lan.networks(4)]
-        if not subnets:
-            return None
-        server = DhcpServer(self.router.stack, *subnets)
-        self.router.applications.append(server)
-        return server
+        if subnets:
+            self._dhcp = DhcpServer(self.router.stack, *subnets)
+            self.router.applications.append(self._dhcp)
+            self._guard_pools()
 
     def _subnet(self, lan: Lan, lease_time: str | int | None) -> Subnet:
         ours = next(cidr for cidr in lan.addresses if len(cidr.address) == 4)
@@ -193,7 +192,7 @@ class Internet:
         link = self.world.link(host, there.switch, **laid)
         place = Place(name, host, interface)
         self.places.append(place)
-        self._keep_from_pool(there)
+        self._guard_pools()
         self._configure(place, there)
         return link
 
@@ -217,11 +216,12 @@ class Internet:
             return record
         return f"CNAME {name_text(encode(record.name)).removesuffix(f'.{self.domain}')}.{self.domain}."
 
-    def _keep_from_pool(self, lan: Lan) -> None:
+    def _guard_pools(self) -> None:
         """What hosts have by hand is leased to nobody."""
         for pool in self._dhcp.service.pools if self._dhcp is not None else ():
-            for address in lan.taken:
-                pool.dynamic.pop(address, None)
+            for lan in self.lans.values():
+                for address in lan.taken:
+                    pool.dynamic.pop(address, None)
 
     def _configure(self, place: Place, lan: Lan) -> None:
         """What nobody will tell a host is set by hand: routers, name servers, search domain; or it is to ask for it."""

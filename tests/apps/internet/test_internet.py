@@ -118,6 +118,23 @@ def test_a_host_on_two_lans_has_the_addresses_of_both() -> None:
     assert reaches(bob, alice)
 
 
+def test_each_card_of_a_host_is_in_the_networks_of_its_own_addresses() -> None:
+    world = motenet.World(seed=3)
+    alice = world.host("alice", address="10.0.0.5/24")
+    alice.plug("rtl8139", address=["192.168.0.5/24", "fd00:7::5/64"])
+    bob, carol = world.host("bob"), world.host("carol")
+    net = world.internet(lans={"left": [alice, bob], "right": [alice, carol]})
+    net.settle()
+    assert net.names()["alice.test"] == ["10.0.0.5", "192.168.0.5", "fd00:7::5"]
+    assert [addresses(host)[0] for host in (bob, carol)] == ["10.0.0.100/24", "192.168.0.100/24"]
+    assert [row["interface"] for row in alice.stack.list_routes() if row["network"] in ("0.0.0.0/0", "::/0")] == [
+        "eth0",
+        "eth1",
+    ]
+    assert reaches(bob, carol)
+    assert reaches(carol, bob)
+
+
 def test_hosts_that_come_later() -> None:
     world = motenet.World(seed=3)
     alice = world.host("alice")
