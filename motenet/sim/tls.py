@@ -13,7 +13,7 @@ from motenet.stack.address import format_endpoint
 from motenet.stack.errors import BrokenPipe
 from motenet.stack.sockets.tcp.handshake import Endpoint
 from motenet.stack.sockets.tcp.socket import TcpSocket
-from motenet.stack.sockets.tcp.state import State
+from motenet.stack.sockets.tcp.state import Failure, State, exception
 from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED
 
 RECORD = 1 << 14
@@ -277,13 +277,14 @@ class TlsSocket:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left of it but TCP."""
-        return (self._ended or self._error is not None) and not self._received
+        lingers = self._released and self.tcp.waker is not None
+        return (self._ended or self._error is not None) and not self._received and not lingers
 
     def undo(self) -> None:
         """The world was restored to before this connection spoke TLS; it is of no use any more."""
         self.tcp.waker = None
         self._received.clear()
-        self._error = SnapshotError("the world was restored to before this TLS connection: open another one")
+        self._error = exception(Failure.UNDONE, self.remote)
 
 
 class Tls(Component):
@@ -325,7 +326,7 @@ class Tls(Component):
     def save(self) -> Plain:
         for socket in self._sockets.values():
             if not socket.is_over:
-                raise SnapshotError(f"no snapshot can carry TLS: close the connection first ({socket!r})")
+                raise SnapshotError(f"no snapshot can carry TLS: let both sides close it first ({socket!r})")
         return super().save()
 
     def load(self, state: Plain) -> None:
