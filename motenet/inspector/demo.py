@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
-from motenet.apps.http import HttpClient, HttpServer, Pages
+from motenet.apps.http import Fetcher, HttpServer, Pages
 from motenet.core.trace import Event, RegisterAccess
 from motenet.core.units import MS, SECOND, US, format_duration
 from motenet.doors import PciFunction
@@ -182,7 +182,7 @@ class Demo:
         self._chapter("alice fetches 16 MiB from bob by HTTP")
         content = hashlib.shake_256(f"motenet {self.world.seed}".encode()).digest(SIZE)
         bob.applications.append(HttpServer(bob.stack, Pages({PATH: content})))
-        client = HttpClient(alice.stack)
+        client = Fetcher(alice.stack)
         alice.applications.append(client)
         sockets: list[TcpSocket] = []
         start, began = self.world.now, perf_counter()

@@ -18,7 +18,7 @@ from motenet.stack.sockets.tcp.state import State
 from motenet.stack.sockets.tcp.timers import USER_TIMEOUT
 
 if TYPE_CHECKING:
-    from motenet.apps.http.client import HttpClient
+    from motenet.apps.http.fetcher import Fetcher
 
 CHUNK = 256 * 1024
 """Bytes taken from the socket at a time."""
@@ -58,7 +58,7 @@ class HttpResponse(Component):
 
     def __init__(
         self,
-        client: "HttpClient",
+        client: "Fetcher",
         number: int,
         sink: Callable[[bytes], object] | None = None,
         progress: Callable[[int, int | None], object] | None = None,

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from motenet.apps.http import (
     BadResponse,
     BadStatus,
+    Fetcher,
     Folder,
-    HttpClient,
     HttpError,
     HttpResponse,
     HttpServer,
@@ -42,7 +42,7 @@ class Pair:
         self.world.link(self.alice, self.bob, bandwidth="1Gbit/s", delay="50us", loss=loss)
         self.server = HttpServer(self.bob.stack, site or Pages(PAGES), limit=limit)
         self.bob.applications.append(self.server)
-        self.client = HttpClient(self.alice.stack)
+        self.client = Fetcher(self.alice.stack)
         self.alice.applications.append(self.client)
         self.world.run("1s", until=lambda: self.alice.stack.is_link_up and self.bob.stack.is_link_up)
 

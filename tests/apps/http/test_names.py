@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motenet.apps.http import HttpClient, HttpError, HttpResponse, HttpServer, Pages
+from motenet.apps.http import Fetcher, HttpError, HttpResponse, HttpServer, Pages
 from motenet.apps.http.url import Url
 from motenet.core.errors import ConfigurationError
 from motenet.core.trace import Event, FramePassed
@@ -33,7 +33,7 @@ class Net:
         if serve:
             for port in (80, 8080):
                 self.bob.applications.append(HttpServer(self.bob.stack, Pages({"/x": PAGE}), port))
-        self.client = HttpClient(self.alice.stack)
+        self.client = Fetcher(self.alice.stack)
         self.alice.applications.append(self.client)
         for name, addresses in known.items():
             self.alice.stack.dns.add_host(f"{name}.test", *addresses)

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client on the stack's sockets: each request has a response that fills itself while the world runs."""
+"""Fetching by HTTP/1.1 in events, on the stack's sockets: each request has a response that fills itself while the world runs."""
 
 from collections.abc import Callable, Iterable
 from typing import ClassVar
@@ -12,10 +12,10 @@ from motenet.stack import NetworkStack
 from motenet.stack.sockets.dns import DnsClient, Query
 from motenet.stack.sockets.tcp import TcpSocket
 
-__all__ = ["BadResponse", "BadStatus", "HttpClient", "HttpError", "HttpResponse"]
+__all__ = ["BadResponse", "BadStatus", "Fetcher", "HttpError", "HttpResponse"]
 
 
-class HttpClient(Watched):
+class Fetcher(Watched):
     """Fetches things, one connection each. Put it among a host's applications, and snapshots carry it."""
 
     STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "next_number", "posted")
