@@ -1,4 +1,4 @@
-"""Fetching by HTTP/1.1 in events, on the stack's sockets: each request has a response that fills itself while the world runs."""
+"""Fetching by HTTP/1.1 in events: each request has a response that fills itself while the world runs."""
 
 from collections.abc import Callable, Iterable
 from typing import ClassVar
