@@ -30,7 +30,12 @@ def _starlette(undo: ExitStack, routing: Any) -> None:
     replace(undo, routing.Route, "handle", order.sort_methods)
 
 
-def _aiohttp(undo: ExitStack, writer: Any) -> None:
+def _aiohttp(undo: ExitStack, connector: Any) -> None:
+    """A connector closes the connections that are in use in the order of a set, where placeholders come and go."""
+    replace(undo, connector.BaseConnector, "__init__", order.keep_acquired)
+
+
+def _aiohttp_websocket(undo: ExitStack, writer: Any) -> None:
     """The masks of websocket frames come from a generator that is seeded when the module is imported."""
     defaults = writer.WebSocketWriter.__init__.__kwdefaults__
     real = defaults["random"]
@@ -41,6 +46,7 @@ def _aiohttp(undo: ExitStack, writer: Any) -> None:
 LIBRARIES: dict[str, Callable[[ExitStack, Any], None]] = {
     "anyio": _anyio,
     "starlette.routing": _starlette,
-    "aiohttp._websocket.writer": _aiohttp,
+    "aiohttp.connector": _aiohttp,
+    "aiohttp._websocket.writer": _aiohttp_websocket,
 }
 """For each module: what is to be done about it."""

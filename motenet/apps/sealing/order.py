@@ -6,8 +6,8 @@ hashes such objects by address, which differs from process to process. Here they
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable, Iterator, MutableSet
+from functools import wraps
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -15,17 +15,17 @@ from motenet.apps.sealing.here import here
 from motenet.sim.aio import WorldLoop
 
 GARBAGE = 10_000
-"""Numbers between two collections of garbage, whose finalizers thus have their say at the same point of each run."""
+"""Numbers of a kind between two collections of garbage: finalizers have their say at the same point of each run."""
 
-_counts: "WeakKeyDictionary[WorldLoop, Iterator[int]]" = WeakKeyDictionary()
+_counts: "WeakKeyDictionary[WorldLoop, dict[str, int]]" = WeakKeyDictionary()
 
 
-def number(loop: WorldLoop) -> int:
-    """The next one in this world."""
-    counter = _counts.get(loop)
-    if counter is None:
-        counter = _counts[loop] = count(1)
-    found = next(counter)
+def number(loop: WorldLoop, kind: str) -> int:
+    """The next one of a kind in this world."""
+    counts = _counts.get(loop)
+    if counts is None:
+        counts = _counts[loop] = {"task": 0, "future": 0, "protocol": 0}
+    counts[kind] = found = counts[kind] + 1
     if not found % GARBAGE:
         loop.call_soon(gc.collect)
     return found
@@ -37,7 +37,7 @@ class NumberedTask(asyncio.Task[Any]):
     __slots__ = ("number",)
 
     def __init__(self, coro: Any, *, loop: WorldLoop, **options: Any) -> None:
-        self.number = number(loop)
+        self.number = number(loop, "task")
         super().__init__(coro, loop=cast(asyncio.AbstractEventLoop, loop), **options)
 
     def __hash__(self) -> int:
@@ -50,7 +50,7 @@ class NumberedFuture(asyncio.Future[Any]):
     __slots__ = ("number",)
 
     def __init__(self, *, loop: WorldLoop) -> None:
-        self.number = number(loop)
+        self.number = number(loop, "future")
         super().__init__(loop=cast(asyncio.AbstractEventLoop, loop))
 
     def __hash__(self) -> int:
@@ -82,7 +82,7 @@ def _settled(self: asyncio.BaseProtocol) -> int:
     found: int | None = names.get("_motenet_hash")
     if found is None:
         loop = here()
-        found = names["_motenet_hash"] = object.__hash__(self) if loop is None else number(loop)
+        found = names["_motenet_hash"] = object.__hash__(self) if loop is None else number(loop, "protocol")
     return found
 
 
@@ -96,6 +96,40 @@ def _of_host(self: Any) -> int:
     return hash(task) if isinstance(task, NumberedTask) else object.__hash__(self)
 
 
+class Ordered(MutableSet[Any]):
+    """A set that is gone through in the order in which its members came."""
+
+    def __init__(self) -> None:
+        self._members: dict[Any, None] = {}
+
+    def __contains__(self, member: object) -> bool:
+        return member in self._members
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def add(self, member: Any) -> None:
+        self._members[member] = None
+
+    def discard(self, member: Any) -> None:
+        self._members.pop(member, None)
+
+
+def keep_acquired(make: Callable[..., None]) -> Callable[..., None]:
+    """What stands for aiohttp's BaseConnector.__init__: in a world, its set of connections in use has an order."""
+
+    @wraps(make)
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        make(self, *args, **options)
+        if here() is not None:
+            self._acquired = Ordered()
+
+    return __init__
+
+
 class Sorted(set[str]):
     """A set of words that is gone through in their order."""
 
@@ -106,6 +140,7 @@ class Sorted(set[str]):
 def sort_methods(handle: Callable[..., Any]) -> Callable[..., Any]:
     """What stands for starlette's Route.handle: its 405 lists a set of methods, which are hashed by PYTHONHASHSEED."""
 
+    @wraps(handle)
     async def sorted_handle(self: Any, scope: Any, receive: Any, send: Any) -> None:
         if type(self.methods) is set:
             self.methods = Sorted(self.methods)
