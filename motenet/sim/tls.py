@@ -11,6 +11,7 @@ from motenet.core.errors import ConfigurationError, SnapshotError
 from motenet.core.state import Component, Plain
 from motenet.stack.address import format_endpoint
 from motenet.stack.errors import BrokenPipe
+from motenet.stack.sockets.datagram import check_data
 from motenet.stack.sockets.tcp.handshake import Endpoint
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.sockets.tcp.state import Failure, State, exception
@@ -127,7 +128,7 @@ class TlsSocket:
             raise self._error.with_traceback(None)
         if self._closing:
             raise BrokenPipe(f"TLS with {format_endpoint(*self.remote)} was closed, which ends both directions at once")
-        view = memoryview(data)
+        view = memoryview(check_data(data))
         taken = 0
         while taken < len(view) and self.can_send:
             try:

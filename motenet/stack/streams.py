@@ -179,13 +179,14 @@ class StreamVerbs(Waiting):
         check_buffer(buffer)
         deadline = self._deadline(timeout)
         places = self._look_up(host, timeout)
-        for left in range(len(places), 1, -1):
-            share = (deadline - self.clock.now) // left
+        for left in range(len(places), 0, -1):
+            share = max(deadline - self.clock.now, 0) // left
             try:
                 return self._connect_to(places[-left], port, share, buffer)
             except OSError:
-                continue  # the next may do
-        return self._connect_to(places[-1], port, deadline - self.clock.now, buffer)
+                if left == 1:
+                    raise
+        raise AssertionError("a name has an address, or is an error")
 
     def _connect_to(self, place: Place, port: int, timeout: int, buffer: str | int) -> TcpSocket:
         destination, interface = place
