@@ -16,6 +16,7 @@ from motenet.cli.look import Json
 from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.inspector import network
 from motenet.inspector.demo import Demo
+from motenet.sim import World
 from motenet.sim.host import CARDS, Host
 
 FIGURES = (
@@ -25,6 +26,8 @@ FIGURES = (
 """Those of benchmarks/bench.py."""
 SCRIPTS = {"guest": "guest.py", "netsim": "netsim_table.py"}
 """Measurements with a script of their own in benchmarks/."""
+STORIES = ("http", "llm")
+"""Of the demo."""
 SIZES = ("1MiB", "10MiB")
 """Of a cell, for netsim: those of benchmarks/netsim_smoltcp.py."""
 
@@ -68,7 +71,7 @@ def inspect(
     """
     with redirect_stdout(sys.stderr):
         names = _execute(script, arguments)
-    worlds = list(dict.fromkeys(world for world in names.values() if isinstance(world, motenet.World)))
+    worlds = list(dict.fromkeys(world for world in names.values() if isinstance(world, World)))
     hosts = [one for world in worlds for one in world.hosts.values()]
     chosen = [one for one in hosts if host in (None, one.name)]
     if not chosen:
@@ -115,17 +118,33 @@ def _tell(error: Exception, script: str) -> int:
 
 
 def demo(
+    story: Annotated[str, typer.Argument(help=f"{' or '.join(STORIES)}.")] = STORIES[0],
     nic: Annotated[str, typer.Option(help=f"Alice's card: {', '.join(CARDS)}.")] = "e1000",
-    peer_nic: Annotated[str, typer.Option(help="Bob's card.")] = "e1000",
+    peer_nic: Annotated[str, typer.Option(help="Bob's card, or the model's.")] = "e1000",
     seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 7,
     pcap: Annotated[Path | None, typer.Option(help="Write all frames to this pcapng file.")] = None,
+    provider: Annotated[str, typer.Option(help="llm: anthropic, openai, groq, xai.")] = "anthropic",
+    loss: Annotated[float, typer.Option(help="llm: how many of all frames the cables lose.")] = 0.02,
+    speed: Annotated[float, typer.Option(help="llm: of virtual time on the screen; 0: no waiting.", min=0)] = 1.0,
     as_json: Json = False,
 ) -> None:
     """Two machines boot, ping, and fetch 16 MiB by HTTP.
 
     Through drivers that program their cards' registers. The exit code is not 0 if any check fails.
+
+    demo llm: a chat with a language model, by the official SDK, through DNS, TLS, HTTP, TCP, the cards, and cables
+    that lose frames. The model is a script on another machine: nothing leaves this computer.
     """
-    if not Demo(nic, peer_nic, seed, pcap, quiet=as_json).run(as_json):
+    if story not in STORIES:
+        raise ConfigurationError(f"there is no demo {story!r}; there is {' and '.join(STORIES)}")
+    if story == "llm":
+        from motenet.inspector.chat import Chat  # it needs the extra `apps`
+
+        chat = Chat(nic, peer_nic, seed, provider=provider, loss=loss, speed=speed, pcap=pcap, quiet=as_json)
+        good = chat.run(as_json)
+    else:
+        good = Demo(nic, peer_nic, seed, pcap, quiet=as_json).run(as_json)
+    if not good:
         raise typer.Exit(1)
 
 

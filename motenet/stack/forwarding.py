@@ -115,8 +115,9 @@ class Forwarding(Watched):
             self.icmp.error(way.interface, packet, UNICAST, "host")
 
     def _redirect(self, interface: "Interface", packet: Packet, way: Way) -> None:
-        near = self.redirects and way.interface is interface and interface.addressing.is_neighbor(packet.source)
-        if near and way.hop in interface.neighbors.known and self.output.now >= self.redirect_at:
+        if not self.redirects or way.interface is not interface or not _share_a_network(interface, packet.source, way):
+            return
+        if way.hop in interface.neighbors.known and self.output.now >= self.redirect_at:
             self.redirect_at = self.output.now + REDIRECT_INTERVAL
             interface.discovery.redirect(packet, way.hop)
 
@@ -132,6 +133,14 @@ class Forwarding(Watched):
         if received.checksum_ok and packet.protocol in CHECKSUM_OFFSETS and not packet.is_fragment:
             _sum(first, len(packet.header), packet)
         return [first]
+
+
+def _share_a_network(interface: "Interface", source: bytes, way: Way) -> bool:
+    """RFC 1812, 5.2.7.2: a host reaches only those of its own IPv4 network without us; RFC 4861, 8: all of the link."""
+    network = interface.addressing.network_of(source)
+    if len(source) == 4:
+        return network is not None and network.contains(way.hop)
+    return interface.addressing.is_neighbor(source)
 
 
 def _age(whole: bytearray) -> None:

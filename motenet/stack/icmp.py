@@ -187,11 +187,11 @@ class Icmp(Watched):
     def redirected(self, interface: "Interface", source: bytes, gateway: bytes, destination: bytes) -> bool:
         """Our router knows a better one, or that the destination is a neighbor (then it is `gateway` itself).
 
-        RFC 1122, 3.2.2.2 and 3.3.1.2; RFC 4861, 8.3. Says whether it is believed.
+        RFC 1122, 3.2.2.2 and 3.3.1.2: one outside our IPv4 network is not believed; RFC 4861, 8.3. Says whether it is.
         """
         way = self.routing.way(destination, interface.scope(destination))
         ours = way is not None and way.hop == source and way.interface is interface  # from the router that we use
-        near = interface.addressing.is_neighbor(gateway) or gateway == destination
+        near = interface.addressing.is_neighbor(gateway) or (len(gateway) == 16 and gateway == destination)
         if not interface.accept_redirects or not ours or not near or not is_single_host(destination):
             self.drop("icmp-redirect")
             return False

@@ -91,6 +91,15 @@ def test_who_is_no_neighbor_is_not_redirected(router: Any) -> None:
     assert len(router.hear(packet)) == 1
 
 
+def test_rfc_1812_5_2_7_2_nobody_is_sent_to_another_network_of_the_same_link(router: Any) -> None:
+    """ "The IP source address of the packet is on the same (sub)network as the next-hop IP address"."""
+    router.stack.add_address("172.16.0.1/24")
+    know(router, "10.0.0.9")
+    packet = Ether(src=NEAR, dst=US) / IP(src="172.16.0.2", dst="10.0.0.9") / UDP(dport=7)
+    router.bench.now += SECOND
+    assert [frame[IP].dst for _, frame in router.hear(packet)] == ["10.0.0.9"]
+
+
 # --- obeyed
 
 
@@ -124,6 +133,7 @@ def test_rfc_1122_3_3_1_2_a_redirect_is_obeyed_for_that_destination(host: Any) -
     [
         {"src": "10.0.0.7"},  # RFC 1122, 3.2.2.2: not from the first hop
         {"gateway": "10.1.0.3"},  # a gateway that is no neighbor
+        {"gateway": "10.9.9.9"},  # nor is the destination, in another IPv4 network
         {"destination": "224.0.0.5"},
     ],
 )

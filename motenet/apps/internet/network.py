@@ -140,8 +140,6 @@ class Internet:
         cidr = plan.router_address(network, lan.taken, wanted)
         self.router.stack.add_address(cidr, lan.interface.name)
         lan.addresses.append(cidr)
-        if len(lan.networks(4)) > 1:  # RFC 1812, 5.2.7.2: no redirects from one network of a link to the other
-            self.router.stack.node.forwarding.redirects = False
 
     def _advertise(self, lan: Lan) -> None:
         """Tell of the LAN's IPv6 networks and of ourselves as DNS server (RFC 8106); /64 are for SLAAC."""
