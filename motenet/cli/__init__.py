@@ -10,7 +10,7 @@ from typer.main import get_command
 
 import motenet
 from motenet.bridge.tap import BridgeError
-from motenet.cli import look, real, serve_nic, virtual
+from motenet.cli import llm, look, real, serve_nic, virtual
 from motenet.core.errors import ConfigurationError, MotenetError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for commands in (virtual, look, real):
+for commands in (virtual, look, real, llm):
     commands.add_to(app)
 serve_nic.add_to(real.serve)
 

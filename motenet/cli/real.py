@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from motenet.apps.http import Folder, HttpClient, HttpError, HttpServer
+from motenet.apps.http import Fetcher, Folder, HttpError, HttpServer
 from motenet.apps.http.url import Url
 from motenet.bridge.realtime import RealTime
 from motenet.bridge.tap import BridgeError, Tap
@@ -142,11 +142,28 @@ def machine(plan: Plan) -> Iterator[Bench]:
                 _run(command)
         elif not tap.is_up():
             todo = [*map(" ".join, commands), *(f"# {what}" for what in needs(plan.tap, plan.addresses))]
-            _say("On this machine, as root:\n  " + "\n  ".join(todo))
-        pump = RealTime(world.clock)
-        pump.connect(host.port, tap)
-        with nullcontext() if plan.pcap is None else world.capture(plan.pcap, at=host):
+            say("On this machine, as root:\n  " + "\n  ".join(todo))
+        with RealTime(world.clock) as pump, nullcontext() if plan.pcap is None else world.capture(plan.pcap, at=host):
+            pump.connect(host.port, tap)
             yield Bench(world, host, tap, pump)
+
+
+def check_name(plan: Plan, name: str) -> None:
+    """ConfigurationError if a host is to be found by its name, and nobody can tell its address."""
+    if name and not plan.dns and not plan.automatic:
+        raise ConfigurationError(f"to find {name} takes a DNS server: give one with --dns, or --address dhcp")
+
+
+def wait_for_network(bench: Bench, plan: Plan, name: str, limit: int) -> None:
+    """Wait until the machine can reach others; and a DNS server, if there is a name to find. At most for `limit` ns."""
+    stack, pump = bench.host.stack, bench.pump
+    if not pump.run(bench.tap.is_up, limit) or not pump.run(lambda: stack.is_link_up, LINK_UP_WITHIN):
+        raise BridgeError(f"{bench.tap.name} does not come up: run the commands above")
+    if not pump.run(lambda: plan.is_configured(stack), min(CONFIGURED_WITHIN, limit)) and not bench.addresses:
+        missing = "; ".join(needs(plan.tap, plan.addresses))
+        raise TimedOut(f"no address has come by {' or '.join(plan.automatic)}. {missing}")
+    if name and not pump.run(lambda: bool(stack.dns_servers), min(NAMED_WITHIN, limit)):
+        raise MotenetError(f"nobody has told a DNS server to find {name} with: give one with --dns")
 
 
 def _run(command: list[str]) -> None:
@@ -158,14 +175,15 @@ def _run(command: list[str]) -> None:
         raise BridgeError(f"`{' '.join(command)}` says: {done.stderr.strip()}")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the person at the terminal: standard output is the program's."""
     print(text, file=sys.stderr, flush=True)
 
 
 def end_line() -> None:
     """After Ctrl-C: a terminal has written ^C where the next line is to begin."""
     if sys.stderr.isatty():
-        _say("")
+        say("")
 
 
 @serve.callback(invoke_without_command=True)
@@ -196,16 +214,16 @@ def serve_http(
         bench.world.watch(_log, server)
         try:
             if plan.automatic:
-                _say(f"Waiting for an address on {bench.tap.name} ({' and '.join(plan.automatic)}). Ctrl-C ends it.")
+                say(f"Waiting for an address on {bench.tap.name} ({' and '.join(plan.automatic)}). Ctrl-C ends it.")
                 _wait_for_address(bench, plan, limit)
             where = " and ".join(_place(one, port, bench.tap.name) for one in bench.addresses)
             if where:
-                _say(f"An emulated {nic} on {bench.tap.name} serves {directory} at {where}. Ctrl-C ends it.")
+                say(f"An emulated {nic} on {bench.tap.name} serves {directory} at {where}. Ctrl-C ends it.")
             bench.pump.run(timeout=max(limit - bench.world.now, 0))
         except KeyboardInterrupt:
             end_line()  # that is how it is meant to end
         finally:
-            _say(f"{server.requests} requests, {server.bytes} bytes")
+            say(f"{server.requests} requests, {server.bytes} bytes")
 
 
 def _wait_for_address(bench: Bench, plan: Plan, limit: int) -> None:
@@ -227,7 +245,7 @@ def _place(address: Cidr, port: int, tap: str) -> str:
 
 def _log(event: Event) -> None:
     if isinstance(event, Changed | Dropped):
-        _say(f"{event.time / SECOND:10.3f} s  {event.detail}")
+        say(f"{event.time / SECOND:10.3f} s  {event.detail}")
 
 
 def get(
@@ -248,19 +266,10 @@ def get(
     limit = units.duration(timeout)
     plan = Plan(tap, nic, address, gateway or [], dns or [], setup or [], pcap)
     where = Url.parse(url)
-    if where.name and not plan.dns and not plan.automatic:
-        raise ConfigurationError(f"to find {where.name} takes a DNS server: give one with --dns, or --address dhcp")
+    check_name(plan, where.name)
     try:
         with sink(output) as file, machine(plan) as bench:
-            stack, pump = bench.host.stack, bench.pump
-            if not pump.run(bench.tap.is_up, limit) or not pump.run(lambda: stack.is_link_up, LINK_UP_WITHIN):
-                raise BridgeError(f"{bench.tap.name} does not come up: run the commands above")
-            if not pump.run(lambda: plan.is_configured(stack), min(CONFIGURED_WITHIN, limit)) and not bench.addresses:
-                raise TimedOut(
-                    f"no address has come by {' or '.join(plan.automatic)}. " + "; ".join(needs(tap, address))
-                )
-            if where.name and not pump.run(lambda: bool(stack.dns_servers), min(NAMED_WITHIN, limit)):
-                raise MotenetError(f"nobody has told a DNS server to find {where.name} with: give one with --dns")
+            wait_for_network(bench, plan, where.name, limit)
             _fetch(bench, url, file, limit)
     except OSError as error:
         if isinstance(error, MotenetError | BrokenPipeError):
@@ -270,7 +279,7 @@ def get(
 
 def _fetch(bench: Bench, url: str, file: BinaryIO, limit: int) -> None:
     """Write what the URL leads to into the file, and show how far it is."""
-    client = HttpClient(bench.host.stack)
+    client = Fetcher(bench.host.stack)
     bench.host.applications.append(client)
     began = bench.world.now
     with _progress() as progress:
@@ -291,7 +300,7 @@ def _fetch(bench: Bench, url: str, file: BinaryIO, limit: int) -> None:
     response.result()
     file.flush()
     seconds = (bench.world.now - began) / SECOND
-    _say(f"{url}: {mebibytes(response.received)} in {seconds:.1f} s, {mebibytes(response.received / seconds)}/s")
+    say(f"{url}: {mebibytes(response.received)} in {seconds:.1f} s, {mebibytes(response.received / seconds)}/s")
 
 
 def mebibytes(count: float) -> str:

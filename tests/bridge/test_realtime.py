@@ -1,5 +1,6 @@
 """The world on the real clock, with a TAP made of two queues."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -20,6 +21,7 @@ from motenet.core.state import Component
 from motenet.core.units import MS, SECOND, US
 from motenet.doors import FrameFacts
 from motenet.machine import Port
+from motenet.sim.host import Host
 from motenet.sim.world import World
 
 
@@ -377,3 +379,63 @@ def test_an_interrupt_passes_through_and_leaves_the_world_fit_to_be_run_on(setup
     setup.tap.put(b"frame")
     assert setup.clock.wait(lambda: len(setup.card.log) == 2, setup.clock.now + SECOND)
     assert flushed[-1] == setup.clock.now, "the captures are whole whenever the top level has its turn"
+
+
+# --- coroutines in real time
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A computer whose world runs in real time."""
+    world = World()
+    with RealTime(world.clock):
+        yield world.host("host")
+        world.close()
+
+
+def test_a_coroutine_sleeps_in_real_time(host: Host) -> None:
+    begin = time.monotonic_ns()
+    host.run(asyncio.sleep(0.02))
+    assert time.monotonic_ns() - begin >= 20 * MS
+
+
+def test_a_thread_wakes_a_coroutine(host: Host) -> None:
+    """asyncio's call_soon_threadsafe; and a world in real time has no deadlock: somebody else may always come."""
+
+    async def wait() -> int:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        threading.Timer(0.02, loop.call_soon_threadsafe, (done.set_result, 7)).start()
+        return int(await done)
+
+    begin = time.monotonic()
+    assert host.run(wait()) == 7
+    assert 0.02 <= time.monotonic() - begin < 0.5
+
+
+def test_an_interrupt_in_a_coroutine_passes_through_and_leaves_no_complaint(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def interrupted() -> None:
+        await asyncio.sleep(0)
+        raise KeyboardInterrupt
+
+    async def waiting() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    ended: list[bool] = []
+    with pytest.raises(KeyboardInterrupt):
+        host.run(interrupted())
+    main = threading.main_thread().ident
+    assert main is not None
+    thread = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        host.run(waiting())
+    thread.join()
+    gc.collect()
+    assert ended == [True], "what is interrupted may tidy up"
+    assert caplog.records == []

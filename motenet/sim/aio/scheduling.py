@@ -25,8 +25,9 @@ Context = contextvars.Context
 Factory = Callable[..., "asyncio.Future[Any]"]
 Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
+GRACE = SECOND
 PATIENCE = 60 * SECOND
-"""Virtual time that tasks have to end when their world is closed."""
+"""Virtual time that tasks have to end when their world is closed: before and after connections are cut."""
 
 _log = getLogger("asyncio")
 _loops: "WeakSet[Scheduling]" = WeakSet()
@@ -55,6 +56,7 @@ class Scheduling(asyncio.AbstractEventLoop):
         self._handler: Handler | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] = WeakSet()
         self._debug = False
+        self._closing = False
         self._closed = False
         self._stopping = False
         _loops.add(self)
@@ -206,6 +208,8 @@ class Scheduling(asyncio.AbstractEventLoop):
         finally:
             if coroutine is not None and not future.done():
                 self._give_up(future)
+            elif coroutine is not None and not future.cancelled():
+                future.exception()  # a KeyboardInterrupt has passed through: nobody else will ask for it
         raise stuck
 
     def stuck(self, duration: str | int | None = None) -> WorldStuck:
@@ -243,21 +247,30 @@ class Scheduling(asyncio.AbstractEventLoop):
         return self._closed
 
     def close(self) -> None:
-        """Cancel all tasks, and let the world run until they have ended, for a minute at most; then take no more."""
+        """Cancel all tasks, and let the world run until they have ended; then take no more.
+
+        What is still open after a second, so that somebody waits for its end, is aborted.
+        """
         if self._closed or self.clock.running:
             return
+        self._closing = True
         for task in self.tasks:
             task.cancel()
-        self._run_out()
+        self._run_out(GRACE)
+        self.hang_up()
         for generator in list(self._generators):
             self.create_task(_finish(generator))
-        self._run_out()
+        self._run_out(PATIENCE)
         self._closed = True
 
-    def _run_out(self) -> None:
+    def hang_up(self) -> None:
+        """End all that is open, at once; in this half there is nothing."""
+
+    def _run_out(self, patience: int) -> None:
         """Let tasks end, in virtual time whatever else the world hangs on."""
+        self.clock.run(self.clock.now)
         if self.tasks:
-            self.clock.run(self.clock.now + PATIENCE, lambda: not self.tasks)
+            self.clock.run(self.clock.now + patience, lambda: not self.tasks)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -293,6 +306,8 @@ class Scheduling(asyncio.AbstractEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Something went wrong where nobody could be told: the handler that was set, or asyncio's log."""
+        if self._closing and isinstance(context.get("exception"), asyncio.CancelledError):
+            return  # Python 3.11's streams report it when their connection's task is cancelled
         if self._handler is None:
             self.default_exception_handler(context)
             return
