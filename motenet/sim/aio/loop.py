@@ -38,7 +38,7 @@ class WorldLoop(Scheduling):
 
     def __init__(self, clock: Clock, seed: int = 0) -> None:
         super().__init__(clock, seed)
-        self.transports: dict[asyncio.BaseTransport, None] = {}
+        self.transports: dict[StreamTransport | DatagramTransport, None] = {}
         """Those that are open."""
         self.servers: dict[WorldServer, None] = {}
         """Those that listen."""
@@ -48,6 +48,13 @@ class WorldLoop(Scheduling):
     def busy(self) -> bool:
         """Whether there are tasks, connections or servers: what no snapshot can carry."""
         return bool(self.tasks or self.transports or self.servers)
+
+    def hang_up(self) -> None:
+        """Abort all connections, and listen no more."""
+        for server in list(self.servers):
+            server.close()
+        for transport in list(self.transports):
+            transport.abort()
 
     # --- names
 
