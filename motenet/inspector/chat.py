@@ -11,7 +11,6 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
-import httpx2
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -28,9 +27,10 @@ from motenet.inspector.layers import Layers
 from motenet.sim.host import Host
 
 try:
+    import httpx2
     import trustme
 except ModuleNotFoundError as error:
-    raise ConfigurationError("the chat makes its own certificates: pip install 'motenet[apps]'") from error
+    raise ConfigurationError(f"the chat needs {error.name}: pip install 'motenet[apps]'") from error
 
 DELAY = "5ms"
 """Of each cable."""

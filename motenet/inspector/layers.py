@@ -1,9 +1,8 @@
 """A conversation, seen at each layer that it passes through: from HTTP down to the cable."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +13,9 @@ from motenet.sim.world import World
 from motenet.stack.address import format_address
 from motenet.stack.sockets.tcp import TcpSocket
 from motenet.stack.wire import Malformed, dns, ethernet, ipv4, udp
+
+if TYPE_CHECKING:
+    import httpx2
 
 DNS_PORT = 53
 STEPS = {
@@ -88,14 +90,14 @@ class Layers:
                 self.lookup = self.lookup or event.time - self._asked
                 self.answers[name] = format_address(record.data)
 
-    async def _trace(self, request: httpx2.Request) -> None:
+    async def _trace(self, request: "httpx2.Request") -> None:
         async def note(name: str, info: object) -> None:
             if name in STEPS:
                 self.steps.setdefault(STEPS[name], self._world.now)
 
         request.extensions["trace"] = note
 
-    async def _responded(self, response: httpx2.Response) -> None:
+    async def _responded(self, response: "httpx2.Response") -> None:
         self.http = f"{response.http_version} {response.status_code}"
         secure = response.extensions["network_stream"].get_extra_info("ssl_object")
         if secure is not None:

@@ -7,6 +7,7 @@ import pytest
 import trustme
 
 import motenet
+from motenet.apps import sealed
 from motenet.apps.asgi import serve
 from motenet.apps.llm import (
     PROVIDERS,
@@ -35,8 +36,8 @@ def place():
     """A world with alice, and a host on which a model server is at work if one is given; both end with the test."""
     worlds, servers = [], []
 
-    def make(app=None, nic="e1000", tls=None, **cable):
-        world = motenet.World(seed=7)
+    def make(app=None, nic="e1000", tls=None, seed=7, **cable):
+        world = motenet.World(seed=seed)
         worlds.append(world)
         world.host("alice", nic=nic, address="10.0.0.1/24")
         world.host("models", nic=nic, address="10.0.0.2/24")
@@ -200,5 +201,18 @@ def test_the_same_seed_gives_the_same_times(place):
         world, times = place(server), []
         chat(world, AnthropicClient, on_token=lambda piece: times.append(world.now))
         return times
+
+    assert run(1) == run(1) != run(2)
+
+
+@BOTH
+def test_sealed_the_same_seed_gives_the_same_frames(place, kind):
+    """Also what the SDK draws, for the wait before it asks again."""
+
+    def run(seed):
+        with sealed():
+            world = place(ModelServer(Script(("", [Fault.error(500), TEXT]))), seed=seed)
+            assert chat(world, kind, max_retries=1).text == TEXT
+            return world.fingerprint()
 
     assert run(1) == run(1) != run(2)
