@@ -246,6 +246,10 @@ class StreamTransport(asyncio.Transport):
         """The same without what the socket has had no room for."""
         self._lose(None)
 
+    def _force_close(self, error: Exception | None) -> None:
+        """The same, and why: asyncio's SSLProtocol ends so the connection below it, after an error of TLS."""
+        self._lose(error)
+
     def _abandon(self, message: str, error: BaseException) -> None:
         """The protocol has failed."""
         self._report(message, error)
