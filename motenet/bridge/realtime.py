@@ -32,6 +32,8 @@ QUEUE = 100 * MS
 """How much a cable with a bandwidth holds back of what the kernel sends faster."""
 LONGEST_SLEEP = SECOND
 """So that a condition that somebody else fulfils (a signal, another thread) is noticed."""
+SELECTABLE = 1024
+"""Descriptors from here on are not for select(2), which alone waits for less than a millisecond (FD_SETSIZE)."""
 STRIDE = 100 * US
 """Virtual time that a busy world goes at once, before the files are looked at again."""
 LAG = 10 * MS
@@ -218,6 +220,8 @@ class RealTime:
         if nanoseconds >= MS:
             return self._poll.poll(nanoseconds // MS if nanoseconds < LONGEST_SLEEP else LONGEST_SLEEP // MS)
         if nanoseconds > SPIN:
+            if max(self._readers, default=0) >= SELECTABLE:
+                return self._poll.poll(1)
             select.select(self._readers, (), (), nanoseconds / SECOND)
         return self._poll.poll(0)
 

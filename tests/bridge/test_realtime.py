@@ -1,8 +1,10 @@
 """The world on the real clock, with a TAP made of two queues."""
 
 import asyncio
+import fcntl
 import gc
 import os
+import resource
 import signal
 import threading
 import time
@@ -191,6 +193,23 @@ def test_files_come_and_go(setup: Setup) -> None:
     assert not setup.pump.run(lambda: len(seen) > count, timeout=5 * MS)
     os.close(ours)
     os.close(theirs)
+
+
+def test_a_process_with_many_files_waits_for_those_above_1023_as_well(setup: Setup) -> None:
+    """select(2): FD_SETSIZE."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1100), hard))
+    ours, theirs = os.pipe()
+    high = fcntl.fcntl(ours, fcntl.F_DUPFD, 1050)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    seen: list[int] = []
+    setup.pump.watch(high, seen.append)
+    setup.clock.at(500 * US, setup.card.note, "soon")
+    assert setup.pump.run(lambda: len(setup.card.log) == 2, SECOND)
+    os.write(theirs, b"x")
+    assert setup.pump.run(lambda: bool(seen), SECOND)
+    for file in (ours, theirs, high):
+        os.close(file)
 
 
 def test_what_cannot_be_sent_is_counted_with_its_reason(setup: Setup) -> None:
