@@ -264,15 +264,17 @@ TYPES = st.sampled_from(["message_start", "content_block_delta", "message_delta"
 
 
 @BOTH
-@given(stream=st.lists(st.tuples(TYPES, EVENTS | VALUES), max_size=4))
+@given(stream=st.lists(st.tuples(TYPES, EVENTS | VALUES | st.binary(max_size=9)), max_size=4))
 @settings(max_examples=100, deadline=None)
 def test_whatever_comes_is_an_answer_or_an_error_of_ours(kind, stream):
+    def line(name, data):
+        if isinstance(data, bytes):
+            return data
+        return json.dumps(data | {"type": name} if isinstance(data, dict) else data).encode()
+
     def reply(request):
-        parts = [
-            f"event: {name}\ndata: {json.dumps(data | {'type': name} if isinstance(data, dict) else data)}\n\n"
-            for name, data in stream
-        ]
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content="".join(parts).encode())
+        parts = [f"event: {name}\ndata: ".encode() + line(name, data) + b"\n\n" for name, data in stream]
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=b"".join(parts))
 
     async def go():
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(reply)) as client:

@@ -119,6 +119,17 @@ def test_responses_streamed_and_in_one_piece(sdk, reason, status):
     assert "".join(event.delta for event in streamed[4:-4]) == streamed[-1].response.output_text == TEXT
 
 
+def test_an_interrupted_response_ends_with_an_error_event(sdk):
+    async def run():
+        client, _ = sdk(ModelServer(Fault.interrupt(2)))
+        async with client:
+            stream = await client.responses.create(model="m", input="What happens?", stream=True)
+            return [event async for event in stream]
+
+    last = asyncio.run(run())[-1]
+    assert (last.type, last.code, last.message) == ("error", "server_error", "Overloaded")
+
+
 def test_the_sdks_helper_accumulates_a_response(sdk):
     async def run():
         client, _ = sdk(ModelServer(TEXT))

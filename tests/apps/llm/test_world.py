@@ -3,6 +3,8 @@
 import asyncio
 import ssl
 
+import anthropic
+import openai
 import pytest
 import trustme
 
@@ -126,6 +128,32 @@ def test_silence_ends_by_the_timeout_and_the_server_notices_who_left(place, kind
     assert 30 * SECOND < world.now - begin < 31 * SECOND
     world.run("1s")
     assert server.disconnects == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.cut(), "APIConnectionError"),
+        (Fault.silence(), "APITimeoutError"),
+        (Fault.interrupt(), "InternalServerError"),
+        (Fault.malformed(), "ValueError"),
+    ],
+)
+@pytest.mark.parametrize("sdk", [openai, anthropic])
+def test_faults_of_answers_in_one_piece(place, sdk, fault, error):
+    world = place(ModelServer(fault))
+
+    async def ask():
+        options = {"api_key": "k", "max_retries": 0, "timeout": 10.0}
+        asked = {"model": "m", "messages": [{"role": "user", "content": "Well?"}]}
+        if sdk is openai:
+            async with openai.AsyncOpenAI(base_url="http://10.0.0.2/v1", **options) as client:
+                return await client.chat.completions.create(**asked)
+        async with anthropic.AsyncAnthropic(base_url="http://10.0.0.2", **options) as client:
+            return await client.messages.create(**asked, max_tokens=9)
+
+    with pytest.raises(getattr(sdk, error, ValueError)):
+        world.hosts["alice"].run(ask())
 
 
 @BOTH
