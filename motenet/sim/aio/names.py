@@ -39,10 +39,13 @@ async def look_up(
     proto: int = 0,
     flags: int = 0,
 ) -> list[Info]:
-    """getaddrinfo(3) on a host: those to be tried first first. socket.gaierror."""
+    """getaddrinfo(3) on a host: those to be tried first first. socket.gaierror; UnicodeError for what is no name.
+
+    A name's letters beyond ASCII are written as Python's sockets write them (RFC 3490).
+    """
     if family not in _FAMILIES:
         raise socket.gaierror(socket.EAI_FAMILY, "ai_family not supported")
-    name = host.decode("ascii") if isinstance(host, bytes) else host
+    name = (host.encode("idna") if isinstance(host, str) else host or b"").decode("ascii")
     number = _port(port)
     if not name:
         found = [(ANY6, 0), (ANY, 0)] if flags & socket.AI_PASSIVE else [(ANY6[:15] + b"\1", 0), (b"\x7f\0\0\1", 0)]
