@@ -30,7 +30,7 @@ class Chain:
             room.settled(router.plug(room.card(), driver_options=right), family.cidr(family.at(number + 1, 1)))
             router.stack.add_route(default, family.at(number + 1, 2))
             if number:
-                router.stack.add_route(f"{family.kernel}/{family.prefix}", family.at(number, 1))
+                router.stack.add_route(family.cidr(family.at(0, 0)), family.at(number, 1))
             room.world.link(before, router, **faults)
             self.routers.append(router)
             before = router

@@ -21,7 +21,8 @@ from room import WRONG, tshark
 
 pytestmark = pytest.mark.needs("root", "tap", "ip", "tshark")
 
-KERNEL, EMULATED = "198.18.77.1", "198.18.77.2"
+KERNEL, EMULATED, GIVEN = "198.18.77.1", "198.18.77.2", "198.18.77.100"
+NAME = "model.room.test"
 PORTS = {"http": 80, "https": 443}
 APIS = {"openai": "/v1", "anthropic": ""}
 WITHIN = 60
@@ -38,7 +39,7 @@ class Place:
 
     def begin(self) -> None:
         made = trustme.CA()
-        certificate = made.issue_cert(KERNEL)
+        certificate = made.issue_cert(KERNEL, NAME)
         certificate.cert_chain_pems[0].write_to_path(str(self.folder / "chain.pem"))
         certificate.private_key_pem.write_to_path(str(self.folder / "key.pem"))
         made.cert_pem.write_to_path(str(self.folder / "authority.pem"))
@@ -100,9 +101,16 @@ class Told:
         self.lines = error.decode().splitlines()
 
 
-def begun(place: Place, *words: str, api: str = "openai", scheme: str = "http", key: str = KEY) -> Told:
+def begun(
+    place: Place,
+    *words: str,
+    api: str = "openai",
+    scheme: str = "http",
+    key: str = KEY,
+    address: str = EMULATED + "/24",
+) -> Told:
     """`motenet llm`, on a TAP whose other side is the kernel's."""
-    tap = ("--tap", "tap0", "--address", f"{EMULATED}/24", "--setup", f"{KERNEL}/24", "--nic", "virtio-net")
+    tap = ("--tap", "tap0", "--address", address, "--setup", f"{KERNEL}/24", "--nic", "virtio-net")
     url = ("--base-url", f"{scheme}://{KERNEL}{APIS[api]}", "--provider", api, "--api-key-env", "A_KEY")
     with place.namespace.entered():
         return Told(
@@ -177,3 +185,22 @@ def test_an_interrupt_ends_it(place: Place) -> None:
     told.finish()
     assert (told.process.returncode, told.lines) == (130, ["motenet: interrupted"])
     assert told.text.endswith("\n")
+
+
+@pytest.mark.needs("dnsmasq")
+def test_the_machine_finds_its_address_and_the_endpoint_by_itself(place: Place, tmp_path: Path) -> None:
+    """DHCP, then DNS, then TLS with the name's certificate: nothing is told but the URL."""
+    server = place.namespace.start(
+        "dnsmasq", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--keep-in-foreground", "--pid-file",
+        "--user=root", "--log-facility=-", "--no-ping", "--dhcp-authoritative", "--bind-dynamic", "--interface=tap0",
+        f"--dhcp-leasefile={tmp_path / 'leases'}", f"--dhcp-range={GIVEN},{GIVEN},2m", f"--host-record={NAME},{KERNEL}",
+        output=tmp_path / "dnsmasq",
+    )  # fmt: skip
+    place.processes.append(server)
+    words = "hello", "--base-url", f"https://{NAME}/v1", "--ca", str(place.folder / "authority.pem")
+    told = begun(place, *words, address="dhcp")
+    told.finish()
+    server.kill()
+    server.wait()
+    assert (told.process.returncode, told.text) == (0, TOLD + "\n"), told.lines
+    assert f"at https://{NAME}/v1/" in told.lines[-1]
