@@ -59,7 +59,9 @@ BaseUrl = Annotated[
         "Left out: the provider's own.",
     ),
 ]
-Model = Annotated[str | None, typer.Option("--model", help="Which model; left out: the provider's first here.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Which model; left out: the first that motenet knows of this provider's.")
+]
 Authorities = Annotated[
     Path | None, typer.Option("--ca", metavar="FILE", help="Trust these authorities (PEM), not the system's.")
 ]
@@ -100,15 +102,15 @@ def llm(
 
     limit = units.duration(timeout)
     plan = Plan(tap, nic, address, gateway or [], dns or [], setup or [], pcap)
-    client = _provider(provider, base_url, model, ca, api_key_env)
-    where = str(client.client.base_url)
+    endpoint = _provider(provider, base_url, model, ca, api_key_env)
+    where = str(endpoint.client.base_url)
     name = _host_name(where)
     check_name(plan, name)
     question = sys.stdin.read() if prompt == ["-"] else " ".join(prompt)
     messages = [Message.user(question)] if system is None else [Message.system(system), Message.user(question)]
     with machine(plan) as bench:
         wait_for_network(bench, plan, name, limit)
-        chat = Chat(bench, client, messages, GenerationConfig(max_tokens=max_tokens), silent=as_json)
+        chat = Chat(bench, endpoint, messages, GenerationConfig(max_tokens=max_tokens), silent=as_json)
         try:
             answer = chat.run(timeout)
         except WorldStuck as stuck:
@@ -133,7 +135,7 @@ class Chat:
     began: int = 0
     times: list[int] = field(default_factory=list)
     """When each piece came, in ns of the world."""
-    _last: str = "\n"
+    _last: str = field(default="\n", init=False)
 
     def run(self, timeout: str) -> "CompletionResult":
         """The whole answer, printed as it comes. WorldStuck if it takes too long."""
