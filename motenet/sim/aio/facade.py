@@ -92,6 +92,9 @@ class Facade:
             (socket.SOL_SOCKET, socket.SO_ERROR): 0,
             (socket.SOL_SOCKET, socket.SO_ACCEPTCONN): int(isinstance(self._inner, TcpListener)),
         }
+        if isinstance(self._inner, TcpSocket):
+            fixed[socket.IPPROTO_TCP, socket.TCP_NODELAY] = int(not self._inner.nagle)
+            fixed[socket.SOL_SOCKET, socket.SO_KEEPALIVE] = int(self._inner.keep_alive is not None)
         value = fixed.get((level, name), self._options.get((level, name), 0))
         return value if not length or isinstance(value, bytes) else struct.pack("i", value)
 
