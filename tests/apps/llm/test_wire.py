@@ -127,7 +127,7 @@ def test_an_interrupted_response_ends_with_an_error_event(sdk):
             return [event async for event in stream]
 
     last = asyncio.run(run())[-1]
-    assert (last.type, last.code, last.message) == ("error", "server_error", "Overloaded")
+    assert (last.type, last.code, "overloaded" in last.message) == ("error", "server_error", True)
 
 
 def test_the_sdks_helper_accumulates_a_response(sdk):
@@ -179,6 +179,7 @@ def test_the_sdks_helper_accumulates_a_message(sdk):
     [
         ({"max_tokens": 3}, "Twelve bytes go", "max_tokens", None),
         ({"stop_sequences": [", and"]}, "Twelve bytes go out", "stop_sequence", ", and"),
+        ({"max_tokens": 1}, "Twelve", "max_tokens", None),
         ({"max_tokens": 2, "stop_sequences": [", and"]}, "Twelve bytes", "max_tokens", None),
     ],
 )
@@ -256,7 +257,7 @@ def test_errors_have_each_apis_own_shape(post, status, theirs, others):
         ("/v1/messages", b"[]", 400, "object"),
         ("/v1/messages", {"model": "m", "messages": QUESTION}, 400, "max_tokens: Field required"),
         ("/v1/messages", {"model": "m", "max_tokens": 1}, 400, "messages: Field required"),
-        ("/v1/messages", {"model": "m", "max_tokens": 0, "messages": QUESTION}, 400, "max_tokens"),
+        ("/v1/messages", {"model": "m", "max_tokens": -1, "messages": QUESTION}, 400, "max_tokens"),
         ("/v1/messages", {"model": "", "max_tokens": 1, "messages": QUESTION}, 400, "model: Field required"),
         ("/v1/messages", {"model": "m", "max_tokens": 1, "messages": [{"role": "system", "content": ""}]}, 400, "role"),
         ("/v1/messages", {"model": "m", "max_tokens": 1, "messages": QUESTION, "temperature": 1.0}, 400,

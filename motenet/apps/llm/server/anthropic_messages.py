@@ -1,7 +1,8 @@
-"""Anthropic's Messages (platform.claude.com/docs: api/messages, build-with-claude/streaming, api/errors)."""
+"""Anthropic's Messages (platform.claude.com/docs: api/messages, build-with-claude/streaming)."""
 
 from typing import Any
 
+from motenet.apps.llm.server import anthropic_common
 from motenet.apps.llm.server.script import ModelRequest
 from motenet.apps.llm.server.wire import Refused, Turn, count_of, event, messages_of, model_of, strings_of, text_of
 from motenet.apps.llm.types import FinishReason, Message, Role
@@ -13,23 +14,15 @@ FINISH = {FinishReason.LENGTH: "max_tokens", FinishReason.CONTENT_FILTER: "refus
 SAMPLING = ("temperature", "top_p", "top_k")
 WITH_SAMPLING = ("2023-01-01", "2023-06-01")
 """The API's versions that take them: later ones refuse them (docs: api/migration-2026-10-21)."""
-TYPES = {
-    401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error",
-    409: "conflict_error", 413: "request_too_large", 429: "rate_limit_error", 504: "timeout_error",
-    529: "overloaded_error",
-}  # fmt: skip
-"""An error's type by its status (docs: api/errors); other 4xx are "invalid_request_error", 5xx "api_error"."""
-MESSAGES = {
-    401: "invalid x-api-key", 429: "This request would exceed your rate limit.", 500: "Internal server error",
-    529: "Overloaded",
-}  # fmt: skip
+OVERLOADED = anthropic_common.OVERLOADED
 
 
 def parse(body: dict[str, Any], headers: dict[str, str]) -> ModelRequest:
+    """max_tokens may be 0: that fills the prompt's cache."""
     request = parse_count(body, headers)
-    if "max_tokens" not in body:
+    request.max_tokens = count_of(body, "max_tokens", least=0)
+    if request.max_tokens is None:
         raise Refused(400, "max_tokens: Field required")
-    request.max_tokens = count_of(body, "max_tokens")
     request.stream = body.get("stream") is True
     request.stop_sequences = strings_of(body.get("stop_sequences"), "stop_sequences")
     return request
@@ -81,15 +74,7 @@ def closing(turn: Turn) -> bytes:
 
 
 def interruption(turn: Turn, message: str) -> bytes:
-    return event(error(Refused(529, message)), "error")
-
-
-def error(refused: Refused, request_id: str | None = None) -> dict[str, Any]:
-    """The body of an error."""
-    status = refused.status
-    kind = refused.kind or TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    told = {"type": kind, "message": refused.message or MESSAGES.get(status, kind.replace("_", " "))}
-    return {"type": "error", "error": told, "request_id": request_id}
+    return event(anthropic_common.error(Refused(OVERLOADED, message), turn.name("req_")), "error")
 
 
 def _end(turn: Turn) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""OpenAI's chat completions (developers.openai.com/api/reference/resources/chat), and OpenAI's errors."""
+"""OpenAI's chat completions (developers.openai.com/api/reference/resources/chat)."""
 
 from typing import Any
 
+from motenet.apps.llm.server import openai_common
 from motenet.apps.llm.server.script import ModelRequest
 from motenet.apps.llm.server.wire import Refused, Turn, count_of, event, messages_of, model_of, strings_of
 from motenet.apps.llm.types import FinishReason, Role
@@ -12,16 +13,7 @@ ROLES = {
 }  # fmt: skip
 FINISH = {FinishReason.LENGTH: "length", FinishReason.CONTENT_FILTER: "content_filter"}
 """All others are "stop"."""
-TYPES = {401: "invalid_request_error", 403: "invalid_request_error", 404: "invalid_request_error", 429: "requests"}
-"""An error's type by its status; other 4xx are "invalid_request_error", too, and 5xx "server_error"."""
-CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
-MESSAGES = {
-    401: "Incorrect API key provided.",
-    403: "You are not allowed to use this.",
-    429: "Rate limit reached for requests.",
-    500: "The server had an error while processing your request.",
-    503: "The engine is currently overloaded, please try again later.",
-}
+OVERLOADED = openai_common.OVERLOADED
 DONE = b"data: [DONE]\n\n"
 
 
@@ -71,20 +63,7 @@ def closing(turn: Turn) -> bytes:
 
 
 def interruption(turn: Turn, message: str) -> bytes:
-    return event(error(Refused(503, message)))
-
-
-def error(refused: Refused) -> dict[str, Any]:
-    """The body of an error."""
-    status = refused.status
-    return {
-        "error": {
-            "message": refused.message or MESSAGES.get(status, MESSAGES[500] if status >= 500 else "Invalid request."),
-            "type": TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error"),
-            "param": refused.param,
-            "code": refused.kind or CODES.get(status),
-        }
-    }
+    return event(openai_common.error(Refused(OVERLOADED, message), ""))
 
 
 def _frame(turn: Turn, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:

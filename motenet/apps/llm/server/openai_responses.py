@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from motenet.apps.llm.server import openai_chat
+from motenet.apps.llm.server import openai_chat, openai_common
 from motenet.apps.llm.server.script import ModelRequest
 from motenet.apps.llm.server.wire import Refused, Turn, count_of, event, messages_of, model_of
 from motenet.apps.llm.types import FinishReason, Message, Role
 
 PATH = "/v1/responses"
+OVERLOADED = openai_common.OVERLOADED
 PARTS = ("input_text", "output_text", "text")
 REASONS = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
 """Why an answer is incomplete."""
@@ -58,7 +59,7 @@ def closing(turn: Turn) -> bytes:
 
 
 def interruption(turn: Turn, message: str) -> bytes:
-    told = openai_chat.error(Refused(503, message, "server_error"))["error"]
+    told = openai_common.error(Refused(OVERLOADED, message, "server_error"), "")["error"]
     return _event(turn, "error", code=told["code"], message=told["message"], param=None)
 
 

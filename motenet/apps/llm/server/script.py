@@ -133,6 +133,16 @@ Reply = str | Answer | Fault
 Answerer = Callable[[ModelRequest], Reply | Awaitable[Reply]]
 
 
+@dataclass(slots=True)
+class _Line:
+    """One line of a script."""
+
+    pattern: re.Pattern[str]
+    answer: Reply | Sequence[Reply] | Answerer
+    given: int = 0
+    """Of a list's answers."""
+
+
 class Script:
     """Answers by pattern: the first whose regular expression is found in what was said last.
 
@@ -140,18 +150,18 @@ class Script:
     """
 
     def __init__(self, *lines: tuple[str, Reply | Sequence[Reply] | Answerer], default: Reply | None = None) -> None:
-        self._lines = [(re.compile(pattern, re.IGNORECASE), answer, [0]) for pattern, answer in lines]
+        self._lines = [_Line(re.compile(pattern, re.IGNORECASE), answer) for pattern, answer in lines]
         self._default = default
 
     async def __call__(self, request: ModelRequest) -> Reply:
-        for pattern, answer, given in self._lines:
-            if pattern.search(request.prompt):
-                if callable(answer):
-                    return await ask(answer, request)
-                if isinstance(answer, str | Answer | Fault):
-                    return answer
-                given[0] += 1
-                return answer[min(given[0], len(answer)) - 1]
+        for line in self._lines:
+            if line.pattern.search(request.prompt):
+                if callable(line.answer):
+                    return await ask(line.answer, request)
+                if isinstance(line.answer, str | Answer | Fault):
+                    return line.answer
+                line.given += 1
+                return line.answer[min(line.given, len(line.answer)) - 1]
         return echo(request) if self._default is None else self._default
 
 

@@ -1,11 +1,12 @@
 """What the three wire formats share: the turn that they put into words, and requests that cannot be answered."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from motenet.apps.llm.server.script import Answer, ModelRequest, tokenize
-from motenet.apps.llm.types import FinishReason, Message, Role
+from motenet.apps.llm.types import FinishReason, Message, ModelInfo, Role
 
 
 class Refused(Exception):
@@ -61,8 +62,44 @@ def prepare(request: ModelRequest, answer: Answer, created: int) -> Turn:
     return Turn(request, created, tokens, reason, stopped)
 
 
+class Dialect(Protocol):
+    """What a provider's APIs share."""
+
+    MODELS: tuple[ModelInfo, ...]
+    """Listed unless the server has its own."""
+    REQUEST_ID: str
+    """The header with the request's id."""
+
+    def key(self, headers: Mapping[str, str]) -> str:
+        """The key that the client shows."""
+        ...
+
+    def error(self, refused: Refused, request_id: str) -> dict[str, Any]:
+        """An error's body."""
+        ...
+
+    def no_model(self, model: str) -> Refused:
+        """There is none of that name."""
+        ...
+
+    def too_long(self, tokens: int, longest: int) -> Refused:
+        """The prompt has more tokens than the model takes."""
+        ...
+
+    def model(self, info: ModelInfo, epoch: int) -> dict[str, Any]:
+        """A model, which is there since `epoch` (seconds since 1970)."""
+        ...
+
+    def models(self, described: list[dict[str, Any]]) -> dict[str, Any]:
+        """All of them."""
+        ...
+
+
 class Wire(Protocol):
     """One API's words. The parts of a stream are bytes, ready to be sent."""
+
+    OVERLOADED: int
+    """The status that says so."""
 
     def parse(self, body: dict[str, Any], headers: dict[str, str]) -> ModelRequest:
         """What is asked; Refused if it cannot be."""
@@ -114,11 +151,11 @@ def role_of(name: object, names: dict[str, Role], where: str) -> Role:
     return names[name]
 
 
-def count_of(body: dict[str, Any], name: str) -> int | None:
-    """A limit that must be at least 1, or None."""
+def count_of(body: dict[str, Any], name: str, least: int = 1) -> int | None:
+    """A limit, or None."""
     value = body.get(name)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise Refused(400, f"{name}: Input should be greater than or equal to 1", param=name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        raise Refused(400, f"{name}: Input should be greater than or equal to {least}", param=name)
     return value
 
 
