@@ -24,7 +24,7 @@ FIGURES = (
     "virtio_gain", "virtio_burst", "register_read", "watching", "idle_poll", "idle_hosts_gib",
 )  # fmt: skip
 """Those of benchmarks/bench.py."""
-SCRIPTS = {"guest": "guest.py", "netsim": "netsim_table.py"}
+SCRIPTS = {"guest": "guest.py", "netsim": "netsim_table.py", "connections": "connections.py"}
 """Measurements with a script of their own in benchmarks/."""
 STORIES = ("http", "llm")
 """Of the demo."""

@@ -216,7 +216,7 @@ def test_an_unknown_figure_gets_the_names_of_all(motenet: Motenet) -> None:
     assert tuple(names) == virtual.FIGURES
     assert all((folder / script).is_file() for script in virtual.SCRIPTS.values())
     done = motenet("bench", "nope")
-    expected = f"motenet: there is no figure 'nope'; there is {', '.join(names)}, guest, netsim\n"
+    expected = f"motenet: there is no figure 'nope'; there is {', '.join(names)}, guest, netsim, connections\n"
     assert (done.code, done.err) == (2, expected)
     assert all(name in re.sub(r"\s", "", motenet("bench", "--help").out) for name in names)
 
