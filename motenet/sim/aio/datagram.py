@@ -75,8 +75,12 @@ class DatagramTransport(asyncio.DatagramTransport):
         self._flow.update(self._bytes)
         if self._closing and not self._waiting:
             self._lose(None)
-        while not self._closing and self._receive():
-            pass
+        try:
+            while not self._closing and self._receive():
+                pass
+        except BaseException:
+            self._wake()  # the protocol has failed with one; the others are still to come
+            raise
 
     def _receive(self) -> bool:
         """Hand over one datagram, or one error; False: there is none."""
@@ -131,6 +135,7 @@ class DatagramTransport(asyncio.DatagramTransport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._flow.limit(high, low)
+        self._flow.update(self._bytes)
 
     # --- the protocol, and the end
 

@@ -7,14 +7,16 @@ import sys
 from asyncio.events import _get_running_loop, _set_running_loop
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from logging import getLogger
+from math import inf
 from typing import Any, TypeVar, TypeVarTuple
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from motenet.core import units
 from motenet.core.clock import FOREVER, Clock, LocalClock
 from motenet.core.errors import ConfigurationError, WorldStuck
 from motenet.core.units import SECOND
+from motenet.sim.aio.executor import execute
+from motenet.sim.aio.mistakes import Mistakes
 from motenet.sim.aio.place import current_stack
 from motenet.sim.aio.waiting import Deadlock, describe
 from motenet.stack import NetworkStack
@@ -23,13 +25,14 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 Context = contextvars.Context
 Factory = Callable[..., "asyncio.Future[Any]"]
-Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 GRACE = SECOND
 PATIENCE = 60 * SECOND
 """Virtual time that tasks have to end when their world is closed: before and after connections are cut."""
 
-_log = getLogger("asyncio")
+NEVER = FOREVER + 1
+"""When an infinite delay is over, in ns: no world runs that far."""
+
 _loops: "WeakSet[Scheduling]" = WeakSet()
 
 
@@ -41,7 +44,7 @@ class Timer(asyncio.TimerHandle):
     """The timer's, on the loop's lane of the heap."""
 
 
-class Scheduling(asyncio.AbstractEventLoop):
+class Scheduling(Mistakes):
     """The half of the loop that knows no network. Times are seconds, as asyncio has them, but exact to the ns."""
 
     def __init__(self, clock: Clock, seed: int = 0) -> None:
@@ -51,9 +54,10 @@ class Scheduling(asyncio.AbstractEventLoop):
         """The world's: whoever seals the world's programs from outer entropy draws from it."""
         self._lane = LocalClock(clock)  # its timers can be cancelled; its time is the world's
         self._lane.path = "loop"
+        self._tasks: WeakKeyDictionary[asyncio.Task[Any], None] = WeakKeyDictionary()  # in the order of their making
         self._spawned: dict[asyncio.Task[Any], None] = {}
+        self._failed: list[asyncio.Task[Any]] = []  # spawned ones, of whose exception nobody may know
         self._factory: Factory | None = None
-        self._handler: Handler | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] = WeakSet()
         self._debug = False
         self._closing = False
@@ -82,12 +86,12 @@ class Scheduling(asyncio.AbstractEventLoop):
     def call_later(
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self._call_at(self.clock.now + round(delay * SECOND), callback, args, context)
+        return self._call_at(self.clock.now + _nanoseconds(delay), callback, args, context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self._call_at(round(when * SECOND), callback, args, context)
+        return self._call_at(_nanoseconds(when), callback, args, context)
 
     def _call_at(
         self, when: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
@@ -149,9 +153,13 @@ class Scheduling(asyncio.AbstractEventLoop):
         if self._factory is None:
             task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)
         else:
+            name = options.pop("name", None)  # Python 3.11's factories take (loop, coro, context=None), and no name
             task = self._factory(self, coro, **options)  # type: ignore[assignment]
+            if name is not None and isinstance(task, asyncio.Task):
+                task.set_name(name)
         if isinstance(task, asyncio.Task):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+            self._tasks[task] = None
         return task
 
     def spawn(
@@ -171,12 +179,27 @@ class Scheduling(asyncio.AbstractEventLoop):
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._spawned.pop(task, None)
         if not task.cancelled() and _is_unseen(task):
-            self.clock.at(self.clock.now, _complain, task)  # behind those who await it
+            if not self._failed:
+                self.clock.at(self.clock.now, self._complain)
+            self._failed.append(task)
+
+    def _complain(self, _: None) -> None:
+        """Raise what nobody has asked for by the end of this instant: one may wait for a task at several removes."""
+        if self.clock.next_time() != self.clock.now:
+            task = self._failed.pop(0)
+            if _is_unseen(task):
+                self._complain_again()
+                task.result()
+        self._complain_again()
+
+    def _complain_again(self) -> None:
+        if self._failed:
+            self.clock.at(self.clock.now, self._complain)
 
     @property
     def tasks(self) -> list["asyncio.Task[Any]"]:
-        """Those that are not done."""
-        return list(asyncio.all_tasks(self))
+        """Those that are not done, the oldest first."""
+        return [task for task in self._tasks if not task.done()]
 
     def complete(
         self,
@@ -234,10 +257,15 @@ class Scheduling(asyncio.AbstractEventLoop):
 
     def run_forever(self) -> None:
         """Until `stop` is called, or no event is left."""
+        self._check_open()
         self._stopping = False
         self.clock.wait(lambda: self._stopping, FOREVER)
 
     def stop(self) -> None:
+        """End `run_forever` once all is done that is due already; or, if it does not run, the next one."""
+        self.clock.at(self.clock.now, self._stop)
+
+    def _stop(self, _: None) -> None:
         self._stopping = True
 
     def is_running(self) -> bool:
@@ -251,15 +279,17 @@ class Scheduling(asyncio.AbstractEventLoop):
 
         What is still open after a second, so that somebody waits for its end, is aborted.
         """
-        if self._closed or self.clock.running:
+        if self.clock.running:
+            raise RuntimeError("Cannot close a running event loop")
+        if self._closed:
             return
         self._closing = True
         for task in self.tasks:
             task.cancel()
         self._run_out(GRACE)
         self.hang_up()
-        for generator in list(self._generators):
-            self.create_task(_finish(generator))
+        if self._generators:
+            self.create_task(self.shutdown_asyncgens())
         self._run_out(PATIENCE)
         self._closed = True
 
@@ -277,8 +307,13 @@ class Scheduling(asyncio.AbstractEventLoop):
             raise RuntimeError("Event loop is closed")
 
     async def shutdown_asyncgens(self) -> None:
-        for generator in list(self._generators):
-            await generator.aclose()
+        """Finish all generators; what they raise is told to the exception handler."""
+        generators = list(self._generators)
+        ends = await asyncio.gather(*map(_finish, generators), return_exceptions=True)
+        for generator, end in zip(generators, ends, strict=True):
+            if isinstance(end, Exception):
+                message = f"an error occurred during closing of asynchronous generator {generator!r}"
+                self.call_exception_handler({"message": message, "exception": end, "asyncgen": generator})
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is none."""
@@ -288,7 +323,7 @@ class Scheduling(asyncio.AbstractEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
         """Call the function in an event of its own: virtual time would race ahead of a thread."""
         future = self.create_future()
-        self.call_soon(_execute, future, func, args)
+        self.call_soon(execute, future, func, args)
         return future
 
     def set_default_executor(self, executor: Any) -> None:
@@ -302,34 +337,11 @@ class Scheduling(asyncio.AbstractEventLoop):
     def remove_signal_handler(self, sig: int) -> bool:
         return False
 
-    # --- mistakes
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Something went wrong where nobody could be told: the handler that was set, or asyncio's log."""
-        if self._closing and isinstance(context.get("exception"), asyncio.CancelledError):
-            return  # Python 3.11's streams report it when their connection's task is cancelled
-        if self._handler is None:
-            self.default_exception_handler(context)
-            return
-        try:
-            self._handler(self, context)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self.default_exception_handler({"message": "the exception handler failed", "exception": error})
-
-    def default_exception_handler(self, context: dict[str, Any]) -> None:
-        rest = [f"{key}: {context[key]!r}" for key in sorted(context.keys() - {"message", "exception"})]
-        text = "\n".join([context.get("message") or "unhandled exception in an event loop", *rest])
-        _log.error(text, exc_info=context.get("exception"))
-
-    def set_exception_handler(self, handler: Handler | None) -> None:
-        self._handler = handler
-
-    def get_exception_handler(self) -> Handler | None:
-        return self._handler
+    # --- settings
 
     def set_task_factory(self, factory: Any) -> None:
+        if factory is not None and not callable(factory):
+            raise TypeError(f"a task factory is a callable or None, not {factory!r}")
         self._factory = factory
 
     def get_task_factory(self) -> Any:
@@ -346,34 +358,13 @@ async def _finish(generator: AsyncGenerator[Any, Any]) -> None:
     await generator.aclose()
 
 
-def _execute(future: "asyncio.Future[Any]", func: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """What a thread would do: no loop runs in it."""
-    if future.cancelled():
-        return
-    loop = _get_running_loop()
-    _set_running_loop(None)
-    try:
-        result = func(*args)
-    except StopIteration as error:
-        future.set_exception(
-            RuntimeError("a function in an executor raised StopIteration").with_traceback(error.__traceback__)
-        )
-    except Exception as error:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
-    finally:
-        _set_running_loop(loop)
-
-
 def _is_unseen(task: "asyncio.Task[Any]") -> bool:
     """Whether it has failed, and nobody has asked for its exception yet: asyncio remembers that for its log."""
     return bool(task._log_traceback)
 
 
-def _complain(task: "asyncio.Task[Any]") -> None:
-    if _is_unseen(task):
-        task.result()
+def _nanoseconds(seconds: float) -> int:
+    return NEVER if seconds == inf else round(seconds * SECOND)
 
 
 @atexit.register

@@ -10,11 +10,14 @@ PIECE = 256 * 1024
 class _Writer(asyncio.Protocol):
     """Stands in for a transport's protocol while a file is sent, and waits while the transport has enough."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._protocol: Any = self._transport.get_protocol()
         self._room: asyncio.Future[None] | None = None
+        self._was_paused: bool = transport._protocol_paused  # ours has it, and so has that of asyncio's TLS
+        if self._was_paused:
+            self.pause_writing()
         self._reading = self._transport.is_reading()
         self._transport.pause_reading()
         self._transport.set_protocol(self)
@@ -45,8 +48,9 @@ class _Writer(asyncio.Protocol):
         self._transport.set_protocol(self._protocol)
         if self._reading:
             self._transport.resume_reading()
-        if self._room is not None:
-            self._protocol.pause_writing()
+        paused = self._room is not None
+        if paused != self._was_paused and not self._transport.is_closing():
+            (self._protocol.pause_writing if paused else self._protocol.resume_writing)()
 
 
 async def send_file(

@@ -111,6 +111,11 @@ class StreamTransport(asyncio.Transport):
         except BaseException as error:
             self._report(f"protocol.{method}() failed", error)
 
+    @property
+    def _protocol_paused(self) -> bool:
+        """Whether the protocol has been told to write no more; asyncio's transports have this too."""
+        return self._flow.paused
+
     def _report(self, message: str, error: BaseException) -> None:
         self._loop.call_exception_handler(
             {"message": message, "exception": error, "transport": self, "protocol": self._protocol}
