@@ -102,7 +102,8 @@ class Net:
     async def _tidy_up(self, loop: Any) -> None:
         """A real loop's connections do not end with it."""
         for transport in [*self.servers, *loop._transports.values()]:
-            getattr(transport, "abort", transport.close)()
+            if transport._loop is not None:  # else it is over
+                getattr(transport, "abort", transport.close)()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
