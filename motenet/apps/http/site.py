@@ -3,7 +3,10 @@
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 from html import escape
+from os import fstat
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import quote, unquote_to_bytes
@@ -11,6 +14,14 @@ from urllib.parse import quote, unquote_to_bytes
 from motenet.core.errors import ConfigurationError
 
 BINARY, HTML = "application/octet-stream", "text/html; charset=utf-8"
+
+
+Tags = dict[Path, tuple[tuple[int, int], str]]
+"""The tags of files that were read for it, with time and size then."""
+TAG_BYTES = 12
+LARGEST_TAGGED = 64 * 1024 * 1024
+"""A larger file has no tag: to read it for that would hold up the world."""
+_PIECE = 1 << 20
 
 
 class Resource(Protocol):
@@ -22,6 +33,10 @@ class Resource(Protocol):
 
     @property
     def content_type(self) -> str: ...
+    @property
+    def tag(self) -> str:
+        """The entity tag (RFC 9110, 8.8.3), a strong one: other contents have another. Empty: there is none."""
+
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes at `offset`; fewer only at the end."""
 
@@ -50,6 +65,11 @@ class Page:
         self.content_type = content_type
         self.size = len(content)
 
+    @cached_property
+    def tag(self) -> str:
+        """See Resource."""
+        return _tag(blake2b(self.content, digest_size=TAG_BYTES))
+
     def read(self, offset: int, length: int) -> bytes:
         return self.content[offset : offset + length]
 
@@ -64,18 +84,19 @@ class Pages:
         wrong = [path for path in pages if not path.startswith("/")]
         if wrong:
             raise ConfigurationError(f"the path {wrong[0]!r} must begin with a slash, as in an URL")
-        self._pages = pages
+        self._pages = {path: Page(content, content_type(path)) for path, content in pages.items()}
 
     def find(self, path: str) -> Resource | None:
-        content = self._pages.get(path)
-        return None if content is None else Page(content, content_type(path))
+        return self._pages.get(path)
 
 
 class File:
     """A file, open for reading."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tags: Tags) -> None:
         self._file: BinaryIO = path.open("rb")
+        self._path = path
+        self._tags = tags
         self.content_type = content_type(path.name)
         self.size = self._file.seek(0, 2)
         self._at = self.size
@@ -89,6 +110,22 @@ class File:
             return b""  # what cannot be read any more is as good as cut off
         self._at = offset + len(data)
         return data
+
+    @property
+    def tag(self) -> str:
+        """See Resource. It says what is in the file, not when it was written: worlds do not depend on that."""
+        stat = fstat(self._file.fileno())
+        known = self._tags.get(self._path)
+        if known is not None and known[0] == (stat.st_mtime_ns, self.size):
+            return known[1]
+        if self.size > LARGEST_TAGGED:
+            return ""
+        digest = blake2b(digest_size=TAG_BYTES)
+        for offset in range(0, self.size, _PIECE):
+            digest.update(self.read(offset, min(_PIECE, self.size - offset)))
+        tag = _tag(digest)
+        self._tags[self._path] = (stat.st_mtime_ns, self.size), tag
+        return tag
 
     def close(self) -> None:
         self._file.close()
@@ -105,6 +142,7 @@ class Folder:
             self.root = Path(directory).resolve(strict=True)
         except OSError as error:
             raise ConfigurationError(f"{directory} cannot be served: {error.strerror}") from error
+        self._tags: Tags = {}
         if not self.root.is_dir():
             raise ConfigurationError(f"{directory} is no directory: give the one whose files are to be served")
 
@@ -112,11 +150,13 @@ class Folder:
         place = self._place(path)
         try:
             if place is None or not place.is_dir():
-                return None if place is None else File(place)
+                return None if place is None else File(place, self._tags)
             if not path.endswith("/"):
                 return Moved(_quoted(self._shown_path(place)))
             index = place / "index.html"
-            return File(index) if index.is_file() and self._inside(index) else Page(self._listing(place), HTML)
+            return (
+                File(index, self._tags) if index.is_file() and self._inside(index) else Page(self._listing(place), HTML)
+            )
         except OSError:
             return None  # not there, not readable, or gone meanwhile
 
@@ -156,6 +196,10 @@ def content_type(name: str) -> str:
 
 
 _TYPES = mimetypes.MimeTypes()
+
+
+def _tag(digest: blake2b) -> str:
+    return f'"{digest.hexdigest()}"'
 
 
 def _quoted(path: str) -> str:

@@ -109,13 +109,13 @@ def test_rfc_7766_8_a_message_may_come_in_pieces(pair: Any) -> None:
 
 
 def test_a_peer_that_does_not_read_is_not_read_from(pair: Any) -> None:
-    """What it asks for is answered once it takes the responses: they wait within bounds."""
+    """What it asks for is answered once it takes the responses: one waits, the others are not made."""
     pair.server.fault = lambda request: lambda data: [(0, bytes(60_000))]
     socket = pair.alice.stack.tcp_connect("10.0.0.2", 53)
     socket.send(framed(*[query("www")] * 40))
     pair.world.run("1s")
     (connection,) = pair.server.connections.values()
-    assert 128 * 1024 <= len(connection.out) < 200 * 1024
+    assert 0 < len(connection.out) <= 60_002
     assert pair.server.requests < 20
     taken = 0
     for _ in range(100):
