@@ -29,7 +29,6 @@ def install() -> None:
 
 def _inline(threaded: Callable[..., Any]) -> Callable[..., Any]:
     from anyio import CancelScope
-    from anyio._core._eventloop import set_current_async_library
 
     @wraps(threaded)
     async def run_sync_in_worker_thread(
@@ -42,8 +41,6 @@ def _inline(threaded: Callable[..., Any]) -> Callable[..., Any]:
         await backend.checkpoint()
         async with limiter or backend.current_default_thread_limiter():
             with CancelScope(shield=not abandon_on_cancel):
-                context = copy_context()
-                context.run(set_current_async_library, None)
-                return await loop.run_in_executor(None, context.run, func, *args)
+                return await loop.run_in_executor(None, copy_context().run, func, *args)
 
     return run_sync_in_worker_thread
