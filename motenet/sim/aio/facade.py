@@ -32,8 +32,8 @@ def socket_address(address: bytes, port: int, scope: int = 0) -> Address:
 class Facade:
     """The options work on the connection, or are kept and told again; reading and writing are the transport's.
 
-    `fileno()` is a quiet descriptor that becomes readable when the peer has ended: HTTP clients poll that to see
-    whether a connection can be used once more.
+    `fileno()` is a quiet descriptor that is readable when something has come that nobody has read, or the peer has
+    ended: HTTP clients poll that to see whether a connection can be used once more.
     """
 
     def __init__(self, inner: AnySocket, local: Address, remote: Address | None = None) -> None:
@@ -43,6 +43,7 @@ class Facade:
         self._options: dict[tuple[int, int], Any] = {}
         self._descriptor = -1
         self._keeper = -1
+        self._shown = False
         self._ended = False
         self._closed = False
         self.family = socket.AF_INET6 if len(local) == 4 else socket.AF_INET
@@ -107,12 +108,27 @@ class Facade:
     # --- the descriptor
 
     def fileno(self) -> int:
-        """A real descriptor that stands for this one in select() and poll(); -1 once closed."""
-        if self._descriptor < 0 and not self._closed:
+        """A real descriptor that stands for this one in select() and poll(); -1 once closed.
+
+        Whether it is readable because of data, or of an end, that nobody has read yet, is as of this call.
+        """
+        if self._closed:
+            return -1
+        if self._descriptor < 0:
             self._descriptor, self._keeper = os.pipe()
-            if self._ended:
-                self._hang_up()
+        if self._ended:
+            self._hang_up()
+        elif isinstance(self._inner, TcpSocket):
+            self._show(self._inner.can_recv or not self._inner.may_recv)
         return self._descriptor
+
+    def _show(self, readable: bool) -> None:
+        """By a byte in the pipe."""
+        if readable and not self._shown:
+            os.write(self._keeper, b"!")
+        elif self._shown and not readable:
+            os.read(self._descriptor, 1)
+        self._shown = readable
 
     def end(self) -> None:
         """The peer has ended: the descriptor becomes readable."""

@@ -208,6 +208,34 @@ def test_a_router_that_drops() -> None:
     place.world.close()
 
 
+@pytest.mark.parametrize("kind", [openai.AsyncOpenAI, anthropic.AsyncAnthropic])
+def test_the_sdks_own_patience(lab: Any, kind: Any) -> None:
+    """Ten minutes, three times, and at most 0.5 s and 1 s between: what they do unless told otherwise."""
+
+    @asynccontextmanager
+    async def silence() -> AsyncIterator[None]:
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(listen, None, 80)
+        yield
+        server.close()
+
+    lab.start(silence())
+    lab.count()
+
+    async def ask() -> Any:
+        async with kind(api_key="k", base_url="http://10.0.0.2") as client:
+            return await client.models.list()
+
+    began = lab.world.now
+    with pytest.raises((openai.APITimeoutError, anthropic.APITimeoutError)):
+        lab.alice.run(ask())
+    assert 1800 * SECOND < lab.world.now - began < 1803 * SECOND
+    assert lab.connections == 3
+
+
 # --- in the middle
 
 
