@@ -28,7 +28,7 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 
 
 class StartupFailed(MotenetError):
-    """The application's lifespan says that it cannot start; uvicorn's log ("uvicorn.error") says why."""
+    """The application's lifespan says that it cannot start."""
 
 
 async def serve(
@@ -125,7 +125,11 @@ class AsgiServer(uvicorn.Server):
             await super().startup(sockets)
         except SystemExit as exit:
             cause = exit.__context__
-            self._failure = cause if isinstance(cause, OSError) else StartupFailed(StartupFailed.__doc__)
+            refused = StartupFailed("the application does not start; the log of uvicorn.error says why")
+            self._failure = cause if isinstance(cause, OSError) else refused
+            self.should_exit = True
+        except Exception as error:
+            self._failure = error
             self.should_exit = True
         finally:
             self._listening.set()
