@@ -10,8 +10,8 @@ from motenet.sim.aio.errors import standard
 from motenet.sim.aio.facade import Address
 from motenet.sim.aio.names import Info, endpoint
 from motenet.stack import NetworkStack
-from motenet.stack.address import parse_address
-from motenet.stack.errors import HostUnreachable
+from motenet.stack.address import format_address
+from motenet.stack.errors import AddressNotAvailable, HostUnreachable
 from motenet.stack.sockets.tcp import TcpSocket
 from motenet.stack.sockets.tcp.state import State
 
@@ -23,7 +23,7 @@ async def connect_first(
     loop: asyncio.AbstractEventLoop,
     stack: NetworkStack,
     infos: list[Info],
-    local: Local | None,
+    local: list[Address] | None,
     delay: float | None,
     all_errors: bool,
 ) -> TcpSocket:
@@ -35,7 +35,7 @@ async def connect_first(
 
     async def attempt(info: Info) -> TcpSocket:
         try:
-            return await connect(loop, stack, info[4], local)
+            return await connect(loop, stack, info[4], None if local is None else _source(local, info[4]))
         except OSError as error:
             failures.append(error)
             raise
@@ -57,17 +57,44 @@ async def connect_first(
     raise OSError(f"Multiple exceptions: {', '.join(map(str, failures))}")
 
 
+def _source(local: list[Address], address: Address) -> Address:
+    """The first of ours that is of the family. OSError."""
+    for one in local:
+        if len(one) == len(address):
+            return one
+    raise OSError(f"no matching local address with family {address[0]} found")
+
+
+def check_ours(stack: NetworkStack, address: bytes) -> None:
+    """AddressNotAvailable if no interface has it."""
+    if not stack.node.routing.is_local(address):
+        raise AddressNotAvailable(f"{format_address(address)} is not an address of this host")
+
+
+def binding_failed(error: MotenetError, address: Address) -> OSError:
+    """The error as asyncio words it for a local address."""
+    usual = standard(error)
+    text = f"error while attempting to bind on address {address!r}: {str(usual.strerror).lower()}"
+    return OSError(usual.errno, text)
+
+
 async def connect(
-    loop: asyncio.AbstractEventLoop, stack: NetworkStack, address: Address, local: Local | None = None
+    loop: asyncio.AbstractEventLoop, stack: NetworkStack, address: Address, local: Address | None = None
 ) -> TcpSocket:
-    """A connection to one address, or an OSError."""
+    """A connection to one address, from one of ours if that is given; or an OSError."""
     where, interface = endpoint(stack, address)
-    source, source_port = (parse_address(local[0]) if local[0] else b"", local[1]) if local else (b"", 0)
-    doing = f"Connect call failed {tuple(address)}"
+    if not 0 <= address[1] <= 0xFFFF:
+        raise OverflowError("connect(): port must be 0-65535.")  # as Python's sockets have it
+    source, source_port = (b"", 0) if local is None else (endpoint(stack, local)[0], local[1])
     try:
-        inner = stack.sockets.tcp_connect(where, address[1], source, source_port, interface)
+        if any(source):
+            check_ours(stack, source)
+        inner = stack.sockets.tcp_connect(where, address[1], source if any(source) else b"", source_port, interface)
+    except AddressNotAvailable as error:
+        raise (standard(error) if local is None else binding_failed(error, local)) from error
     except MotenetError as error:
-        raise standard(error, doing) from error
+        raise standard(error) from error
+    doing = f"Connect call failed {tuple(address)}"
     changed = asyncio.Event()
 
     def wake() -> None:

@@ -4,18 +4,16 @@ import asyncio
 import socket
 import ssl as tls_library
 from collections.abc import Callable, Sequence
-from errno import EADDRNOTAVAIL
-from os import strerror
 from typing import IO, Any
 from weakref import WeakKeyDictionary, finalize
 
 from motenet.core.clock import Clock
 from motenet.core.errors import MotenetError
 from motenet.sim.aio import names
-from motenet.sim.aio.clients import Local, connect, connect_first, interleave
+from motenet.sim.aio.clients import Local, binding_failed, check_ours, connect, connect_first, interleave
 from motenet.sim.aio.datagram import DatagramTransport
 from motenet.sim.aio.errors import standard
-from motenet.sim.aio.facade import Address
+from motenet.sim.aio.facade import Address, socket_address
 from motenet.sim.aio.place import stack_here
 from motenet.sim.aio.scheduling import Scheduling
 from motenet.sim.aio.sendfile import send_file
@@ -72,10 +70,8 @@ class WorldLoop(Scheduling):
         return await names.look_up(self, stack_here(), host, port, family, type, proto, flags)
 
     async def getnameinfo(self, sockaddr: Sequence[Any], flags: int = 0) -> tuple[str, str]:
-        """Always numeric: the stack's DNS client asks for addresses alone."""
-        if flags & socket.NI_NAMEREQD:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return str(sockaddr[0]), str(sockaddr[1])
+        """The host as an address, and the port as its service's name if it has one. socket.gaierror."""
+        return names.name_of(stack_here(), sockaddr, flags)
 
     # --- TCP
 
@@ -106,15 +102,25 @@ class WorldLoop(Scheduling):
             inner = self._adopt(sock)
         else:
             infos = await self.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags)
-            ahead = interleave or (1 if happy_eyeballs_delay is not None else 0)
-            infos = _interleave(infos, ahead) if ahead else infos
-            inner = await connect_first(self, stack_here(), infos, local_addr, happy_eyeballs_delay, all_errors)
-        security = None
-        if ssl:
-            context = client_context(ssl)
-            security = Security(context, False, hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
-        protocol = protocol_factory()
+            local = None if local_addr is None else await self._local_addresses(local_addr, family, proto, flags)
+            if interleave is None and happy_eyeballs_delay is not None:
+                interleave = 1
+            infos = _interleave(infos, interleave) if interleave else infos
+            inner = await connect_first(self, stack_here(), infos, local, happy_eyeballs_delay, all_errors)
+        try:
+            security = None
+            if ssl:
+                context = client_context(ssl)
+                security = Security(context, False, hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
+            protocol = protocol_factory()
+        except BaseException:
+            inner.release()
+            raise
         return await self._begin(inner, protocol, security), protocol
+
+    async def _local_addresses(self, local: Local, family: int, proto: int, flags: int) -> list[Address]:
+        infos = await self.getaddrinfo(*local, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags)
+        return [info[4] for info in infos]
 
     async def _begin(
         self, inner: TcpSocket, protocol: asyncio.BaseProtocol, security: Security | None
@@ -158,9 +164,9 @@ class WorldLoop(Scheduling):
             raise TypeError("ssl argument must be an SSLContext or None")
         if sock is not None or (host is None and port is None):
             raise ValueError("a world's server takes no real socket: give host and port")
-        _check_tls(ssl, "", None, ssl_handshake_timeout, ssl_shutdown_timeout)
+        _check_tls(ssl, "-", None, ssl_handshake_timeout, ssl_shutdown_timeout)
         stack = stack_here()
-        hosts = [host] if host is None or isinstance(host, str) else list(host)
+        hosts = [host or None] if host is None or isinstance(host, str) else list(host)
         listeners = _listen(stack, await self._local(stack, hosts, port, family, flags), backlog)
         security = None
         if ssl is not None:
@@ -263,7 +269,7 @@ class WorldLoop(Scheduling):
         try:
             where, _ = (b"", "") if local is None else names.endpoint(stack, local)
             if any(where):
-                _check_ours(stack, where)
+                check_ours(stack, where)
             inner = stack.udp_socket(0 if local is None else local[1], where if any(where) else b"")
             if remote is not None:
                 peer, inner.interface = names.endpoint(stack, remote)
@@ -302,27 +308,22 @@ def _check_tls(
             if timeout is not None:
                 raise ValueError(f"ssl_{name}_timeout is only meaningful with ssl")
     elif hostname is None:
-        if host is None:
+        if not host:
             raise ValueError("You must set server_hostname when using ssl without a host")
         return host
     return hostname
 
 
-def _check_ours(stack: NetworkStack, address: bytes) -> None:
-    if not stack.node.routing.is_local(address):
-        raise OSError(EADDRNOTAVAIL, strerror(EADDRNOTAVAIL))
-
-
 def _listen(stack: NetworkStack, places: list[tuple[bytes, int]], backlog: int) -> list[TcpListener]:
     """A listener at each place, or at none. OSError."""
     listeners: list[TcpListener] = []
-    try:
-        for address, port in places:
+    for address, port in places:
+        try:
             if address:
-                _check_ours(stack, address)
+                check_ours(stack, address)
             listeners.append(stack.tcp_listen(port, address, backlog))
-    except (MotenetError, OSError) as error:
-        for listener in listeners:
-            listener.close()
-        raise standard(error) if isinstance(error, MotenetError) else error from error
+        except MotenetError as error:
+            for listener in listeners:
+                listener.close()
+            raise binding_failed(error, socket_address(address, port)) from error
     return listeners

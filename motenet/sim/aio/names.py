@@ -9,7 +9,15 @@ from motenet.core.errors import ConfigurationError
 from motenet.sim.aio.errors import standard
 from motenet.sim.aio.facade import Address, family_of, socket_address
 from motenet.stack import NetworkStack
-from motenet.stack.address import ANY, ANY6, parse_address, parse_scoped
+from motenet.stack.address import (
+    ANY,
+    ANY6,
+    format_address,
+    format_scoped,
+    is_link_local,
+    parse_address,
+    parse_scoped,
+)
 from motenet.stack.errors import DnsError
 
 Info = tuple[socket.AddressFamily, socket.SocketKind, int, str, Address]
@@ -46,10 +54,11 @@ async def look_up(
     if family not in _FAMILIES:
         raise socket.gaierror(socket.EAI_FAMILY, "ai_family not supported")
     name = (host.encode("idna") if isinstance(host, str) else host or b"").decode("ascii")
-    number = _port(port)
-    if not name:
-        found = [(ANY6, 0), (ANY, 0)] if flags & socket.AI_PASSIVE else [(ANY6[:15] + b"\1", 0), (b"\x7f\0\0\1", 0)]
-        found.reverse()  # IPv4 first, as glibc has it where both are as good
+    number = _port(port, flags)
+    if host is None and (port is None or port in ("", b"")):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    if host is None:
+        found = [(ANY, 0), (ANY6, 0)] if flags & socket.AI_PASSIVE else [(ANY6[:15] + b"\1", 0), (b"\x7f\0\0\1", 0)]
     else:
         found = _numeric(stack, name)
         if not found:
@@ -60,16 +69,33 @@ async def look_up(
     kinds = [(one, protocol) for one, protocol in _KINDS if kind in (0, one) and proto in (0, protocol)]
     if not kinds:
         raise socket.gaierror(socket.EAI_SOCKTYPE, "ai_socktype not supported")
-    canonical = name if name and flags & socket.AI_CANONNAME else ""
-    infos = [
-        (family_of(address), one, protocol, canonical, socket_address(address, number, scope))
+    infos: list[Info] = [
+        (family_of(address), one, protocol, "", socket_address(address, number, scope))
         for address, scope in found
         if family in (socket.AF_UNSPEC, family_of(address))
         for one, protocol in kinds
     ]
     if not infos:
         raise socket.gaierror(socket.EAI_ADDRFAMILY, "Address family for hostname not supported")
+    if flags & socket.AI_CANONNAME:
+        infos[0] = (*infos[0][:3], name, infos[0][4])  # getaddrinfo(3): in the first alone
     return infos
+
+
+def name_of(stack: NetworkStack, address: Sequence[Any], flags: int = 0) -> tuple[str, str]:
+    """getnameinfo(3): an address as text, and its port's service. socket.gaierror.
+
+    Hosts are always numeric: the stack's DNS client asks for addresses alone.
+    """
+    try:
+        where, interface = endpoint(stack, address)
+    except ConfigurationError:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
+    if flags & socket.NI_NAMEREQD:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    services = {} if flags & socket.NI_NUMERICSERV else {number: name for name, number in SERVICES.items()}
+    host = format_scoped(where, interface) if is_link_local(where) else format_address(where)
+    return host, services.get(address[1], str(address[1]))
 
 
 async def resolve(
@@ -127,7 +153,7 @@ def endpoint(stack: NetworkStack, address: Sequence[Any]) -> tuple[bytes, str]:
     return parse_address(text), interfaces[scope - 1].name if 0 < scope <= len(interfaces) else ""
 
 
-def _port(port: bytes | str | int | None) -> int:
+def _port(port: bytes | str | int | None, flags: int) -> int:
     """A port by its number or its service's name. socket.gaierror."""
     text = port.decode("ascii") if isinstance(port, bytes) else port
     if isinstance(text, int):
@@ -136,6 +162,8 @@ def _port(port: bytes | str | int | None) -> int:
         return 0
     if text.isdigit():
         return int(text)
+    if flags & socket.AI_NUMERICSERV:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     if text not in SERVICES:
         raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
     return SERVICES[text]

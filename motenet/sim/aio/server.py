@@ -82,8 +82,14 @@ class WorldServer(asyncio.AbstractServer):
         self._posted = False
         for listener in self._listeners or ():
             while (socket := listener.accept()) is not None:
-                transport = self._take(socket, self._leave)
-                self._connections[transport] = None
+                try:
+                    transport = self._take(socket, self._leave)
+                except Exception as error:  # the factory's; the next connection may fare better
+                    socket.abort()
+                    socket.release()
+                    self._loop.call_exception_handler({"message": "accepting a connection failed", "exception": error})
+                else:
+                    self._connections[transport] = None
 
     def _leave(self, transport: StreamTransport) -> None:
         self._connections.pop(transport, None)
