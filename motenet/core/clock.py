@@ -14,6 +14,9 @@ Entry: TypeAlias = tuple[int, int, Callback, Any, "LocalClock | None"]
 FOREVER = 2**63 - 1
 """A deadline that never comes, in nanoseconds."""
 
+LITTER = 1000
+"""Cancelled timers that may lie in the heap, however few others there are."""
+
 
 class Pace(Protocol):
     """What lets a clock's time pass otherwise than at once: bridge.realtime has the real clock."""
@@ -42,6 +45,7 @@ class Clock(Component):
         self._sequence = 0
         self._heap: list[Entry] = []
         self._soon: deque[Entry] = deque()  # events for this very instant, behind those of the heap
+        self._cancelled = 0  # since the heap was last swept
 
     def at(self, time: int, callback: Callback, argument: Any = None, owner: "LocalClock | None" = None) -> int:
         """Call `callback(argument)` at `time` (ns; the past means now), after what is already due then.
@@ -70,6 +74,15 @@ class Clock(Component):
             self.at(self.now, callback, argument)
         else:
             self.pace.call(callback, argument)
+
+    def litter(self) -> None:
+        """A timer in the heap was cancelled. Once they may be half of it they are swept out, in place: `run` has it."""
+        self._cancelled += 1
+        heap = self._heap
+        if self._cancelled > LITTER and 2 * self._cancelled > len(heap):
+            self._cancelled = 0
+            heap[:] = [entry for entry in heap if entry[4] is None or entry[1] in entry[4].timers]
+            heapify(heap)
 
     def next_time(self) -> int | None:
         """When the next event is due, or None when there is none."""
@@ -189,7 +202,8 @@ class LocalClock(Component):
 
     def cancel(self, timer: int) -> None:
         """Forget a device timer; one that has fired is no mistake."""
-        self.timers.pop(timer, None)
+        if self.timers.pop(timer, None) is not None:
+            self.world.litter()
 
     def post(self, callback: Callback, argument: Any = None) -> None:
         """An event for the processor, at the local time: never run by `delay`, so that nothing re-enters a driver."""

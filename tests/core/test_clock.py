@@ -212,6 +212,20 @@ def test_a_cancelled_timer_neither_fires_nor_counts_as_next() -> None:
     local.cancel(doomed)
 
 
+def test_cancelled_timers_do_not_pile_up_and_the_others_fire_in_order() -> None:
+    """As of a client that reads with a timeout, a hundred thousand times."""
+    clock = Clock()
+    local = LocalClock(clock)
+    recorder = Recorder(clock)
+    for number in range(20_000):
+        timer = local.at(1_000_000 - number, recorder.note, number)
+        if number % 100:
+            local.cancel(timer)
+    assert len(clock._heap) < 4000
+    clock.run(FOREVER)
+    assert recorder.calls == [(1_000_000 - number, number) for number in range(19_900, -1, -100)]
+
+
 def test_an_interrupt_handler_may_not_delay() -> None:
     local = LocalClock(Clock())
     local.in_interrupt = True
