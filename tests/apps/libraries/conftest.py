@@ -125,6 +125,7 @@ class Lab:
 
     def end(self) -> None:
         """End the services; nothing may be left behind."""
+        self.world.run("5s")  # uvicorn fails to stop while a WebSocket is half closed
         for service in reversed(self.open):
             self.bob.run(service.__aexit__(None, None, None))
         self.world.run("10s")
