@@ -75,7 +75,7 @@ def test_congestion_that_netem_marks_is_told_and_answered(guest_room: GuestRoom,
     """RFC 3168, 6.1.2 and 6.1.3: a mark is echoed (ECE), and answered (CWR), by our side and by the kernel's."""
     room = guest_room
     room.linux.run("echo 1 > /proc/sys/net/ipv4/tcp_ecn")
-    connection, sent = begun(room, family, opener, "delay 2ms loss 3% ecn", ecn=True)
+    connection, sent = begun(room, family, opener, "delay 2ms loss 10% ecn", ecn=True)
     finish(room, connection, sent)
     room.world.flush()
     fields = [word for name in ("ip.src", "ipv6.src", "tcp.flags.ece", "tcp.flags.cwr") for word in ("-e", name)]
