@@ -26,7 +26,7 @@ def number(loop: WorldLoop, kind: str) -> int:
     if counts is None:
         counts = _counts[loop] = {"task": 0, "future": 0, "protocol": 0}
     counts[kind] = found = counts[kind] + 1
-    if not found % GARBAGE:
+    if not found % GARBAGE and not loop.is_closed():
         loop.call_soon(gc.collect)
     return found
 

@@ -113,9 +113,8 @@ class Seal:
         if gc.isenabled():
             gc.disable()
             self.undo.callback(gc.enable)
-        if not gc.get_freeze_count():
-            gc.freeze()
-            self.undo.callback(gc.unfreeze)
+        gc.freeze()
+        self.undo.callback(gc.unfreeze)
 
 
 def _staying(real: Callable[..., Any]) -> Callable[..., Any]:

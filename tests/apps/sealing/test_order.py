@@ -165,10 +165,10 @@ def test_garbage_is_collected_at_the_same_points_of_each_run() -> None:
         await asyncio.sleep(0.1)
         return early, len(said) + 0 * len(kept)
 
-    threshold = gc.get_threshold()
+    threshold, frozen = gc.get_threshold(), gc.get_freeze_count()
     with sealed():
         assert not gc.isenabled()
         assert World().host("alice").run(litter()) == (0, 1)
     assert gc.isenabled()
     assert gc.get_threshold() == threshold
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= frozen
