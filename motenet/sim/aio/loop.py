@@ -26,6 +26,10 @@ from motenet.stack.sockets.tcp.timers import KEEP_ALIVE
 
 ProtocolFactory = Callable[[], Any]
 
+SYN_BACKLOG = 4096
+"""Connections of a server that may be half open. For listen(2) only those count that wait to be accepted, which on a
+loop is for an instant; Linux holds as many half open ones besides (tcp_max_syn_backlog), and has cookies for more."""
+
 
 class WorldLoop(Scheduling):
     """A world's loop. What a coroutine opens is on the stack of the host that it was spawned on.
@@ -321,7 +325,7 @@ def _listen(stack: NetworkStack, places: list[tuple[bytes, int]], backlog: int) 
         try:
             if address:
                 check_ours(stack, address)
-            listeners.append(stack.tcp_listen(port, address, backlog))
+            listeners.append(stack.tcp_listen(port, address, max(backlog, SYN_BACKLOG)))
         except MotenetError as error:
             for listener in listeners:
                 listener.close()

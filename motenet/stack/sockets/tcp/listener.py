@@ -79,11 +79,14 @@ class TcpListener(Socket):
 
     def _acceptable(self) -> TcpSocket | None:
         """The one that `accept` gives: mostly the first, so that a long queue is not looked through each time."""
+        half_open = []
         for path in self.pending:
             socket = self.find(path)
-            if isinstance(socket, TcpSocket) and socket.state not in (State.SYN_RECEIVED, State.CLOSED):
-                return socket
-        self._waiting()
+            if isinstance(socket, TcpSocket) and socket.state is not State.CLOSED:
+                if socket.state is not State.SYN_RECEIVED:
+                    return socket
+                half_open.append(path)
+        self.pending[:] = half_open
         return None
 
     def close(self) -> None:
