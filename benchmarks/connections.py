@@ -1,8 +1,7 @@
 """What a TCP connection costs when there are many at a time: `motenet bench connections [--json]`.
 
 48 clients and 2 servers on a switch, e1000s all; asyncio on each. Every connection is opened, exchanges 1,000 bytes
-each way, waits for all others, does so again, and is closed. The servers' backlog is asyncio's own, 100: of a thousand
-SYNs in one instant many are dropped, and come again. The two sides take turns, and the best of each counts.
+each way, waits for all others, does so again, and is closed. The two sides take turns, and the best of each counts.
 """
 
 import asyncio

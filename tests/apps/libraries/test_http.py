@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
+import uvicorn
 from aiohttp import web
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -470,6 +471,28 @@ def test_uvicorn_lets_requests_come_to_their_end_and_then_refuses(lab: Any) -> N
 async def _get(path: str) -> str:
     async with httpx.AsyncClient(base_url=f"http://{BOB}") as client:
         return (await client.get(path)).text
+
+
+def test_an_interrupt_stops_uvicorn_in_order_and_then_the_world(lab: Any) -> None:
+    """uvicorn raises a signal that it has caught again once it has ended; as with asyncio.run."""
+    told: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        told.append("shutdown")
+
+    before = signal.getsignal(signal.SIGINT)
+    server = uvicorn.Server(uvicorn.Config(Starlette(lifespan=lifespan), host="", port=80, log_config=None))
+    serving = lab.bob.spawn(server.serve())
+    lab.world.run("1s")
+    assert signal.getsignal(signal.SIGINT) != before
+    lab.world.loop.call_later(1, signal.raise_signal, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        lab.world.run("10s")
+    assert (told, signal.getsignal(signal.SIGINT)) == (["shutdown"], before)
+    assert isinstance(serving.exception(), KeyboardInterrupt)
+    lab.world.run("1s")
 
 
 def test_uvicorn_gives_up_a_request_that_takes_too_long(lab: Any) -> None:
