@@ -3,12 +3,16 @@
 import asyncio
 import contextvars
 from collections import deque
+from errno import EACCES
+from os import strerror
 from typing import TYPE_CHECKING, Any
 
 from motenet.core.errors import MotenetError
+from motenet.sim.aio.clients import check_ours
 from motenet.sim.aio.errors import standard
-from motenet.sim.aio.facade import Address, Facade, socket_address
+from motenet.sim.aio.facade import Address, socket_address
 from motenet.sim.aio.flow import FlowControl
+from motenet.sim.aio.groups import DatagramFacade
 from motenet.sim.aio.names import endpoint
 from motenet.stack import NetworkStack
 from motenet.stack.errors import QueueFull
@@ -26,12 +30,12 @@ class DatagramTransport(asyncio.DatagramTransport):
         loop: "WorldLoop",
         stack: NetworkStack,
         socket: UdpSocket,
+        local: Address,
+        remote: Address | None,
         protocol: asyncio.BaseProtocol,
         waiter: "asyncio.Future[None]",
     ) -> None:
-        assert socket.local is not None, "the set gives bound sockets"
-        remote = None if socket.remote is None else socket_address(*socket.remote)
-        facade = Facade(socket, socket_address(*socket.local), remote)
+        facade = DatagramFacade(stack, socket, local, remote)
         super().__init__({"socket": facade, "sockname": facade.getsockname(), "peername": remote})
         self._loop = loop
         self._stack = stack
@@ -120,6 +124,9 @@ class DatagramTransport(asyncio.DatagramTransport):
         """Whether the socket has taken it, or will never."""
         try:
             where, interface = endpoint(self._stack, address)
+            if not self._facade.may_broadcast and self._stack.node.is_broadcast(where):
+                self._protocol.error_received(OSError(EACCES, strerror(EACCES)))  # socket(7)
+                return True
             self._socket.send_to(data, where, address[1], interface=interface)
         except QueueFull:
             return False
@@ -174,3 +181,18 @@ class DatagramTransport(asyncio.DatagramTransport):
             self._socket.close()
             self._facade.close()
             self._loop.transports.pop(self, None)
+
+
+def open_udp(stack: NetworkStack, local: Address, remote: Address | None) -> tuple[UdpSocket, Address]:
+    """A socket at a local address, or at all, that speaks to one peer or to all; and its name. MotenetError."""
+    where, _ = endpoint(stack, local)
+    if any(where):
+        check_ours(stack, where)
+    peer, interface = (b"", "") if remote is None else endpoint(stack, remote)
+    source = where if any(where) or not peer else stack.node.source_for(peer, interface)
+    inner = stack.udp_socket(local[1], where if any(where) else b"")
+    if remote is not None:
+        inner.interface = interface
+        inner.connect(peer, remote[1])
+    assert inner.local is not None, "the set gives bound sockets"
+    return inner, socket_address(source, inner.local[1], local[3] if len(local) == 4 else 0)

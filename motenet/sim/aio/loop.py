@@ -11,7 +11,7 @@ from motenet.core.clock import Clock
 from motenet.core.errors import MotenetError
 from motenet.sim.aio import names
 from motenet.sim.aio.clients import Local, binding_failed, check_ours, connect, connect_first, interleave
-from motenet.sim.aio.datagram import DatagramTransport
+from motenet.sim.aio.datagram import DatagramTransport, open_udp
 from motenet.sim.aio.errors import standard
 from motenet.sim.aio.facade import Address, socket_address
 from motenet.sim.aio.place import stack_here
@@ -270,19 +270,21 @@ class WorldLoop(Scheduling):
         stack = stack_here()
         local = None if local_addr is None else await self._datagram_address(local_addr, family, proto, flags)
         remote = None if remote_addr is None else await self._datagram_address(remote_addr, family, proto, flags)
+        if local is None:
+            local = ("::", 0, 0, 0) if family == socket.AF_INET6 or len(remote or ()) == 4 else ("0.0.0.0", 0)
         try:
-            where, _ = (b"", "") if local is None else names.endpoint(stack, local)
-            if any(where):
-                check_ours(stack, where)
-            inner = stack.udp_socket(0 if local is None else local[1], where if any(where) else b"")
-            if remote is not None:
-                peer, inner.interface = names.endpoint(stack, remote)
-                inner.connect(peer, remote[1])
+            inner, local = open_udp(stack, local, remote)
         except MotenetError as error:
             raise standard(error) from error
+        try:
+            protocol = protocol_factory()
+        except BaseException:
+            inner.close()
+            raise
         waiter = self.create_future()
-        protocol = protocol_factory()
-        transport = DatagramTransport(self, stack, inner, protocol, waiter)
+        transport = DatagramTransport(self, stack, inner, local, remote, protocol, waiter)
+        if allow_broadcast:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         try:
             await waiter
         except BaseException:
@@ -291,6 +293,8 @@ class WorldLoop(Scheduling):
         return transport, protocol
 
     async def _datagram_address(self, address: Any, family: int, proto: int, flags: int) -> Address:
+        if not isinstance(address, tuple) or len(address) not in (2, 4):
+            raise TypeError("2-tuple is expected")
         infos = await self.getaddrinfo(
             address[0], address[1], family=family, type=socket.SOCK_DGRAM, proto=proto, flags=flags
         )
