@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from motenet.core.checksum import Buffer
+from motenet.core.clock import FOREVER
 from motenet.core.errors import ConfigurationError, SnapshotError
 from motenet.core.state import Component, Plain
 from motenet.stack.address import format_endpoint
@@ -15,7 +16,7 @@ from motenet.stack.sockets.datagram import check_data
 from motenet.stack.sockets.tcp.handshake import Endpoint
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.sockets.tcp.state import Failure, State, exception
-from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED
+from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, USER_TIMEOUT
 
 RECORD = 1 << 14
 """RFC 8446, 5.1: the most that one record carries."""
@@ -168,6 +169,8 @@ class TlsSocket:
     def release(self) -> None:
         """The application goes away: close_notify is sent, and its answer not waited for; the rest is the stack's."""
         self.waker = None
+        if self.tcp.user_timeout is None:
+            self.tcp.user_timeout = USER_TIMEOUT  # as TcpSocket.release does
         self._released = True
         self._closing = True
         self._go_on()
@@ -269,7 +272,7 @@ class TlsSocket:
         tcp = self.tcp
         if tcp.state in _BOTH_CLOSED:
             tcp.release()
-        elif tcp.state is State.FIN_WAIT_2:
+        elif tcp.state is State.FIN_WAIT_2 and tcp.close_at == FOREVER:  # what still comes buys no more time
             tcp.close_at = tcp.clock.now + FIN_WAIT_2_ORPHANED
             tcp.ready()
 

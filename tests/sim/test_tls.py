@@ -435,6 +435,32 @@ def test_who_lets_go_of_a_peer_that_never_closes_is_free_after_a_while(authority
     assert manual.tcp.error is None
 
 
+def test_who_lets_go_of_a_peer_that_never_stops_is_free_as_soon(authority: Authority) -> None:
+    """Linux, tcp_fin_timeout: a minute after our FIN was acknowledged, whatever comes meanwhile."""
+    pair = Pair(bandwidth="100kbit/s")
+    manual = Manual(pair, authority.server())
+    client = pair.alice.tls_connect("bob.test", 443, context=authority.client())
+    unsent = bytearray()
+
+    def talk() -> None:
+        while manual.tcp.can_send:
+            if not unsent:
+                manual.tls.write(bytes(1000))
+                unsent.extend(manual.outgoing.read())
+            del unsent[: manual.tcp.send(bytes(unsent))]
+
+    pair.world.run("100ms")  # the client has shaken hands; now the server has
+    manual.tcp.waker = talk
+    talk()
+    client.tcp.user_timeout = None
+    client.release()
+    assert client.tcp.user_timeout is not None
+    pair.world.run("30s")
+    assert [row["state"] for row in pair.alice.list_sockets() if row["kind"] == "tcp"] == ["FIN-WAIT-2"]
+    pair.world.run("40s")
+    assert [row for row in pair.alice.list_sockets() if row["kind"] == "tcp"] == []
+
+
 # --- the server's side
 
 
