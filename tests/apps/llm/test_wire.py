@@ -250,6 +250,10 @@ def test_errors_have_each_apis_own_shape(post, status, theirs, others):
     assert response.json()["request_id"] == response.headers["request-id"] == "req_" + "2".zfill(24)
 
 
+HALF_CHARACTERS = (b'{"model": "m\\ud83d"}', b'{"model": "m", "messages": "\xed\xa0\xbd"}', b'{"model": "\xff"}')
+"""RFC 8259, 8.1 and 8.2: no UTF-8, or one surrogate alone."""
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
@@ -268,12 +272,28 @@ def test_errors_have_each_apis_own_shape(post, status, theirs, others):
         ("/v1/responses", {"model": "m", "input": [{"role": "user", "content": [{"type": "input_image"}]}]}, 400,
          "input_text"),
         ("/v1/nothing", {}, 404, "/v1/nothing"),
+        *((path, body, 400, "JSON") for path in ("/v1/chat/completions", "/v1/responses") for body in HALF_CHARACTERS),
     ],
 )  # fmt: skip
 def test_requests_that_cannot_be_answered(post, path, body, status, words):
     response = post(ModelServer(), path, body)
     assert response.status_code == status
     assert words in response.json()["error"]["message"]
+
+
+def test_a_whole_character_may_be_two_surrogates(post):
+    """RFC 8259, 7: what is outside the Basic Multilingual Plane is escaped as a pair."""
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "\\ud83d\\ude00"}]}'
+    response = post(ModelServer(), "/v1/chat/completions", body)
+    assert response.json()["choices"][0]["message"]["content"] == "You said: \U0001f600"
+
+
+def test_large_requests_are_not_all_remembered(post):
+    server = ModelServer("Yes.")
+    body = {"model": "m", "messages": [{"role": "user", "content": "x" * (30 << 20)}]}
+    for _ in range(3):
+        assert post(server, "/v1/chat/completions", body).status_code == 200
+    assert [request.number for request in server.requests] == [2, 3]
 
 
 def test_the_version_decides_over_sampling_and_is_required(post):

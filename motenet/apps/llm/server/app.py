@@ -20,8 +20,8 @@ from motenet.core.units import MS, SECOND
 
 EPOCH = 1_767_225_600
 """2026-01-01T00:00:00Z: the server's clock stands there, and goes on a second with each request."""
-KEPT = 1024
-"""Requests that the server remembers."""
+KEPT, KEPT_BYTES = 1024, 64 << 20
+"""Requests that the server remembers, and what their bodies may come to."""
 NO_TIME = TokenTiming()
 BAD_END = "This answer ends badly, and not even soon."
 """What is being said when a fault comes that nobody gave a text to."""
@@ -56,7 +56,7 @@ class ModelServer:
         epoch: int = EPOCH,
     ) -> None:
         self.timing = timing
-        self.requests: deque[ModelRequest] = deque(maxlen=KEPT)
+        self.requests: deque[ModelRequest] = deque()
         """The latest, of which those that were refused are not."""
         self.disconnects = 0
         """Answers whose client left before they were whole."""
@@ -66,6 +66,7 @@ class ModelServer:
         self._seed = seed
         self._epoch = epoch
         self._count = 0
+        self._sizes: deque[int] = deque()  # of those requests' bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -123,7 +124,7 @@ class ModelServer:
             longest = self._find(request.model, theirs).context_length
             if longest is not None and request.tokens > longest:
                 raise theirs.too_long(request.tokens, longest)
-        self.requests.append(request)
+        self._remember(request, exchange.size)
         answer = await self._ask(request)
         fault = answer.fault
         if fault is not None and fault.kind == "error":
@@ -134,6 +135,13 @@ class ModelServer:
         turn = prepare(request, answer, self._epoch + number)
         speaker = Speaker(exchange, wire, turn, answer.timing or self.timing, Stream(self._seed, f"answers/{number}"))
         await (speaker.stream(fault) if request.stream else speaker.whole(fault))
+
+    def _remember(self, request: ModelRequest, size: int) -> None:
+        self.requests.append(request)
+        self._sizes.append(size)
+        while len(self._sizes) > KEPT or (sum(self._sizes) > KEPT_BYTES and len(self._sizes) > 1):
+            self.requests.popleft()
+            self._sizes.popleft()
 
     async def _ask(self, request: ModelRequest) -> Answer:
         """What is answered, with all that an Answer says."""

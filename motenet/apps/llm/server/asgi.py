@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -12,6 +13,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 LARGEST = 32 << 20
 """Bytes of a request (platform.claude.com/docs: api/errors, request size limits)."""
+
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Surrogates: one without its other half is no text that could be answered (RFC 8259, 8.2)."""
 
 
 class Gone(Exception):
@@ -27,13 +31,15 @@ class Exchange:
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self.answer_headers: list[tuple[str, str]] = []
         """Go out with whatever is answered."""
+        self.size = 0
+        """Bytes of the request's body, once it has been read."""
         self._receive = receive
         self._send = send
         self._left: asyncio.Task[None] | None = None
 
     async def json(self) -> dict[str, Any]:
         """The request's body; Refused if it is no JSON object."""
-        body = b""
+        body = bytearray()
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -43,8 +49,11 @@ class Exchange:
                 raise Refused(413, f"Request exceeds the maximum size of {LARGEST} bytes")
             if not message.get("more_body", False):
                 break
+        self.size = len(body)
         try:
-            found = json.loads(body)
+            found = json.loads(body.decode())
+            if _HALVES.search(body):
+                json.dumps(found, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise Refused(400, f"We could not parse the JSON body of your request: {error}") from error
         if not isinstance(found, dict):
