@@ -84,7 +84,7 @@ class Net:
             self.bob = self.world.host("bob", nic=kind, address=["10.0.0.2/24", "fd00::2/64"])
             self.world.link(self.alice, self.bob, **({"bandwidth": "1Gbit/s", "delay": "50us"} | link))
 
-    def run(self, client: Coroutine[Any, Any, Any], limit: float = 100) -> Any:
+    def run(self, client: Coroutine[Any, Any, Any], limit: float = 20) -> Any:
         """Run a coroutine on the client's machine, for so many seconds at most."""
 
         async def bounded() -> Any:
