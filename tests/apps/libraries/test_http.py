@@ -85,6 +85,22 @@ ROUTES = [
 APP = Starlette(routes=ROUTES, middleware=[Middleware(GZipMiddleware)])
 
 
+def _application(*routes: web.AbstractRouteDef) -> web.Application:
+    app = web.Application()
+    app.add_routes(routes)
+    return app
+
+
+@asynccontextmanager
+async def aiohttp_site(app: web.Application, tls: Any, port: int | None = None) -> AsyncIterator[None]:
+    """aiohttp's server; its port is 80, or 443 with TLS."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, port=port or (443 if tls else 80), ssl_context=tls).start()
+    yield
+    await runner.cleanup()
+
+
 def serve(lab: Any, tls: Any, secure: bool, app: Any = APP) -> tuple[str, Any]:
     """uvicorn on bob; gives the beginning of its addresses, and what clients verify by."""
     lab.serve(app, 443 if secure else 80, tls[0]() if secure else None)
@@ -213,6 +229,42 @@ def test_a_streamed_body_arrives_piece_by_piece(lab: Any, tls: Any, secure: bool
 
 
 @both
+def test_both_ways_at_the_same_time(lab: Any, tls: Any, secure: bool) -> None:
+    """Each piece is answered before the next one is sent."""
+
+    async def echo(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async for piece in request.content.iter_any():
+            await response.write(piece.upper())
+        return response
+
+    lab.start(aiohttp_site(_application(web.post("/", echo)), tls[0]() if secure else None))
+    said: list[bytes] = []
+
+    async def visit() -> None:
+        heard = asyncio.Event()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for word in (b"one", b"two", b"three"):
+                said.append(word)
+                yield word
+                await heard.wait()
+                heard.clear()
+
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"http{'s' * secure}://{BOB}", data=pieces(), ssl=tls[1]() if secure else True) as answer,
+        ):
+            async for piece in answer.content.iter_any():
+                said.append(piece)
+                heard.set()
+
+    lab.alice.run(asyncio.wait_for(visit(), 5))
+    assert said == [b"one", b"ONE", b"two", b"TWO", b"three", b"THREE"]
+
+
+@both
 @pytest.mark.parametrize("library", ["httpx", "aiohttp"])
 def test_server_sent_events_come_when_they_are_sent(lab: Any, tls: Any, library: str, secure: bool) -> None:
     scheme, verify = serve(lab, tls, secure)
@@ -278,23 +330,14 @@ def test_files_whole_and_in_part(lab: Any, tls: Any, secure: bool, tmp_path: Pat
     """aiohttp sends them by loop.sendfile, Starlette by anyio's worker threads."""
     (tmp_path / "data").write_bytes(MEGABYTES[:1_000_000])
 
-    @asynccontextmanager
-    async def aiohttp_site() -> AsyncIterator[None]:
-        async def give(request: web.Request) -> web.FileResponse:
-            return web.FileResponse(tmp_path / "data")
-
-        app = web.Application()
-        app.add_routes([web.get("/file", give), web.static("/files", tmp_path)])
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, port=8080, ssl_context=tls[0]() if secure else None).start()
-        yield
-        await runner.cleanup()
+    async def give_by_aiohttp(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(tmp_path / "data")
 
     async def give(request: Request) -> FileResponse:
         return FileResponse(tmp_path / "data")
 
-    lab.start(aiohttp_site())
+    app = _application(web.get("/file", give_by_aiohttp), web.static("/files", tmp_path))
+    lab.start(aiohttp_site(app, tls[0]() if secure else None, 8080))
     routes = [Route("/file", give), Mount("/files", StaticFiles(directory=tmp_path))]
     scheme, verify = serve(lab, tls, secure, Starlette(routes=routes))
 
@@ -315,16 +358,8 @@ def test_files_whole_and_in_part(lab: Any, tls: Any, secure: bool, tmp_path: Pat
 def test_requests_in_a_row_are_answered_in_a_row(lab: Any, tls: Any, server: str, secure: bool) -> None:
     """RFC 9112, 9.3.2 and 9.6: pipelined requests, the last of which closes the connection."""
 
-    @asynccontextmanager
-    async def aiohttp_site() -> AsyncIterator[None]:
-        async def tell(request: web.Request) -> web.Response:
-            return web.Response(text=request.query_string)
-
-        runner = web.AppRunner(_application(web.get("/", tell)))
-        await runner.setup()
-        await web.TCPSite(runner, port=80, ssl_context=tls[0]() if secure else None).start()
-        yield
-        await runner.cleanup()
+    async def tell_by_aiohttp(request: web.Request) -> web.Response:
+        return web.Response(text=request.query_string)
 
     async def tell(request: Request) -> PlainTextResponse:
         return PlainTextResponse(request.url.query)
@@ -341,19 +376,13 @@ def test_requests_in_a_row_are_answered_in_a_row(lab: Any, tls: Any, server: str
     if server == "uvicorn":
         lab.serve(Starlette(routes=[Route("/", tell)]), 80, tls[0]() if secure else None)
     else:
-        lab.start(aiohttp_site())
+        lab.start(aiohttp_site(_application(web.get("/", tell_by_aiohttp)), tls[0]() if secure else None, 80))
     answers = [part for part in lab.alice.run(visit()).split(b"HTTP/1.1 ") if part]
     assert [(answer[:6], answer[-1:]) for answer in answers] == [
         (b"200 OK", b"a"),
         (b"200 OK", b"b"),
         (b"200 OK", b"c"),
     ]
-
-
-def _application(*routes: web.RouteDef) -> web.Application:
-    app = web.Application()
-    app.add_routes(routes)
-    return app
 
 
 # --- through a proxy (RFC 9110, 9.3.6)
