@@ -8,6 +8,7 @@
     page = alice.run(chat())
 
 Redirects are not followed, and an answer's status raises nothing. Timeouts and connection errors are httpx's own.
+Bodies are as they were sent: no Content-Encoding is asked for, and none is undone, as a limit would come too late then.
 """
 
 import json
@@ -35,6 +36,8 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 """The seed's DEFAULT_ constants of the same names."""
 
 JSON = "application/json"
+NOT_MODIFIED = 304
+"""Like a HEAD's answer, it tells the length of a body that it does not have (RFC 9110, 8.6)."""
 TOO_LARGE = 431
 """What h11 would say to a client whose header is too large (RFC 6585, 5); it marks a server's so, too."""
 
@@ -129,7 +132,7 @@ class HttpClient:
         A stream may be as long as it likes. The response has the status and the headers.
         """
         async with self._ask("POST", url, _for_json(headers), _text(body)) as answer:
-            async for chunk in answer.aiter_bytes():
+            async for chunk in answer.aiter_raw():
                 result = on_chunk(chunk)
                 if isawaitable(result):
                     await result
@@ -143,7 +146,7 @@ class HttpClient:
         import httpx
 
         if not _has(headers, "Accept-Encoding"):
-            headers = [*headers, ("Accept-Encoding", "identity")]  # what is limited is what is sent
+            headers = [*headers, ("Accept-Encoding", "identity")]
         request = self._client.build_request(method, url, headers=headers, content=body)
         try:
             answer = await self._client.send(request, stream=True)
@@ -152,7 +155,8 @@ class HttpClient:
                 raise HeaderTooLarge(f"{url}: the answer's header does not end") from error
             raise
         try:
-            size = sum(len(name) + len(value) + 4 for name, value in answer.headers.raw)
+            size = len(f"HTTP/1.1 200 {answer.reason_phrase}\r\n\r\n")
+            size += sum(len(name) + len(value) + 4 for name, value in answer.headers.raw)
             if size > self.max_header_bytes:
                 raise HeaderTooLarge(f"{url}: {size} bytes of headers, of which {self.max_header_bytes} are taken")
             yield answer
@@ -162,10 +166,11 @@ class HttpClient:
     async def _body(self, answer: "httpx.Response") -> AsyncIterator[bytes]:
         """The pieces of a body that is not too large."""
         most, length = self.max_body_bytes, answer.headers.get("Content-Length", "")
-        if answer.request.method != "HEAD" and length.isdigit() and int(length) > most:
+        empty = answer.request.method == "HEAD" or answer.status_code == NOT_MODIFIED
+        if not empty and length.isdigit() and int(length) > most:
             raise BodyTooLarge(f"{answer.url}: a body of {length} bytes, of which {most} are taken")
         size = 0
-        async for chunk in answer.aiter_bytes():
+        async for chunk in answer.aiter_raw():
             size += len(chunk)
             if size > most:
                 raise BodyTooLarge(f"{answer.url}: a body of more than {most} bytes")

@@ -1,10 +1,12 @@
 """HttpClient: the seed's requests, limits and timeouts, on httpx, on emulated hosts."""
 
 import asyncio
+import gzip
 import json
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from starlette.routing import Route
 from motenet import World
 from motenet.apps.asgi import serve
 from motenet.apps.http import BodyTooLarge, HeaderTooLarge, HttpClient, HttpError, Response, ResponseTooLarge
+from motenet.apps.http.client import MAX_HEADER_BYTES
 from motenet.core.errors import ConfigurationError
 from motenet.core.units import SECOND
 
@@ -68,6 +71,10 @@ async def moved(request: Request) -> Answer:
 PLACES = (echo, body, headers, slow, words, moved)
 
 
+def get_it(client: HttpClient, url: str) -> Awaitable[Response]:
+    return client.request("GET", url)
+
+
 class Pair:
     """alice asks, bob answers."""
 
@@ -91,6 +98,20 @@ class Pair:
 
     def get(self, path: str, **options: Any) -> Response:
         return self.ask(lambda client: client.request("GET", URL + path), **options)
+
+    def says(self, answer: bytes, act: Callable[[HttpClient, str], Awaitable[Response]] = get_it) -> Response:
+        """What the client makes of a server that says just this."""
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            writer.close()
+
+        server = self.bob.run(asyncio.start_server(talk, "", 8080))
+        try:
+            return self.ask(lambda client: act(client, f"{URL}:8080/"))
+        finally:
+            server.close()
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +191,31 @@ def test_a_length_alone_is_no_body(pair: Pair) -> None:
     """A HEAD's Content-Length is what a GET would have (RFC 9110, 9.3.2)."""
     response = pair.ask(lambda client: client.request("HEAD", f"{URL}/body?size=4000000"))
     assert (response.status, response.body, response.header("content-length")) == (200, b"", "4000000")
+
+
+def test_a_304_has_the_length_of_what_it_does_not_send(pair: Pair) -> None:
+    """RFC 9110, 8.6."""
+    assert pair.says(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4000000\r\n\r\n").body == b""
+
+
+def test_what_nobody_asked_to_be_encoded_is_not_decoded(pair: Pair) -> None:
+    """200 MiB in 500 bytes: whoever undoes that has no memory left by the time that a limit is looked at."""
+    bomb = gzip.compress(gzip.compress(bytes(1 << 20)))
+    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
+    assert pair.says(answer).body == bomb
+    pieces: list[bytes] = []
+    pair.says(answer, lambda client, url: client.post_streaming(url, {}, on_chunk=pieces.append))
+    assert b"".join(pieces) == bomb
+
+
+@pytest.mark.parametrize(("longer", "error"), [(0, None), (1, HeaderTooLarge)])
+def test_a_status_line_and_headers_of_32_kib_are_taken_and_no_byte_more(
+    pair: Pair, longer: int, error: type[Exception] | None
+) -> None:
+    rest = b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"
+    answer = rest.replace(b"200 ", b"200 " + b"x" * (MAX_HEADER_BYTES + longer - len(rest)))
+    with nullcontext() if error is None else pytest.raises(error):
+        assert pair.says(answer).status == 200
 
 
 def test_headers_up_to_32_kib(pair: Pair) -> None:
