@@ -100,7 +100,8 @@ class Clock(Component):
         """
         if self.running:
             raise BlockingInsideWorld(
-                "an event of this world is running: blocking verbs are for the top level; inside, use stack.sockets"
+                "an event of this world is running, and what blocks is for the top level: in a coroutine, await"
+                " asyncio's own (open_connection, getaddrinfo, sleep ...); in an application, use stack.sockets"
             )
         heap, soon = self._heap, self._soon
         self.running = True

@@ -1,7 +1,7 @@
 """A machine with its card, driver and stack, in a world."""
 
 from asyncio import Task
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any, TypeVar
@@ -183,6 +183,8 @@ class Host(Watched):
 
         Deadlock if nothing can ever happen again; BlockingInsideWorld inside a coroutine, where `await` does it.
         """
+        if not isinstance(coroutine, Awaitable):
+            raise ConfigurationError(f"{coroutine!r} is no coroutine: call the async function, and give its result")
         return self._loop.complete(coroutine, stack=self.stack, name=self._task_name(coroutine))
 
     def _task_name(self, coroutine: object) -> str:

@@ -1,6 +1,7 @@
 """The world: hosts, switches and links on one clock; what happens in it depends on its seed alone."""
 
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
+from inspect import iscoroutinefunction
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, overload
@@ -204,6 +205,8 @@ class World(Component):
             raise ConfigurationError('run() takes a duration ("2s"), until=predicate or coroutine, or both')
         if isinstance(until, Awaitable):
             return self.loop.complete(until, duration)
+        if until is not None and (iscoroutinefunction(until) or not callable(until)):
+            raise ConfigurationError(f"until={until!r} is neither a predicate nor a coroutine: call an async function")
         deadline = FOREVER if duration is None else self.clock.now + units.duration(duration)
         if until is None:
             self.clock.elapse(deadline)
@@ -240,7 +243,10 @@ class World(Component):
 
     def _check_no_coroutines(self) -> None:
         if self.loop.busy:
-            raise SnapshotError("coroutines, or their connections, are at work; no snapshot can carry Python's frames")
+            raise SnapshotError(
+                "coroutines, or their connections, are at work, and no snapshot can carry Python's frames: cancel tasks"
+                " and close connections and servers first"
+            )
 
     def _topology(self) -> Plain:
         """What a snapshot does not make: it has to be there already where it is restored."""

@@ -10,7 +10,7 @@ from scapy.utils import PcapNgReader
 
 import motenet
 from motenet.core.clock import FOREVER
-from motenet.core.errors import BlockingInsideWorld, SnapshotError, WorldStuck
+from motenet.core.errors import BlockingInsideWorld, ConfigurationError, SnapshotError, WorldStuck
 from motenet.core.state import Component
 from motenet.core.trace import Event, FramePassed, RegisterAccess
 from motenet.stack.sockets.tcp import TcpListener, TcpSocket
@@ -372,3 +372,33 @@ def test_a_message_that_could_not_go_is_not_lost() -> None:
         window.write32(0x00C8, 4)  # ICS: LSC
         function.config.write(offset, on, 2)
         assert None not in alice.stack.ping("10.0.0.2", count=2), f"config {offset:#x}"
+
+
+def test_functions_in_place_of_coroutines_are_told() -> None:
+    """asyncio itself says "an awaitable is required", and an async function as a predicate would always hold."""
+    world, alice, _ = pair()
+
+    async def nothing() -> None: ...
+
+    for wrong in (nothing, lambda: None, 3):
+        with pytest.raises(ConfigurationError, match="is no coroutine: call the async function"):
+            alice.run(wrong)
+    for wrong in (nothing, "5s"):
+        with pytest.raises(ConfigurationError, match="neither a predicate nor a coroutine"):
+            world.run(until=wrong)
+    assert world.now == 0
+
+
+def test_what_blocks_in_a_coroutine_says_to_await() -> None:
+    """asyncio.run() in a coroutine fails likewise: "cannot be called from a running event loop"."""
+    _, alice, bob = pair()
+
+    async def ping() -> None:
+        alice.stack.ping("10.0.0.2")
+
+    async def nested() -> None:
+        bob.run(ping())
+
+    for wrong in (ping, nested):
+        with pytest.raises(BlockingInsideWorld, match=r"in a coroutine, await asyncio's own \(open_connection"):
+            alice.run(wrong())
