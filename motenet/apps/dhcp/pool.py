@@ -29,6 +29,8 @@ class Binding:
     until: int
     """In ns; FOREVER: without end."""
     host_name: str = ""
+    since: int = 0
+    """In ns: from when on it has been bound, without a break and by this name."""
 
     def is_active(self, now: int) -> bool:
         """Whether nobody else may have the address."""
@@ -97,9 +99,12 @@ class Pool(Component):
         elif binding.state == OFFERED:
             binding.until = now + OFFER_TIME
 
-    def bind(self, client: bytes, address: bytes, hardware: bytes, until: int, host_name: str) -> None:
+    def bind(self, client: bytes, address: bytes, hardware: bytes, now: int, until: int, host_name: str) -> None:
         """The address is the client's until then, in ns."""
-        self._put(Binding(client, address, hardware, BOUND, until, host_name))
+        old, since = self.bindings.get(client), now
+        if old is not None and old.state == BOUND and old.until > now and old.host_name == host_name:
+            since = old.since
+        self._put(Binding(client, address, hardware, BOUND, until, host_name, since))
 
     def is_available(self, client: bytes, address: bytes) -> bool:
         """Whether the client has a record of the address, and can still have it."""

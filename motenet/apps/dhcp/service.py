@@ -145,7 +145,7 @@ class Service(Watched):
         message, seconds = query.message, self._lease_time(query)
         until = FOREVER if seconds == options.INFINITY else query.now + seconds * SECOND
         host_name = message.get(options.HOST_NAME) or ""
-        query.pool.bind(query.client, address, message.hardware, until, host_name)
+        query.pool.bind(query.client, address, message.hardware, query.now, until, host_name)
         self.changed("dhcp-lease", f"{format_address(address)} to {format_mac(message.hardware)} for {seconds} s")
         return self._reply(query, ACK, address, seconds)
 

@@ -24,13 +24,13 @@ class NameServer(DnsServer):
     """Before it answers, it looks who is there; so there is nothing that could be out of date, or in a snapshot."""
 
     def __init__(self, stack: NetworkStack, look: Callable[[], Table]) -> None:
-        self._look = look
+        self._found = look
         self._table = look()
         super().__init__(stack, _zones(self._table))
 
     def answer(self, data: bytes, address: bytes, by_tcp: bool) -> list[tuple[int, bytes]]:
         """See DnsServer."""
-        table = self._look()
+        table = self._found()
         if table != self._table:
             self._table, self.zones = table, _zones(table)
         return super().answer(data, address, by_tcp)

@@ -1,6 +1,6 @@
 """A router, the networks behind it, and the names of all hosts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 from motenet.apps.dhcp import DhcpServer, Subnet
@@ -266,7 +266,10 @@ class Internet:
         return {f"{name}.{self.domain}": addresses for name, addresses in self._hosts().items() if addresses}
 
     def _hosts(self) -> dict[str, list[str]]:
-        """The same by name within the domain: the router, hosts, and those who have told DHCP their name."""
+        """The same by name within the domain: the router, hosts, and those who have told DHCP their name.
+
+        Of several who tell the same, it is the one's who has had it longest.
+        """
         found = {self._router_name: [cidr.address for lan in self.lans.values() for cidr in lan.addresses]}
         cards = {}
         for place in self.places:
@@ -283,12 +286,12 @@ class Internet:
             found.setdefault(name, []).append(lease.address)
         return {name: list(map(format_address, addresses)) for name, addresses in found.items()}
 
-    def _leases(self) -> Iterator[Binding]:
+    def _leases(self) -> list[Binding]:
+        """Those that are in force, the oldest first."""
         now = self.world.now
-        for pool in self._dhcp.service.pools if self._dhcp is not None else ():
-            for binding in pool.bindings.values():
-                if binding.state == BOUND and binding.until > now:
-                    yield binding
+        pools = self._dhcp.service.pools if self._dhcp is not None else ()
+        found = [one for pool in pools for one in pool.bindings.values() if one.state == BOUND and one.until > now]
+        return sorted(found, key=lambda one: one.since)
 
     def _zones(self) -> Table:
         """What DNS is to answer; hosts come first, so that addresses lead back to them."""

@@ -118,6 +118,22 @@ def test_rfc_2132_3_14_a_guest_is_found_by_what_it_calls_itself(make_net: Any) -
     assert net.ask("106.0.1.10.in-addr.arpa", "PTR") == "NXDOMAIN"
 
 
+def test_a_name_stays_with_who_had_it_first_through_all_renewals(make_net: Any) -> None:
+    net = make_net(("alice", ()), lease_time="2min")
+    guest(net, "guest1", "printer")
+    guest(net, "guest2", "printer")
+    found = set()
+    for _ in range(20):
+        net.world.run("15s")
+        found.add(tuple(net.ask("printer.test")))
+    assert found == {("10.1.0.101",)}
+    net.guest1.stack.dhcp_release()
+    net.world.run("1s")
+    assert net.ask("printer.test") == ["10.1.0.102"]
+    net.guest1.stack.dhcp_acquire()
+    assert net.ask("printer.test") == ["10.1.0.102"]
+
+
 @given(st.text(max_size=80) | st.text("aA-.0", max_size=70))
 def test_whatever_a_guest_calls_itself_zones_can_be_made(said: str) -> None:
     name = told_name(said, "test")
