@@ -15,15 +15,14 @@ import uvicorn
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
-from motenet.apps import inline
 from motenet.apps.dns import DnsServer
 from motenet.core.trace import Event, FramePassed
+from motenet.sim.aio import WorldLoop, inline
 from motenet.sim.world import World
 
 NAME = "bob.example.test"
-CARDS = ("e1000", "rtl8139", "rtl8139cp", "virtio-net")
 
-inline.install()
+inline.install(WorldLoop)
 
 
 @cache
