@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from typing import Any
 
-from motenet.apps import inline
 from motenet.core.errors import ConfigurationError, MotenetError
+from motenet.sim.aio import WorldLoop, inline
 
 try:
     import uvicorn
@@ -64,7 +64,7 @@ async def serve(
     }
     if ssl_context is not None:
         chosen["ssl_context_factory"] = lambda config, default: ssl_context
-    inline.install()
+    inline.install(WorldLoop)
     server = AsgiServer(uvicorn.Config(_dated(app), **chosen | options))
     await server.begin()
     return server

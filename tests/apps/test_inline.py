@@ -12,7 +12,7 @@ import anyio.to_thread
 import pytest
 
 from motenet import World
-from motenet.apps import inline
+from motenet.sim.aio import WorldLoop, inline
 from motenet.sim.host import Host
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -20,7 +20,7 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 @pytest.fixture
 def alice() -> Iterator[Host]:
-    inline.install()
+    inline.install(WorldLoop)
     world = World()
     yield world.host("alice")
     world.close()
@@ -35,7 +35,7 @@ def test_it_runs_in_this_thread_and_takes_no_virtual_time(alice: Host) -> None:
 
 
 def test_real_loops_keep_their_threads() -> None:
-    inline.install()
+    inline.install(WorldLoop)
     assert anyio.run(anyio.to_thread.run_sync, threading.get_ident) != threading.get_ident()
 
 
@@ -126,7 +126,7 @@ def test_the_loop_cannot_be_called_back(alice: Host) -> None:
 def test_it_is_installed_once() -> None:
     from anyio._backends._asyncio import AsyncIOBackend
 
-    inline.install()
+    inline.install(WorldLoop)
     found = vars(AsyncIOBackend)["run_sync_in_worker_thread"]
-    inline.install()
+    inline.install(WorldLoop)
     assert vars(AsyncIOBackend)["run_sync_in_worker_thread"] is found

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from motenet.apps import inline
 from motenet.apps.sealing import entropy, order
+from motenet.sim.aio import WorldLoop, inline
 
 
 def replace(undo: ExitStack, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
@@ -21,7 +21,7 @@ def replace(undo: ExitStack, owner: Any, name: str, make: Callable[[Any], Any]) 
 
 def _anyio(undo: ExitStack, module: Any) -> None:
     """Worker threads, and the order in which nested scopes are cancelled."""
-    inline.install()
+    inline.install(WorldLoop)
     order.number_scopes(sys.modules["anyio._backends._asyncio"])
 
 

@@ -1,70 +1,34 @@
 """Order in sets of objects: by when they were made in their world, not by where the memory allocator put them.
 
-asyncio, anyio and servers go through sets of tasks, connections and scopes when they cancel or close them. Python
-hashes such objects by address, which differs from process to process. Here they are numbered.
+anyio and servers go through sets of connections and scopes when they cancel or close them. Python hashes such objects
+by address, which differs from process to process. Here they are numbered, as a world's tasks and futures always are.
 """
 
 import asyncio
 import gc
 from collections.abc import Callable, Iterator, MutableSet
 from functools import wraps
-from typing import Any, cast
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from motenet.apps.sealing.here import here
 from motenet.sim.aio import WorldLoop
+from motenet.sim.aio.numbered import WorldTask
 
 GARBAGE = 10_000
-"""Numbers of a kind between two collections of garbage: finalizers have their say at the same point of each run."""
-
-_counts: "WeakKeyDictionary[WorldLoop, dict[str, int]]" = WeakKeyDictionary()
+"""Numbers between two collections of garbage: finalizers have their say at the same point of each run."""
 
 
-def number(loop: WorldLoop, kind: str) -> int:
-    """The next one of a kind in this world."""
-    counts = _counts.get(loop)
-    if counts is None:
-        counts = _counts[loop] = {"task": 0, "future": 0, "protocol": 0}
-    counts[kind] = found = counts[kind] + 1
-    if not found % GARBAGE and not loop.is_closed():
-        loop.call_soon(gc.collect)
-    return found
+def counting(number: Callable[[WorldLoop], int]) -> Callable[[WorldLoop], int]:
+    """What stands for WorldLoop.number: it has garbage collected."""
 
+    @wraps(number)
+    def count(loop: WorldLoop) -> int:
+        found = number(loop)
+        if not found % GARBAGE and not loop.is_closed():
+            loop.call_soon(gc.collect)
+        return found
 
-class NumberedTask(asyncio.Task[Any]):
-    """A task whose hash is its number."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, coro: Any, *, loop: WorldLoop, **options: Any) -> None:
-        self.number = number(loop, "task")
-        super().__init__(coro, loop=cast(asyncio.AbstractEventLoop, loop), **options)
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-class NumberedFuture(asyncio.Future[Any]):
-    """A future whose hash is its number."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, *, loop: WorldLoop) -> None:
-        self.number = number(loop, "future")
-        super().__init__(loop=cast(asyncio.AbstractEventLoop, loop))
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-def make_task(loop: WorldLoop, coro: Any, **options: Any) -> NumberedTask:
-    """A task factory."""
-    return NumberedTask(coro, loop=loop, **options)
-
-
-def make_future(loop: WorldLoop) -> NumberedFuture:
-    """What stands for WorldLoop.create_future."""
-    return NumberedFuture(loop=loop)
+    return count
 
 
 def number_protocols() -> None:
@@ -82,7 +46,7 @@ def _settled(self: asyncio.BaseProtocol) -> int:
     found: int | None = names.get("_motenet_hash")
     if found is None:
         loop = here()
-        found = names["_motenet_hash"] = object.__hash__(self) if loop is None else number(loop, "protocol")
+        found = names["_motenet_hash"] = object.__hash__(self) if loop is None else loop.number()
     return found
 
 
@@ -93,7 +57,7 @@ def number_scopes(backend: Any) -> None:
 
 def _of_host(self: Any) -> int:
     task = self._host_task
-    return hash(task) if isinstance(task, NumberedTask) else object.__hash__(self)
+    return hash(task) if isinstance(task, WorldTask) else object.__hash__(self)
 
 
 class Ordered(MutableSet[Any]):

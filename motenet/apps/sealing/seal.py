@@ -84,20 +84,16 @@ class Seal:
     def _number(self) -> None:
         """Sets of what a world makes have an order."""
         order.number_protocols()
-        replace(self.undo, WorldLoop, "create_future", lambda _: order.make_future)
+        replace(self.undo, WorldLoop, "number", order.counting)
         replace(self.undo, WorldLoop, "create_task", self._tasks)
 
     def _tasks(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """Libraries that have been imported meanwhile are seen to."""
+
         def create_task(loop: WorldLoop, coro: Any, **options: Any) -> Any:
             if len(sys.modules) != self._modules:
                 self._see_to_libraries()
-            if loop.get_task_factory() is not None:
-                return real(loop, coro, **options)
-            loop.set_task_factory(order.make_task)
-            try:
-                return real(loop, coro, **options)
-            finally:
-                loop.set_task_factory(None)
+            return real(loop, coro, **options)
 
         return create_task
 
@@ -109,7 +105,7 @@ class Seal:
         self._modules = len(sys.modules)
 
     def _keep_garbage(self) -> None:
-        """Garbage is collected where order.number says so, and what was there before is left alone."""
+        """Garbage is collected where order.counting says so, and what was there before is left alone."""
         if gc.isenabled():
             gc.disable()
             self.undo.callback(gc.enable)

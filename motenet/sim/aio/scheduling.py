@@ -15,8 +15,10 @@ from motenet.core import units
 from motenet.core.clock import FOREVER, Clock, LocalClock
 from motenet.core.errors import ConfigurationError, WorldStuck
 from motenet.core.units import SECOND
+from motenet.sim.aio import inline
 from motenet.sim.aio.executor import execute
 from motenet.sim.aio.mistakes import Mistakes
+from motenet.sim.aio.numbered import WorldFuture, WorldTask
 from motenet.sim.aio.place import current_stack
 from motenet.sim.aio.waiting import Deadlock, describe
 from motenet.stack import NetworkStack
@@ -59,6 +61,7 @@ class Scheduling(Mistakes):
         self._failed: list[asyncio.Task[Any]] = []  # spawned ones, of whose exception nobody may know
         self._factory: Factory | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] = WeakSet()
+        self._numbered = 0
         self._debug = False
         self._closing = False
         self._closed = False
@@ -91,7 +94,9 @@ class Scheduling(Mistakes):
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self._call_at(_nanoseconds(when), callback, args, context)
+        at = _nanoseconds(when)
+        at += at / SECOND < when  # never early by the clock that programs read: anyio would call again, and again
+        return self._call_at(at, callback, args, context)
 
     def _call_at(
         self, when: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
@@ -145,13 +150,18 @@ class Scheduling(Mistakes):
     # --- tasks
 
     def create_future(self) -> "asyncio.Future[Any]":
-        return asyncio.Future(loop=self)
+        return WorldFuture(self)
+
+    def number(self) -> int:
+        """The next number for a task or a future."""
+        self._numbered += 1
+        return self._numbered
 
     def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
         """A task of this world. One that is still waiting when the world goes away is no mistake."""
         self._check_open()
         if self._factory is None:
-            task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)
+            task: asyncio.Task[Any] = WorldTask(coro, self, **options)
         else:
             name = options.pop("name", None)  # Python 3.11's factories take (loop, coro, context=None), and no name
             task = self._factory(self, coro, **options)  # type: ignore[assignment]
@@ -168,6 +178,7 @@ class Scheduling(Mistakes):
         """A task on a host's stack. If it fails and nobody has asked for its exception, that stops the world."""
         if not asyncio.iscoroutine(coro):
             raise ConfigurationError(f"{coro!r} is no coroutine: call the async function, and give what it returns")
+        inline.install(Scheduling)
         context = contextvars.copy_context()
         if stack is not None:
             context.run(current_stack.set, stack)
