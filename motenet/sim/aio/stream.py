@@ -9,6 +9,7 @@ from motenet.core.errors import MotenetError
 from motenet.sim.aio.errors import standard
 from motenet.sim.aio.facade import Facade, socket_address
 from motenet.sim.aio.flow import FlowControl
+from motenet.sim.aio.names import scope_of
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
 
@@ -36,7 +37,8 @@ class StreamTransport(asyncio.Transport):
         waiter: "asyncio.Future[None] | None" = None,
         left: Callable[["StreamTransport"], None] | None = None,
     ) -> None:
-        facade = Facade(socket, socket_address(*socket.local), socket_address(*socket.remote))
+        scope = scope_of(stack, socket.interface)
+        facade = Facade(socket, socket_address(*socket.local, scope), socket_address(*socket.remote, scope))
         super().__init__({"socket": facade, "sockname": facade.getsockname(), "peername": facade.getpeername()})
         self._loop = loop
         self._stack = stack

@@ -8,7 +8,7 @@ from typing import Any
 
 from motenet.core.errors import WorldStuck
 
-_LIBRARY = str(Path(asyncio.__file__).parent)
+_LIBRARIES = (str(Path(asyncio.__file__).parent), str(Path(__file__).parent))
 
 
 class Deadlock(WorldStuck):
@@ -26,11 +26,11 @@ def _order(task: "asyncio.Task[Any]") -> tuple[int, str]:
 
 
 def _place(task: "asyncio.Task[Any]") -> str:
-    """The innermost line of its coroutine that is not asyncio's own."""
+    """The innermost line of its coroutine that is neither asyncio's own nor ours."""
     frames = _frames(task.get_coro())
     if not frames:
         return "to begin"
-    own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_LIBRARY)]
+    own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_LIBRARIES)]
     frame = (own or frames)[-1]
     return f"in {frame.f_code.co_name}(), {frame.f_code.co_filename}:{frame.f_lineno}"
 
