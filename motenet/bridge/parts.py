@@ -1,10 +1,12 @@
-"""What this machine has beside Python: TAP devices, root, tshark, QEMU, its guests; and how to get what is missing."""
+"""What this machine has beside Python: libraries, TAP devices, tshark, QEMU ...; and how to get what is missing."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from motenet.bridge.tap import BridgeError, Tap
@@ -107,7 +109,22 @@ def _radvd() -> Part:
     return Part("radvd", False, "radvd is not installed", "apt-get install radvd")
 
 
+def _apps() -> Part:
+    """The libraries of the extra `apps`, as the package's own metadata lists them (Requires-Dist)."""
+    wanted = [line for line in requires("motenet") or [] if re.search(r"extra == .apps\b", line)]
+    there, missing = [], []
+    for name in (re.split(r"[^\w.-]", line)[0] for line in wanted):
+        try:
+            there.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Part("apps", False, f"without {', '.join(missing)}", "pip install 'motenet[apps]'")
+    return Part("apps", True, ", ".join(there))
+
+
 PARTS: dict[str, Callable[[], Part]] = {
+    "apps": _apps,
     "root": _root,
     "tap": _tap,
     "ip": lambda: _command("ip", "iproute2", "ip", "-V"),

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from motenet.cli.look import Json
+from motenet.cli.output import loading
 from motenet.cli.real import (
     Address,
     Bench,
@@ -97,8 +98,12 @@ def llm(
     timeout: Annotated[str, typer.Option(help="Give up after so long.")] = "10min",
     as_json: Json = False,
 ) -> None:
-    """Ask a language model, from an emulated machine; its answer is printed as it comes."""
-    from motenet.apps.llm import GenerationConfig, Message
+    """An emulated machine asks a language model.
+
+    The answer is printed as it comes.
+    """
+    with loading():
+        from motenet.apps.llm import GenerationConfig, Message, NetworkError
 
     limit = units.duration(timeout)
     plan = Plan(tap, nic, address, gateway or [], dns or [], setup or [], pcap)
@@ -115,6 +120,8 @@ def llm(
             answer = chat.run(timeout)
         except WorldStuck as stuck:
             raise TimedOut(f"{where} has not answered wholly within {timeout}") from stuck
+        except NetworkError as error:
+            raise NetworkError(f"{where}: {error}", text=error.text) from error
         finally:
             bench.world.close()
     if as_json:

@@ -19,8 +19,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to
 
 LIBRARIES = ("motenet", "numpy", "construct", "h11", "rich", "typer")
 MEANING = {
+    "apps": "motenet llm, motenet demo llm, world.internet(); httpx, uvicorn ... on emulated machines",
     "root": "bring up TAP devices; the tests with a real Linux peer",
-    "tap": "motenet serve, motenet get",
+    "tap": "motenet serve, motenet get, motenet llm",
     "ip": "--setup, and the tests with a real Linux peer",
     "ping": "the tests with a real Linux peer",
     "curl": "the tests with a real Linux peer",
@@ -87,7 +88,7 @@ def _list_cards(as_json: bool) -> None:
 def doctor(as_json: Json = False) -> None:
     """Say what this machine can do.
 
-    TAP devices, tshark, QEMU: which are there, and how to get those that are missing.
+    The extra's libraries, TAP devices, tshark, QEMU: which are there, and how to get those that are missing.
     """
     parts = [probe(name) for name in PARTS]
     versions = {library: version(library) for library in LIBRARIES}

@@ -1,4 +1,4 @@
-"""Where a command writes the file that it was asked for."""
+"""What a command writes: the file that it was asked for, and why it takes a moment."""
 
 import os
 import secrets
@@ -11,7 +11,16 @@ from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from rich.console import Console
+
 from motenet.core.errors import ConfigurationError
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Tell the person at a terminal why nothing happens: the SDKs take seconds to import."""
+    with Console(stderr=True).status("loading the SDKs"):
+        yield
 
 
 @contextmanager

@@ -204,7 +204,7 @@ def serve_http(
     pcap: Pcap = None,
     duration: Annotated[str | None, typer.Option(help='Stop after so long ("10min"); else Ctrl-C does.')] = None,
 ) -> None:
-    """Serve a directory by HTTP, from an emulated machine to the real host."""
+    """Serve a directory by HTTP to the real host."""
     site = Folder(directory)
     limit = FOREVER if duration is None else units.duration(duration)
     plan = Plan(tap, nic, address, gateway or [], setup=setup or [], pcap=pcap)
@@ -262,7 +262,7 @@ def get(
     pcap: Pcap = None,
     timeout: Annotated[str, typer.Option(help="Give up after so long.")] = "1h",
 ) -> None:
-    """Fetch a file by HTTP, from the real host to an emulated machine."""
+    """An emulated machine fetches a file from the real host by HTTP."""
     limit = units.duration(timeout)
     plan = Plan(tap, nic, address, gateway or [], dns or [], setup or [], pcap)
     where = Url.parse(url)

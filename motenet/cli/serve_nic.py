@@ -42,10 +42,11 @@ from motenet.sim.world import World
 SHARING = "virtio-net"
 """The card whose queues vhost-user carries, without its registers."""
 ANY_MAC = "52:54:00:12:34:56"
-HELP = """Put an emulated {nic} into a guest in QEMU, for your own kernel's driver to find.
+HELP = """Put {nic} into a guest in QEMU.
 
-Prints the command that starts such a guest. The other end of the cable is an emulated host that answers pings and
-serves http://10.0.0.2/ and /1MiB, or a TAP device. Ends when QEMU ends.
+An emulated card, for your own kernel's driver to find. Prints the command that starts such a guest. The other end of
+the cable is an emulated host that answers pings and serves http://10.0.0.2/ and /1MiB, or a TAP device. Ends when QEMU
+ends.
 """
 SHARED = """
 With --vhost-user instead, it shares its queues' memory with DPDK's driver, or with QEMU for its guest.

@@ -13,6 +13,7 @@ import typer
 
 import motenet
 from motenet.cli.look import Json
+from motenet.cli.output import loading
 from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.inspector import network
 from motenet.inspector.demo import Demo
@@ -28,6 +29,10 @@ SCRIPTS = {"guest": "guest.py", "netsim": "netsim_table.py", "connections": "con
 """Measurements with a script of their own in benchmarks/."""
 STORIES = ("http", "llm")
 """Of the demo."""
+PROVIDER, LOSS, SPEED = "anthropic", 0.02, 1.0
+"""Of the demo llm."""
+EXTRA = ("aiohttp", "anthropic", "dns", "httpx", "openai", "starlette", "trustme", "uvicorn", "websockets")
+"""The modules that come with the extra `apps`."""
 SIZES = ("1MiB", "10MiB")
 """Of a cell, for netsim: those of benchmarks/netsim_smoltcp.py."""
 
@@ -65,9 +70,9 @@ def inspect(
     host: Annotated[str | None, typer.Option(help="This host alone.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a script that builds a world, and show its hosts as they are then.
+    """Run a script that builds a world, and show its hosts.
 
-    Links, addresses, routes, neighbors and sockets, as ip and ss print them, with counters and drops.
+    As they are then: links, addresses, routes, neighbors and sockets, as ip and ss print them, with counters and drops.
     """
     with redirect_stdout(sys.stderr):
         names = _execute(script, arguments)
@@ -111,6 +116,8 @@ def _tell(error: Exception, script: str) -> int:
         frames = frames.tb_next
     if frames is None or not isinstance(error, MotenetError):
         traceback.print_exception(type(error), error, frames)
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRA:
+            print(f"motenet: {error.name} comes with the extra libraries: pip install 'motenet[apps]'", file=sys.stderr)
         return 1
     lines = [number for frame, number in traceback.walk_tb(frames) if frame.f_code.co_filename == script]
     print(f"{Path(script).name}:{lines[-1]}: {error}", file=sys.stderr)
@@ -123,9 +130,9 @@ def demo(
     peer_nic: Annotated[str, typer.Option(help="Bob's card, or the model's.")] = "e1000",
     seed: Annotated[int, typer.Option(help="Decides all that is random.")] = 7,
     pcap: Annotated[Path | None, typer.Option(help="Write all frames to this pcapng file.")] = None,
-    provider: Annotated[str, typer.Option(help="llm: anthropic, openai, groq, xai.")] = "anthropic",
-    loss: Annotated[float, typer.Option(help="llm: how many of all frames the cables lose.")] = 0.02,
-    speed: Annotated[float, typer.Option(help="llm: of virtual time on the screen; 0: no waiting.", min=0)] = 1.0,
+    provider: Annotated[str, typer.Option(help="llm: anthropic, openai, groq, xai.")] = PROVIDER,
+    loss: Annotated[float, typer.Option(help="llm: how many of all frames the cables lose, 0 to 1.")] = LOSS,
+    speed: Annotated[float, typer.Option(help="llm: of virtual time on the screen; 0: no waiting.", min=0)] = SPEED,
     as_json: Json = False,
 ) -> None:
     """Two machines boot, ping, and fetch 16 MiB by HTTP.
@@ -137,8 +144,11 @@ def demo(
     """
     if story not in STORIES:
         raise ConfigurationError(f"there is no demo {story!r}; there is {' and '.join(STORIES)}")
+    if story != "llm" and (provider, loss, speed) != (PROVIDER, LOSS, SPEED):
+        raise ConfigurationError("--provider, --loss and --speed are for the other demo: motenet demo llm")
     if story == "llm":
-        from motenet.inspector.chat import Chat  # it needs the extra `apps`
+        with loading():
+            from motenet.inspector.chat import Chat  # it needs the extra `apps`
 
         chat = Chat(nic, peer_nic, seed, provider=provider, loss=loss, speed=speed, pcap=pcap, quiet=as_json)
         good = chat.run(as_json)

@@ -28,6 +28,8 @@ def test_as_json(motenet: Motenet) -> None:
         (("demo", "chat"), "there is no demo 'chat'; there is http and llm"),
         (("demo", "llm", "--provider", "nobody"), "there is anthropic, openai, groq, xai"),
         (("demo", "llm", "--loss", "2"), "loss=2.0 is not a probability"),
+        (("demo", "--loss", "0.5"), "motenet demo llm"),
+        (("demo", "--provider", "openai"), "motenet demo llm"),
     ],
 )
 def test_it_refuses(motenet: Motenet, arguments: tuple[str, ...], words: str) -> None:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -187,7 +187,24 @@ def test_doctor_says_how_to_get_what_is_missing(motenet: Motenet, monkeypatch: p
     done = motenet("doctor")
     assert done.code == 0
     assert "apt-get install tshark" in done.out
+    assert "pip install 'motenet[apps]'" not in done.out
     assert "QEMU 10.1" in done.out
+
+
+def test_doctor_names_the_extras_libraries_that_are_missing(motenet: Motenet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(name: str) -> str:
+        if name in ("httpx", "trustme"):
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(parts, "version", installed)
+    apps = next(part for part in json.loads(motenet("doctor", "--json").out)["parts"] if part["name"] == "apps")
+    assert apps == {
+        "name": "apps",
+        "present": False,
+        "detail": "without httpx, trustme",
+        "remedy": "pip install 'motenet[apps]'",
+    }
 
 
 def test_python_m_motenet_is_the_same_command() -> None:

@@ -175,6 +175,18 @@ def test_a_script_with_a_mistake_gets_its_own_frames_only(
     assert "runpy" not in done.err
 
 
+def test_a_script_without_its_library_is_told_what_to_install(
+    motenet: Motenet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    (tmp_path / "x.py").write_text("import httpx\n")
+    done = motenet("run", str(tmp_path / "x.py"))
+    assert done.code == 1
+    assert done.err.splitlines()[-1].endswith(": pip install 'motenet[apps]'")
+    (tmp_path / "x.py").write_text("import unheard_of\n")
+    assert "pip" not in motenet("run", str(tmp_path / "x.py")).err
+
+
 def test_an_error_in_a_scripts_helper_is_told_at_the_scripts_line(motenet: Motenet, tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("import motenet\ndef f():\n    motenet.World(1).host('a/b')\n\n\nf()\n")
     done = motenet("run", str(tmp_path / "x.py"))
