@@ -26,6 +26,7 @@ ALL_ROUTERS6 = bytes.fromhex("ff02 0000 0000 0000 0000 0000 0000 0002")
 """RFC 4291, 2.7.1 and 2.8: what each IPv6 node, and each router, is required to recognize;
 Multicast Listener Done goes to the routers (RFC 2710, 3)."""
 
+_MAPPED = bytes(10) + b"\xff\xff"
 _SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff")
 
 
@@ -133,6 +134,11 @@ def is_multicast(address: bytes) -> bool:
 def is_loopback(address: bytes) -> bool:
     """RFC 1122, 3.2.1.3 g: 127.0.0.0/8 must not appear outside a host; RFC 4291, 2.5.3: ::1."""
     return address[0] == 127 if len(address) == 4 else address == b"\0" * 15 + b"\1"
+
+
+def is_mapped(address: bytes) -> bool:
+    """RFC 4291, 2.5.5.2: ::ffff:0:0/96 is how programs write IPv4; none travels, and Linux drops such sources."""
+    return address.startswith(_MAPPED)
 
 
 def is_unspecified(address: bytes) -> bool:

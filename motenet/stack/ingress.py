@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.trace import HasNow, Watched
 from motenet.doors import Received
-from motenet.stack.address import is_link_local, is_loopback, is_multicast
+from motenet.stack.address import is_link_local, is_loopback, is_mapped, is_multicast
 from motenet.stack.addressing import UNICAST
 from motenet.stack.packet import Packet
 from motenet.stack.wire import Malformed, arp, ethernet, icmpv6, ipv4, ipv6
@@ -142,9 +142,9 @@ class Ingress(Watched):
             self.drop("other-host")
             return
         ours = node.routing.is_ours(source) and not self._looped
-        inside = is_loopback(source) and not self._looped
+        inside = (is_loopback(source) or is_mapped(source)) and not self._looped
         if is_multicast(source) or inside or (ours and not _is_advertisement(header)):
-            self.drop("source-address")  # RFC 4291, 2.7 and 2.5.3: these name no single other host
+            self.drop("source-address")  # RFC 4291, 2.7, 2.5.3 and 2.5.5.2: these name no single other host
             return
         if (kind == UNICAST or kind is None) and frame.destination != self.mac:
             self.drop("link-broadcast")

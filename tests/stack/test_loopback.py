@@ -58,7 +58,7 @@ def test_rfc1122_3_2_1_3_g_must_not_appear_outside_a_host(forwarding: bool) -> N
     world, alice, bob = hosts(forwarding=forwarding)
     ethernet = Ether(dst=alice.driver.mac_address.hex(":"), src=bob.driver.mac_address.hex(":"))
     pairs4 = [("10.0.0.2", "127.0.0.1"), ("127.0.0.1", "10.0.0.1"), ("127.0.0.1", "127.0.0.1")]
-    pairs6 = [("fd00::2", "::1"), ("::1", "fd00::1"), ("::1", "::1")]
+    pairs6 = [("fd00::2", "::1"), ("::1", "fd00::1"), ("::1", "::1"), ("::ffff:127.0.0.1", "fd00::1")]
     frames = [bytes(ethernet / IP(src=source, dst=destination) / ICMP()) for source, destination in pairs4]
     frames += [
         bytes(ethernet / IPv6(src=source, dst=destination) / ICMPv6EchoRequest()) for source, destination in pairs6
