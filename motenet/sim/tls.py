@@ -287,6 +287,7 @@ class TlsSocket:
     def undo(self) -> None:
         """The world was restored to before this connection spoke TLS; it is of no use any more."""
         self.tcp.waker = None
+        self.established = False  # so that a listener does not hand it out, nor keeps a place for it
         self._received.clear()
         self._error = exception(Failure.UNDONE, self.remote)
 

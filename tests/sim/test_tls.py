@@ -585,3 +585,16 @@ def test_no_snapshot_carries_tls(authority: Authority, pair: Pair) -> None:
     assert pair.bob.tcp_receive(server) == b""
     pair.bob.tcp_close(server)
     assert pair.world.snapshot() is not None
+
+
+def test_a_listener_that_was_restored_has_room_again(authority: Authority, pair: Pair) -> None:
+    listener = pair.bob.tls_listen(443, authority.server(), backlog=2)
+    before = pair.world.snapshot()
+    for _ in range(2):
+        pair.alice.tls_connect(IPV4, 443, context=authority.client())
+        pair.alice.tls_connect(IPV4, 443, context=authority.client())
+        pair.world.run("1s")
+        pair.world.restore(before)
+        assert not listener.can_accept
+    client = pair.alice.tls_connect(IPV4, 443, context=authority.client())
+    assert pair.bob.tls_accept(listener).remote == client.tcp.local
