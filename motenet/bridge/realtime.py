@@ -116,12 +116,16 @@ class RealTime:
         self.watch(hear, partial(_take_calls, hear, clock, self._calls))
 
     def close(self) -> None:
-        """Give the clock back to virtual time, and end all watching; may be called twice."""
+        """Give the clock back to virtual time, and end all watching; may be called twice.
+
+        What other threads have asked for by now happens in virtual time.
+        """
         if self.clock.pace is self:
             self.clock.pace = None
         for file in list(self._readers):
             self.unwatch(file)
         self._silence()
+        _hand_over(self.clock, self._calls, self.clock.now)
 
     def __enter__(self) -> Self:
         return self
@@ -157,9 +161,12 @@ class RealTime:
                 os.write(self._bell, b"\0")
 
     def call(self, callback: Callback, argument: Any = None) -> None:
-        """Call `callback(argument)` in an event as soon as can be. From any thread."""
-        self._calls.append((callback, argument))
-        self.wake()
+        """Call `callback(argument)` in an event as soon as can be. From any thread, until `close`."""
+        if self._silence.alive:
+            self._calls.append((callback, argument))
+            self.wake()
+        else:
+            self.clock.call(callback, argument)
 
     def run(self, ready: Callable[[], bool] | None = None, timeout: int = FOREVER) -> bool:
         """Run until `ready()` holds, looked at first and whenever events have run, or for `timeout` ns of virtual time.
@@ -230,6 +237,10 @@ def _take_calls(bell: int, clock: Clock, calls: deque[tuple[Callback, Any]], whe
     """The bell was rung: what other threads have asked for becomes events at `when` (ns)."""
     with suppress(BlockingIOError):
         os.read(bell, 4096)
+    _hand_over(clock, calls, when)
+
+
+def _hand_over(clock: Clock, calls: deque[tuple[Callback, Any]], when: int) -> None:
     for _ in range(len(calls)):
         callback, argument = calls.popleft()
         clock.at(when, callback, argument)

@@ -323,6 +323,14 @@ def test_a_clock_has_one_pace_and_a_closed_pump_gives_it_back(setup: Setup) -> N
     second.close()
 
 
+def test_what_was_asked_for_before_a_pump_was_closed_still_happens(setup: Setup) -> None:
+    setup.clock.call(setup.card.note, "before")
+    setup.pump.close()
+    setup.pump.call(setup.card.note, "after")
+    setup.clock.run(setup.clock.now + MS)
+    assert [what for _, what in setup.card.log[1:]] == ["before", "after"]
+
+
 def test_pumps_leave_no_files_behind() -> None:
     def files() -> int:
         gc.collect()
