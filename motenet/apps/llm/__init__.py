@@ -1,4 +1,4 @@
-"""Language models: the seed's provider interface on the official SDKs, and a local server that speaks their APIs."""
+"""Language models: one interface for four providers, on the official SDKs, and a server that speaks their APIs."""
 
 from motenet.core.errors import ConfigurationError
 

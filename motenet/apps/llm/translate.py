@@ -46,10 +46,15 @@ def translate(error: Exception, model: str, text: str = "") -> errors.LlmError:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause's words: the SDKs say "Connection error." of everything."""
+    """The innermost cause's words: the SDKs say "Connection error." of everything.
+
+    Of several addresses' errors (anyio's group) the last one's: IPv4's, where the name has both families.
+    """
     words = str(error)
     inner = error.__cause__ or error.__context__
     while inner is not None:
+        if isinstance(inner, BaseExceptionGroup):
+            inner = inner.exceptions[-1]
         words = str(inner) or type(inner).__name__
         inner = inner.__cause__ or inner.__context__
     return words or type(error).__name__

@@ -1,4 +1,4 @@
-"""What goes to a language model and what comes back, the same for every provider. The names are the seed's."""
+"""What goes to a language model and what comes back, the same for every provider."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class Message:
 class GenerationConfig:
     """How to generate. What is None is left out of the request: the model's own default holds.
 
-    The seed sets a temperature of 0.7; many of today's models refuse any, so here there is none unless it is given.
+    Even the temperature: many of today's models refuse any.
     """
 
     temperature: float | None = None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motenet.apps.llm import Answer, Fault, Message, ModelRequest, Script, TokenTiming
+from motenet.apps.llm import Answer, Fault, Message, ModelRequest, ModelServer, Script, TokenTiming
 from motenet.apps.llm.server import tokenize
 from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
@@ -56,7 +56,14 @@ def test_timing_is_first_then_each_with_jitter_up_to_its_bound():
     assert [jittered.delay(token, again) for token in range(1, 200)] == delays
 
 
-@pytest.mark.parametrize("wrong", [lambda: TokenTiming(0.3), lambda: Fault.error(200), lambda: TokenTiming("soon")])
+def test_timing_is_shown_in_nanoseconds():
+    assert repr(TokenTiming("1us", each="2ns")) == "TokenTiming(1000, 2, 0)"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda: TokenTiming(0.3), lambda: Fault.error(200), lambda: TokenTiming("soon"), lambda: ModelServer(3)],
+)
 def test_values_that_cannot_be(wrong):
     with pytest.raises(ConfigurationError):
         wrong()

@@ -188,6 +188,18 @@ def test_nobody_is_there(place, kind):
 
 
 @BOTH
+def test_nobody_is_there_in_either_family(kind):
+    """anyio has a group of errors then, whose own words are "multiple connection attempts failed"."""
+    world = motenet.World(seed=1)
+    world.host("alice")
+    world.host("models")
+    world.internet().settle()
+    with pytest.raises(NetworkError, match=r"failed: \[Errno 111\] Connect call failed \('10\.1\.0\.\d+', 81\)"):
+        chat(world, kind, "models.test:81")
+    world.close()
+
+
+@BOTH
 def test_a_server_that_is_deaf(place, kind):
     world = place()
 

@@ -15,6 +15,7 @@ from motenet.apps.llm.server.script import Answer, Answerer, Fault, ModelRequest
 from motenet.apps.llm.server.speaker import Speaker
 from motenet.apps.llm.server.wire import Dialect, Refused, Wire, prepare
 from motenet.apps.llm.types import ModelInfo
+from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.units import MS, SECOND
 
@@ -55,6 +56,8 @@ class ModelServer:
         seed: int | str = 0,
         epoch: int = EPOCH,
     ) -> None:
+        if not (callable(answer) or isinstance(answer, Reply)):
+            raise ConfigurationError(f"answer={answer!r}: give a text, an Answer, a Fault, a Script or a function")
         self.timing = timing
         self.requests: deque[ModelRequest] = deque()
         """The latest, of which those that were refused are not."""

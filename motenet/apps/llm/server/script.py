@@ -67,6 +67,9 @@ class TokenTiming:
         self.each = units.duration(each)
         self.jitter = units.duration(jitter)
 
+    def __repr__(self) -> str:
+        return f"TokenTiming({self.first}, {self.each}, {self.jitter})"
+
     def delay(self, token: int, stream: Stream) -> float:
         """Seconds before this token, the first of which is number 0."""
         wait = self.each if token else self.first
