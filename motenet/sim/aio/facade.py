@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from motenet.core.units import SECOND
@@ -32,8 +33,8 @@ def socket_address(address: bytes, port: int, scope: int = 0) -> Address:
 class Facade:
     """The options work on the connection, or are kept and told again; reading and writing are the transport's.
 
-    `fileno()` is a quiet descriptor that is readable when something has come that nobody has read, or the peer has
-    ended: HTTP clients poll that to see whether a connection can be used once more.
+    `fileno()` is a descriptor that is readable if something has come that nobody has read, or the peer has ended:
+    HTTP clients poll that to see whether a connection can be used once more.
     """
 
     def __init__(self, inner: AnySocket, local: Address, remote: Address | None = None) -> None:
@@ -41,10 +42,6 @@ class Facade:
         self._local = local
         self._remote = remote
         self._options: dict[tuple[int, int], Any] = {}
-        self._descriptor = -1
-        self._keeper = -1
-        self._shown = False
-        self._ended = False
         self._closed = False
         self.family = socket.AF_INET6 if len(local) == 4 else socket.AF_INET
         self.type = socket.SOCK_DGRAM if isinstance(inner, UdpSocket) else socket.SOCK_STREAM
@@ -108,47 +105,24 @@ class Facade:
     # --- the descriptor
 
     def fileno(self) -> int:
-        """A real descriptor that stands for this one in select() and poll(); -1 once closed.
-
-        Whether it is readable because of data, or of an end, that nobody has read yet, is as of this call.
-        """
+        """A real descriptor that stands for this one in select() and poll(), as of this call; -1 once closed."""
         if self._closed:
             return -1
-        if self._descriptor < 0:
-            self._descriptor, self._keeper = os.pipe()
-        if self._ended:
-            self._hang_up()
-        elif isinstance(self._inner, TcpSocket):
-            self._show(self._inner.can_recv or not self._inner.may_recv)
-        return self._descriptor
-
-    def _show(self, readable: bool) -> None:
-        """By a byte in the pipe."""
-        if readable and not self._shown:
-            os.write(self._keeper, b"!")
-        elif self._shown and not readable:
-            os.read(self._descriptor, 1)
-        self._shown = readable
-
-    def end(self) -> None:
-        """The peer has ended: the descriptor becomes readable."""
-        self._ended = True
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        if self._keeper >= 0:
-            os.close(self._keeper)
-            self._keeper = -1
+        inner = self._inner
+        return stand_ins()[isinstance(inner, TcpSocket) and (inner.can_recv or not inner.may_recv)]
 
     def close(self) -> None:
-        """Let the descriptor go; the connection is the transport's."""
+        """There is no descriptor any more; the connection is the transport's."""
         self._closed = True
-        self._hang_up()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
 
-    __del__ = close
+
+@cache
+def stand_ins() -> tuple[int, int, int]:
+    """One that is never readable, and one that always is: they stand for all connections. The third keeps one quiet."""
+    quiet, keeper = os.pipe()
+    readable, other = os.pipe()
+    os.close(other)
+    return quiet, readable, keeper
 
 
 def _set_nagle(inner: TcpSocket, value: int, options: dict[tuple[int, int], Any]) -> None:

@@ -176,7 +176,6 @@ class StreamTransport(asyncio.Transport):
     def _end_reading(self) -> None:
         """The peer has closed its direction; the protocol says whether ours stays open."""
         self._eof_read = True
-        self._facade.end()
         try:
             stays = self._protocol.eof_received()
         except (SystemExit, KeyboardInterrupt):
@@ -277,7 +276,6 @@ class StreamTransport(asyncio.Transport):
             if self._started:
                 self._protocol.connection_lost(error)
         finally:
-            self._facade.end()
             if self._facade.resets:
                 self._socket.abort()
             self._socket.release()

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -187,6 +188,22 @@ def test_by_address_and_by_name_of_both_families(
     verify = tls[1]() if secure else True
     (answer,) = lab.alice.run(fetch(f"http{'s' * secure}://{where}", verify, 1, at_once=False, limit=1))
     assert answer["client"] == client
+
+
+def test_connections_need_no_descriptors_of_the_process(lab: Any) -> None:
+    """httpx polls each one that it uses again: so a process's limit is no limit of a world's connections."""
+    lab.serve(APP)
+    counts: list[int] = []
+
+    async def visit() -> None:
+        async with httpx.AsyncClient(base_url=f"http://{BOB}") as client:
+            for _ in range(2):
+                await asyncio.gather(*[client.get("/tell") for _ in range(20)])
+            counts.append(len(os.listdir("/proc/self/fd")))
+
+    before = len(os.listdir("/proc/self/fd"))
+    lab.alice.run(visit())
+    assert counts == [before]
 
 
 MEGABYTES = bytes(range(251)) * 12_000
