@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Unpack
 
 from motenet import sim
 from motenet.apps.internet.plan import Cable
-from motenet.core.errors import ConfigurationError
 from motenet.sim.host import Host, Outsider
 
 if TYPE_CHECKING:
@@ -43,12 +42,8 @@ class World(sim.World):
 
         Call `settle()` of what this returns to wait until all have their addresses. ConfigurationError.
         """
-        try:
-            from motenet.apps.internet.network import Internet
-        except ModuleNotFoundError as missing:
-            if (missing.name or "").partition(".")[0] != "dns":
-                raise
-            raise ConfigurationError("internet() has a DNS server: pip install 'motenet[apps]'") from missing
+        from motenet.apps.internet.network import Internet  # its DNS server needs the extra `apps`
+
         nodes: list[Host | Outsider] = [*self.hosts.values(), *self.outsiders.values()]
         lonely = [node for node in nodes if all(port.medium is None for port in node.ports)]
         places: dict[str, Sequence[Host | Outsider]] = dict(lans or {})

@@ -352,4 +352,4 @@ def test_without_dnspython_it_says_what_to_install() -> None:
     program = "import sys; sys.modules['dns'] = None; import motenet; motenet.World().internet()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "ConfigurationError" in done.stderr
-    assert "pip install 'motenet[apps]'" in done.stderr
+    assert "the DNS server needs dnspython: pip install 'motenet[apps]'" in done.stderr
