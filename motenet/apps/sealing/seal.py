@@ -1,11 +1,13 @@
 """sealed(): while a world runs, nothing from outside gets into what its programs do."""
 
+import builtins
 import gc
 import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from typing import Any
 
 from motenet.apps.sealing import clocks, entropy, order
@@ -28,7 +30,8 @@ def sealed(epoch: str | None = None) -> Iterator[None]:
 
     While a world's callback runs, `time` tells `epoch` ("2000-01-01", UTC unless it says otherwise) plus virtual time,
     and os.urandom, random, secrets and uuid draw from streams that each host has and that the world's seed begins.
-    Everywhere else they are as ever. At the top level only: ConfigurationError inside a world, for what is no date,
+    Everywhere else they are as ever. Out of reach are datetime.now(), and what was bound beforehand elsewhere than in a
+    module: a default argument, a class's attribute, a partial. At the top level only: ConfigurationError inside a world, for what is no date,
     and for another epoch than that of the sealed() around this one.
     """
     if here() is not None:
@@ -79,30 +82,39 @@ class Seal:
         replace(self.undo, WorldLoop, "run_in_executor", _staying)
         self._number()
         self._keep_garbage()
-        self._see_to_libraries()
+        self._see_to_imports()
 
     def _number(self) -> None:
         """Sets of what a world makes have an order."""
         order.number_protocols()
         replace(self.undo, WorldLoop, "number", order.counting)
-        replace(self.undo, WorldLoop, "create_task", self._tasks)
 
-    def _tasks(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        """Libraries that have been imported meanwhile are seen to."""
+    def _see_to_imports(self) -> None:
+        """Libraries that are there already are seen to, and others as soon as they have been imported."""
+        replace(self.undo, builtins, "__import__", self._importing)
+        self._see_to_libraries()
 
-        def create_task(loop: WorldLoop, coro: Any, **options: Any) -> Any:
+    def _importing(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(real)
+        def import_(*args: Any, **options: Any) -> Any:
+            found = real(*args, **options)
             if len(sys.modules) != self._modules:
                 self._see_to_libraries()
-            return real(loop, coro, **options)
+            return found
 
-        return create_task
+        return import_
 
     def _see_to_libraries(self) -> None:
-        for name, see_to in LIBRARIES.items():
-            if name in sys.modules and name not in self._seen_to:
-                self._seen_to[name] = None
-                see_to(self.undo, sys.modules[name])
         self._modules = len(sys.modules)
+        for name, see_to in LIBRARIES.items():
+            module = sys.modules.get(name)
+            if module is None or name in self._seen_to:
+                continue
+            if getattr(module.__spec__, "_initializing", False):
+                self._modules = 0  # look again when it is whole
+            else:
+                self._seen_to[name] = None
+                see_to(self.undo, module)
 
     def _keep_garbage(self) -> None:
         """Garbage is collected where order.counting says so, and what was there before is left alone."""

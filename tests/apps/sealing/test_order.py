@@ -1,10 +1,12 @@
 """Sets of objects in sealed worlds: their order is that of the world's doings, not of memory addresses."""
 
 import asyncio
+import builtins
 import gc
 import os
 import random
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +14,7 @@ import pytest
 
 from motenet import World
 from motenet.apps import sealed
+from motenet.apps.sealing.libraries import LIBRARIES
 from motenet.apps.sealing.order import GARBAGE, Ordered
 
 COUNT = 50
@@ -129,6 +132,26 @@ def test_a_factory_of_tasks_is_respected() -> None:
         assert world.host("alice").run(outer()) == "done"
     assert len(made) == 2
     assert world.loop.get_task_factory() is factory
+
+
+def test_a_library_that_is_imported_late_is_seen_to_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside a coroutine, too, and not before the module is whole."""
+    (tmp_path / "late_library.py").write_text("import late_helper\nVALUE = 1\n")
+    (tmp_path / "late_helper.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    seen: list[int] = []
+    monkeypatch.setitem(LIBRARIES, "late_library", lambda undo, module: seen.append(module.VALUE))
+
+    async def main() -> list[int]:
+        __import__("late_library")
+        return list(seen)
+
+    real = builtins.__import__
+    with sealed():
+        assert World().host("alice").run(main()) == [1]
+    assert builtins.__import__ is real
 
 
 def test_ordered() -> None:
