@@ -322,6 +322,20 @@ def test_a_mistake_is_named(options: dict[str, Any], complaint: str) -> None:
     assert (list(world.hosts), world.switches, world.links) == (["alice"], {}, [])  # it is as it was
 
 
+@pytest.mark.parametrize(
+    ("lans", "complaint"),
+    [(["alice"], "cannot be a name"), (["router"], "router's name"), (["a", "b"], "alice has too few cards")],
+)
+def test_lans_that_cannot_be(lans: list[str], complaint: str) -> None:
+    world = motenet.World()
+    alice = world.host("alice")
+    with pytest.raises(ConfigurationError, match=complaint):
+        world.internet(lans={name: [alice] for name in lans})
+    assert (list(world.hosts), world.switches, world.links) == (["alice"], {}, [])
+    alice.plug()
+    assert len(world.internet(lans={"a": [alice], "b": [alice]}).places) == 2
+
+
 def test_hosts_that_cannot_be() -> None:
     world = motenet.World()
     net = world.internet(world.host("alice", address="10.0.0.5/24"), lans={"other": []})
