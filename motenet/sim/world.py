@@ -79,7 +79,7 @@ class World(Component):
         `host.plug()` gives it more cards. The card is brought up at once, in local time: hosts boot in parallel.
         ConfigurationError for what cannot be.
         """
-        self._check_name(name)
+        self.check_name(name)
         for other in self.hosts.values():
             if other.nic is nic:
                 raise ConfigurationError(f"this card sits in {other.name} already; make another one for {name}")
@@ -94,7 +94,7 @@ class World(Component):
 
     def switch(self, name: str) -> Switch:
         """A learning switch, to which any number of links may lead."""
-        self._check_name(name)
+        self.check_name(name)
         switch = self.switches[name] = Switch(self.clock, name)
         self._rewatch(switch)
         return switch
@@ -104,7 +104,7 @@ class World(Component):
 
         A world with an outsider depends on real time, and can be neither repeated nor snapshotted.
         """
-        self._check_name(outsider.name)
+        self.check_name(outsider.name)
         self.outsiders[outsider.name] = outsider
         self._rewatch(outsider)
 
@@ -168,7 +168,8 @@ class World(Component):
             found += [b for a, b in joined + [(b, a) for a, b in joined] if a is here and b not in found]
         return found
 
-    def _check_name(self, name: str) -> None:
+    def check_name(self, name: str) -> None:
+        """ConfigurationError if nothing here can have this name."""
         if not name or "/" in name or any(name in taken for taken in (self.hosts, self.switches, self.outsiders)):
             raise ConfigurationError(f"{name!r} cannot be a name here: it is empty, has a slash or is taken")
 

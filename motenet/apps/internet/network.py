@@ -91,8 +91,15 @@ class Internet:
         link_settings(**self.cable)
         for block in self._blocks:
             next(plan.pieces(block))
-        for host in (one for hosts in lans.values() for one in hosts):
+        for name in lans:
+            self.world.check_name(name)
+            if name == self._router_name:
+                raise ConfigurationError(f"{name!r} is the router's name, and no LAN's")
+        everybody = [one for hosts in lans.values() for one in hosts]
+        for host in everybody:
             self._claim(host.name)
+            if sum(port.medium is None for port in host.ports) < everybody.count(host):
+                raise ConfigurationError(f"{host.name} has too few cards: plug() one for each cable")
 
     def _make_lan(self, lan: Lan, hosts: Sequence[Host | Outsider]) -> None:
         """A LAN and all who are on it; the router joins the networks of their addresses, or begins new ones."""
