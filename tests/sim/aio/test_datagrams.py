@@ -312,7 +312,7 @@ def test_groups_are_joined_by_socket_options(net: Any, family: int) -> None:
         option(join, request)
         there.close()
         await server.lost
-        joined = [group in one.addressing.groups for one in net.bob.stack.interfaces for group in [request[:-4]]]
+        joined = [request[:-4] in one.addressing.groups for one in net.bob.stack.interfaces]
         here.close()
         return server.log, errors, joined
 

@@ -174,7 +174,8 @@ def test_functions_in_executors(loop: Any) -> None:
 
     async def main() -> Any:
         found = [await loop.run_in_executor(None, nested), await asyncio.to_thread(max, 3, 5)]
-        for wrong in (KeyError, StopIteration):
+        emulated = isinstance(loop, motenet.sim.aio.WorldLoop)
+        for wrong in (KeyError, StopIteration if emulated else RuntimeError):  # real ones hang up to 3.12.2 (gh-112182)
             try:
                 await asyncio.to_thread(lambda wrong=wrong: (_ for _ in ()).throw(wrong("x")))
             except Exception as error:

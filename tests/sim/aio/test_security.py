@@ -153,8 +153,13 @@ def test_a_server_ends_a_handshake_that_takes_too_long(net: Any, authority: Any)
 
 
 def test_a_peer_that_speaks_no_tls(net: Any, authority: Any) -> None:
+    async def greet(reader: Any, writer: Any) -> None:
+        writer.write(b"220 mail.test at your service\r\n")
+        await reader.read(1)
+        writer.close()
+
     async def main() -> Any:
-        port = await net.stream_server(lambda reader, writer: writer.write(b"220 mail.test at your service\r\n"))
+        port = await net.stream_server(greet)
         with pytest.raises(ssl.SSLError) as caught:
             await talk(net, port, b"a\n", ssl=authority.client())
         return caught.value.reason
