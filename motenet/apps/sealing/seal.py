@@ -31,7 +31,8 @@ def sealed(epoch: str | None = None) -> Iterator[None]:
     While a world's callback runs, `time` tells `epoch` ("2000-01-01", UTC unless it says otherwise) plus virtual time,
     and os.urandom, random, secrets and uuid draw from streams that each host has and that the world's seed begins.
     Everywhere else they are as ever. Out of reach are datetime.now(), and what was bound beforehand elsewhere than in a
-    module: a default argument, a class's attribute, a partial.
+    module: a default argument, a class's attribute, a partial. So is OpenSSL: TLS draws its own keys, and no two runs
+    give the same bytes (nor, by the odd byte of a signature, always the same times).
 
     At the top level only: ConfigurationError inside a world, for what is no date, and for another epoch than that of
     the sealed() around this one.
