@@ -17,8 +17,10 @@ from motenet.sim.aio import WorldLoop, inline
 
 try:
     import uvicorn
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    from websockets.exceptions import InvalidState
 except ImportError as error:
-    raise ConfigurationError("serving ASGI applications needs uvicorn: pip install 'motenet[apps]'") from error
+    raise ConfigurationError(f"serving ASGI applications needs {error.name}: pip install 'motenet[apps]'") from error
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -54,7 +56,7 @@ async def serve(
         "host": host,
         "port": (443 if secure else 80) if port is None else port,
         "http": "h11",
-        "ws": "websockets-sansio",
+        "ws": WebSocket,
         "loop": "none",
         "log_config": None,
         "log_level": "warning",
@@ -68,6 +70,16 @@ async def serve(
     server = AsgiServer(uvicorn.Config(_dated(app), **chosen | options))
     await server.begin()
     return server
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's, which raises InvalidState where the server is stopped while the peer's closing is under way."""
+
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
 
 
 class AsgiServer(uvicorn.Server):

@@ -132,6 +132,25 @@ def test_websockets(pair: Pair) -> None:
     assert pair.alice.run(talk()) == "hey"
 
 
+def test_it_is_stopped_while_a_websocket_closes(pair: Pair) -> None:
+    """The client is done as soon as it has the server's close_notify, for which the server has no answer by then."""
+    authority = trustme.CA()
+    ours, theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("10.0.0.2").configure_cert(ours)
+    authority.configure_trust(theirs)
+    server = pair.serve(ssl_context=ours)
+
+    async def talk() -> str | bytes:
+        async with connect("wss://10.0.0.2/echo", ssl=theirs) as connection:
+            await connection.send("hey")
+            return await connection.recv()
+
+    assert pair.alice.run(talk()) == "hey"
+    assert len(server.server_state.connections) == 1
+    pair.bob.run(server.stop())
+    assert not server.server_state.connections
+
+
 def test_it_listens_at_one_address(pair: Pair) -> None:
     pair.serve(None, 8080, "10.0.0.3")
     assert pair.get("http://10.0.0.3:8080/").text == "hello"
