@@ -123,7 +123,7 @@ class HttpClient:
             return _response(answer, b"".join([chunk async for chunk in self._body(answer)]))
 
     async def post_json(self, url: str, body: Any, headers: Headers = ()) -> Response:
-        """Post JSON: any value, or a str or bytes that are JSON already. As request."""
+        """Post JSON: any value, or a str or bytes that are JSON already; ValueError for NaN. As request."""
         return await self.request("POST", url, _for_json(headers), _text(body))
 
     async def post_streaming(self, url: str, body: Any, headers: Headers = (), *, on_chunk: OnChunk) -> Response:
@@ -206,7 +206,7 @@ def _for_json(headers: Headers) -> list[tuple[str, str]]:
 
 
 def _text(body: Any) -> str | bytes:
-    return body if isinstance(body, str | bytes) else json.dumps(body, separators=(",", ":"))
+    return body if isinstance(body, str | bytes) else json.dumps(body, separators=(",", ":"), allow_nan=False)
 
 
 def _is_too_large(error: BaseException | None) -> bool:

@@ -140,6 +140,12 @@ def test_post_json(pair: Pair, value: Any) -> None:
     assert (said["headers"]["content-type"], said["headers"]["accept"]) == ("application/json", "application/json")
 
 
+def test_what_is_no_json_is_not_posted(pair: Pair) -> None:
+    """RFC 8259, 6: there is no infinity, and no NaN."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        pair.ask(lambda client: client.post_json(f"{URL}/echo", [float("nan")]))
+
+
 def test_headers_that_are_given_stay(pair: Pair) -> None:
     given = [("accept", "text/plain"), ("Content-Type", "application/vnd.x+json")]
     said = pair.ask(lambda client: client.post_json(f"{URL}/echo", {}, given)).json()
