@@ -144,7 +144,7 @@ class TlsSocket:
 
         Raises `error` once all is read.
         """
-        received = self._received
+        received, size = self._received, max(size, 0)
         if received:
             data = bytes(received[:size])
             full = self._is_full
@@ -312,6 +312,8 @@ class Tls(Component):
             raise ConfigurationError(
                 f"this context is not for a {own}; ssl.create_default_context(ssl.Purpose.{other}) makes one"
             )
+        if server_side and given.check_hostname:
+            raise ConfigurationError("this context's check_hostname is for a client: a client has no name to check")
         return given
 
     def wrap(

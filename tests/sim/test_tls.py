@@ -532,12 +532,15 @@ def test_a_stack_without_a_host_says_how_to_have_tls(authority: Authority, pair:
 def test_contexts_and_names_that_do_not_suit(authority: Authority, pair: Pair) -> None:
     alice, listener = pair.alice, pair.bob.tcp_listen(443)
     now = pair.world.now
+    checking = authority.server()
+    checking.verify_mode, checking.check_hostname = ssl.CERT_REQUIRED, True
     for verb, text in (
         (lambda: alice.tls_connect(IPV4, 443, context="secret"), "give an ssl.SSLContext"),
         (lambda: alice.tls_connect(IPV4, 443, context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)), "not for a client"),
         (lambda: alice.tls_listen(443, None), "has its certificate"),
         (lambda: alice.tls_listen(443, authority.client()), r"not for a server; .*CLIENT_AUTH"),
         (lambda: pair.bob.tls_accept(listener), "has its certificate"),
+        (lambda: alice.tls_listen(443, checking), "check_hostname is for a client"),
         (lambda: alice.tls_connect(IPV4, 70_000, context=authority.client()), "is not a port"),
         (lambda: alice.tls_connect(IPV4, 443, context=authority.client(), buffer=0), "buffer=0"),
     ):
@@ -573,6 +576,8 @@ def test_no_snapshot_carries_tls(authority: Authority, pair: Pair) -> None:
     client = pair.alice.tls_connect("bob.test", 443, context=authority.client())
     server = pair.bob.tls_accept(listener)
     pair.alice.tcp_send(client, b"unread")
+    pair.world.run("10ms")
+    assert server.recv(-1) == server.recv(0) == b""
     with pytest.raises(SnapshotError, match=r"no snapshot can carry TLS: .*TLSv1\.3 with fd00::2 port 443"):
         pair.world.snapshot()
     pair.world.restore(before)
