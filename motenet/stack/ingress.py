@@ -47,8 +47,10 @@ class Ingress(Watched):
     def looped(self, frame: bytes) -> None:
         """Take a frame from ourselves."""
         self._looped = True
-        self.frame(Received(memoryview(frame), checksum_ok=True))
-        self._looped = False
+        try:
+            self.frame(Received(memoryview(frame), checksum_ok=True))
+        finally:  # what an application's waker raises passes through
+            self._looped = False
 
     def _tagged(self, frame: ethernet.Frame, tag: int | None) -> None:
         """IEEE 802.1Q: identifier 0 is only a priority; all others are other networks, which have interfaces."""

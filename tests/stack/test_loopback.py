@@ -1,7 +1,7 @@
 """Loopback: 127.0.0.0/8 (RFC 1122, 3.2.1.3 g) and ::1 (RFC 4291, 2.5.3), a host's addresses for itself alone."""
 
 import pytest
-from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
@@ -75,3 +75,18 @@ def test_rfc1122_3_2_1_3_g_must_not_appear_outside_a_host(forwarding: bool) -> N
     world.run("1s")
     assert world.fingerprint() == before
     assert alice.stack.drop_reasons["loopback-source"] == 1
+
+
+def test_an_application_that_raises_leaves_no_door_open() -> None:
+    world, alice, bob = hosts()
+    socket = alice.stack.udp_socket(9, "127.0.0.1")
+    socket.waker = lambda: 1 // 0  # type: ignore[assignment]
+    alice.stack.udp_socket().send_to(b"by loopback", "127.0.0.1", 9)
+    with pytest.raises(ZeroDivisionError):
+        world.run("1s")
+    socket.waker = None
+    assert socket.receive() is not None
+    ethernet = Ether(dst=alice.driver.mac_address.hex(":"), src=bob.driver.mac_address.hex(":"))
+    bob.driver.send(bytes(ethernet / IP(src="127.0.0.1", dst="127.0.0.1") / UDP(sport=9, dport=9) / b"by the cable"))
+    world.run("1s")
+    assert socket.receive() is None
