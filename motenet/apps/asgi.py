@@ -49,6 +49,8 @@ async def serve(
     with its key. `options` are uvicorn.Config's (lifespan, ws_ping_interval, timeout_keep_alive ...).
     OSError if the port is taken, StartupFailed if the application does not start.
     """
+    if not callable(app):
+        raise ConfigurationError(f"{app!r} is no ASGI application: give the application itself, such as a Starlette")
     if ssl_context is not None and certificate is not None:
         raise ConfigurationError("give ssl_context or certificate, not both")
     secure = ssl_context is not None or certificate is not None

@@ -56,8 +56,8 @@ class Ring(Component):
 
 def check_count(name: str, count: int, multiple: int, most: int) -> int:
     """A ring's length as the card can take it; ConfigurationError says what it may be."""
-    if count % multiple or not multiple <= count <= most:
+    if not isinstance(count, int) or count % multiple or not multiple <= count <= most:
         raise ConfigurationError(
-            f"{name}={count}: a ring has {multiple} to {most} descriptors, a multiple of {multiple}"
+            f"{name}={count!r}: a ring has {multiple} to {most} descriptors, a multiple of {multiple}"
         )
     return count

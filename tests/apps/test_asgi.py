@@ -184,6 +184,12 @@ def test_tls_by_files(pair: Pair, tmp_path: Path) -> None:
     assert pair.get("https://10.0.0.2/", verify=theirs).text == "hello"
 
 
+def test_a_name_is_no_application(pair: Pair) -> None:
+    """uvicorn's own command line takes "module:app", and would answer each request with 500."""
+    with pytest.raises(ConfigurationError, match="'module:app' is no ASGI application"):
+        pair.bob.run(serve("module:app"))  # type: ignore[arg-type]
+
+
 def test_both_are_too_much(pair: Pair) -> None:
     with pytest.raises(ConfigurationError, match="not both"):
         pair.bob.run(serve(application(), ssl_context=ssl.create_default_context(), certificate="x.pem"))

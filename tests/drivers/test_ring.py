@@ -39,7 +39,7 @@ def test_it_is_aligned_and_begins_anew_when_cleared(ring):
     assert (ring.load_at(0), ring.produced, ring.consumed) == ((0, 0), 0, 0)
 
 
-@pytest.mark.parametrize("count", [0, -8, 4, 12, 4104])
+@pytest.mark.parametrize("count", [0, -8, 4, 12, 4104, "64", 64.0])
 def test_lengths_that_a_card_cannot_take_are_refused(count):
     assert check_count("rx_ring", 4096, 8, 4096) == 4096
     with pytest.raises(ConfigurationError, match=r"rx_ring.*multiple of 8"):
