@@ -167,7 +167,8 @@ def bench(
 ) -> None:
     """Measure what motenet costs, as ratios within one run. Needs the source tree's benchmarks/.
 
-    netsim: smoltcp's tables of throughput under loss, in virtual time, beside smoltcp's own figures.
+    guest: what a Linux guest gets. netsim: smoltcp's tables of throughput under loss, in virtual time, beside
+    smoltcp's own figures. connections: what one of 1,000 costs, beside one of 100.
     """
     script = Path(motenet.__file__).parent.parent / "benchmarks" / SCRIPTS.get(only or "", "bench.py")
     if not script.is_file():
