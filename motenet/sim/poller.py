@@ -60,7 +60,11 @@ class Poller(Component):
         if not self.running:
             return
         now = self._clock.now
-        self._stack.poll(now)
+        try:
+            self._stack.poll(now)
+        except BaseException:  # of an application's waker, or Ctrl-C: what it has left undone is due when time goes on
+            self._wake()
+            raise
         self._set_alarm(now)
 
     def _set_alarm(self, now: int) -> None:
