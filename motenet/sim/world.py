@@ -1,7 +1,6 @@
 """The world: hosts, switches and links on one clock; what happens in it depends on its seed alone."""
 
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
-from inspect import iscoroutinefunction
+from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, overload
@@ -206,8 +205,8 @@ class World(Component):
             raise ConfigurationError('run() takes a duration ("2s"), until=predicate or coroutine, or both')
         if isinstance(until, Awaitable):
             return self.loop.complete(until, duration)
-        if until is not None and (iscoroutinefunction(until) or not callable(until)):
-            raise ConfigurationError(f"until={until!r} is neither a predicate nor a coroutine: call an async function")
+        if until is not None:
+            _check_predicate(until)
         deadline = FOREVER if duration is None else self.clock.now + units.duration(duration)
         if until is None:
             self.clock.elapse(deadline)
@@ -315,6 +314,15 @@ class World(Component):
     def _end_capture(self, capture: Capture) -> None:
         self.unwatch(capture)
         self._captures.remove(capture)
+
+
+def _check_predicate(until: Callable[[], object]) -> None:
+    """ConfigurationError for what is none; an async function's call would always look true."""
+    said = until() if callable(until) else None
+    if isinstance(said, Coroutine):
+        said.close()
+    if not callable(until) or isinstance(said, Coroutine):
+        raise ConfigurationError(f"until={until!r} is neither a predicate nor a coroutine: call an async function")
 
 
 def _load(component: Component, states: Plain) -> Iterator[Component]:

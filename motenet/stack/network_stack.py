@@ -204,8 +204,7 @@ class NetworkStack(Verbs):
         "auto": have what the link's routers say (SLAAC). ConfigurationError if no host can have the address.
         """
         self._interface(interface).housekeeping.configure(address, probe)
-        if self.kick is not None:
-            self.kick()
+        self._act()
 
     def advertise(self, what: str | RouterConfiguration | None, interface: str = "") -> None:
         """Tell the hosts on a link of this router (RFC 4861, 6.2): of a network ("fd00:1::/64"), or of all else too.
@@ -215,8 +214,7 @@ class NetworkStack(Verbs):
         if isinstance(what, str):
             what = RouterConfiguration((AdvertisedPrefix(Cidr.parse(what)),))
         self._interface(interface).housekeeping.be_router(what)
-        if self.kick is not None:
-            self.kick()
+        self._act()
 
     def remove_address(self, address: str | bytes) -> None:
         """Give up an address; sockets that use it find out as their peers stop answering."""
@@ -228,8 +226,7 @@ class NetworkStack(Verbs):
         for interface in self.node.interfaces:
             for cidr in interface.addressing.cidrs:
                 interface.discovery.announce(cidr.address)
-        if self.kick is not None:
-            self.kick()
+        self._act()
 
     def add_route(self, network: str | Cidr, gateway: str | bytes, interface: str = "") -> None:
         """Send what is for a network ("10.1.0.0/16") by way of a neighbor, in place of a route to the same network.
@@ -256,10 +253,17 @@ class NetworkStack(Verbs):
     def join_group(self, group: str | bytes, interface: str = "") -> None:
         """Listen to a multicast group, until `leave_group` was called as often."""
         self._interface(interface).addressing.join(parse_address(group))
+        self._act()
 
     def leave_group(self, group: str | bytes, interface: str = "") -> None:
         """Take back one `join_group`."""
         self._interface(interface).addressing.leave(parse_address(group))
+        self._act()
+
+    def _act(self) -> None:
+        """Have the host poll: what was configured is to be told to cards and neighbors."""
+        if self.kick is not None:
+            self.kick()
 
     # --- looking at it
 

@@ -110,6 +110,10 @@ class Node(Watched):
         """Whether an address means all hosts of a network of ours."""
         return any(one.addressing.listening.get(destination) == BROADCAST for one in self.interfaces)
 
+    def is_local(self, address: bytes) -> bool:
+        """Whether a socket may have this address: one of ours, or a loopback address."""
+        return self.routing.is_local(address)
+
     def suspect(self, destination: bytes) -> None:
         """It does not answer TCP: the neighbor on the way is probed (RFC 9293, MUST-20)."""
         way = self.routing.way(destination)

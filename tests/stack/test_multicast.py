@@ -196,3 +196,21 @@ def test_datagrams_reach_all_members_over_a_switch(nic: str, group: str) -> None
         ends.append(world.state_hash())
         hosts[3].stack.leave_group(group)
     assert ends[0] == ends[1]
+
+
+def test_an_idle_hosts_card_hears_a_group_as_soon_as_it_is_joined() -> None:
+    """Nothing else has to happen on the host: joining has it poll, and the card's filter is set (8254x 13.5.2)."""
+    world = motenet.World(seed=7)
+    alice = world.host("alice", address="10.0.0.1/24")
+    bob = world.host("bob", address="10.0.0.2/24")
+    world.link(alice, bob)
+    world.run("5s")
+    ear = bob.stack.udp_socket(5000)
+    bob.stack.join_group("239.1.2.3")
+    world.run("1ms")
+    mouth = alice.stack.udp_socket(5001)
+    mouth.send_to(b"hear", "239.1.2.3", 5000)
+    world.run("1s")
+    message = ear.receive()
+    assert message is not None
+    assert message.data == b"hear"

@@ -264,3 +264,9 @@ def test_without_carrier_a_full_device_is_not_asked_all_the_time_and_timers_go_o
     assert isinstance(socket.error, OSError)
     script.driver.room, script.driver.is_link_up = 100, True
     assert [frame.type for frame in script.pass_time(SECOND)][:1] == [0x0800]
+
+
+def test_a_connection_is_made_from_our_own_addresses_only(script: Any) -> None:
+    """bind(2): EADDRNOTAVAIL, "a nonexistent interface was requested or the requested address was not local"."""
+    with pytest.raises(errors.AddressNotAvailable, match=r"10\.0\.0\.77 is none of this stack's"):
+        script.stack.sockets.tcp_connect("10.0.0.2", 80, source="10.0.0.77")

@@ -82,14 +82,12 @@ class DatagramFacade(Facade):
         except ConfigurationError as error:
             raise OSError(EINVAL, strerror(EINVAL)) from error
         self._memberships.append(membership)
-        self._socket.ready()  # the poll that this brings tells the card, and the routers
 
     def _leave(self, membership: Membership) -> None:
         if membership not in self._memberships:
             raise OSError(EADDRNOTAVAIL, strerror(EADDRNOTAVAIL))
         self._memberships.remove(membership)
         self._stack.leave_group(*membership)
-        self._socket.ready()
 
     def close(self) -> None:
         while self._memberships:

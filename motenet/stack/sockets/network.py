@@ -21,6 +21,9 @@ class Network(Protocol):
     def is_broadcast(self, destination: bytes) -> bool:
         """Whether an address means all hosts of a network of ours."""
 
+    def is_local(self, address: bytes) -> bool:
+        """Whether a socket may have this address: one of ours, or a loopback address."""
+
     def confirm(self, destination: bytes) -> None:
         """TCP makes progress with it (RFC 4861, 7.3.1)."""
 
@@ -44,6 +47,9 @@ class NoNetwork:
 
     def is_broadcast(self, destination: bytes) -> bool:
         return False
+
+    def is_local(self, address: bytes) -> bool:
+        return True
 
     def confirm(self, destination: bytes) -> None: ...
 

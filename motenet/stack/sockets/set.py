@@ -110,6 +110,8 @@ class SocketSet(Watched):
         route = [parse_address(gateway) for gateway in source_route]
         first = route[0] if route else remote[0]
         local = parse_address(source) if source else self.network.source_for(first, interface)
+        if source and not self.network.is_local(local):
+            raise AddressNotAvailable(f"{format_address(local)} is none of this stack's: give one of its addresses")
         if not local_port:
             local_port = self._free(lambda port: (local, port, *remote) in self.tcp or self.listener(local, port))
         socket = self._tcp_socket(check_buffer(buffer))
