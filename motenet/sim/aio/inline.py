@@ -12,19 +12,18 @@ from functools import wraps
 from typing import Any
 
 _done: list[type] = []
-"""The backends that have it."""
+"""The backend, once it has it."""
 
 
 def install(loops: type) -> None:
     """Have anyio's asyncio backend do so on these loops, if anyio is imported; once is enough, and it stays."""
-    if "anyio" not in sys.modules:
+    if _done or "anyio" not in sys.modules:
         return
     from anyio._backends._asyncio import AsyncIOBackend
 
-    if AsyncIOBackend not in _done:
-        _done.append(AsyncIOBackend)
-        own = _inline(AsyncIOBackend.run_sync_in_worker_thread, loops)
-        AsyncIOBackend.run_sync_in_worker_thread = classmethod(own)  # type: ignore[assignment,method-assign]
+    _done.append(AsyncIOBackend)
+    own = _inline(AsyncIOBackend.run_sync_in_worker_thread, loops)
+    AsyncIOBackend.run_sync_in_worker_thread = classmethod(own)  # type: ignore[assignment,method-assign]
 
 
 def _inline(threaded: Callable[..., Any], loops: type) -> Callable[..., Any]:

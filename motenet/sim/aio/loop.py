@@ -15,10 +15,10 @@ from motenet.sim.aio.datagram import DatagramTransport, open_udp
 from motenet.sim.aio.errors import standard
 from motenet.sim.aio.facade import Address, socket_address
 from motenet.sim.aio.place import stack_here
-from motenet.sim.aio.scheduling import Scheduling
 from motenet.sim.aio.sendfile import send_file
 from motenet.sim.aio.server import WorldServer
 from motenet.sim.aio.stream import StreamTransport
+from motenet.sim.aio.tasks import Tasks
 from motenet.sim.aio.tls import Security, application_side, client_context, start_tls
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpListener, TcpSocket
@@ -31,7 +31,7 @@ SYN_BACKLOG = 4096
 loop is for an instant; Linux holds as many half open ones besides (tcp_max_syn_backlog), and has cookies for more."""
 
 
-class WorldLoop(Scheduling):
+class WorldLoop(Tasks):
     """A world's loop. What a coroutine opens is on the stack of the host that it was spawned on.
 
     Subprocesses, pipes, file descriptors, Unix sockets and real sockets are not there: they raise what

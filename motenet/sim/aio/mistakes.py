@@ -18,6 +18,8 @@ class Mistakes(asyncio.AbstractEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Something went wrong where nobody could be told: the handler that was set, or asyncio's log."""
+        if isinstance(context.get("exception"), asyncio.CancelledError):
+            return  # that is no mistake; Python 3.11's streams report it when their connection's task is cancelled
         if self._handler is None:
             self.default_exception_handler(context)
             return
