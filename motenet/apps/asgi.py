@@ -69,7 +69,7 @@ async def serve(
     if ssl_context is not None:
         chosen["ssl_context_factory"] = lambda config, default: ssl_context
     inline.install(WorldLoop)
-    server = AsgiServer(uvicorn.Config(_dated(app), **chosen | options))
+    server = AsgiServer(uvicorn.Config(_calm(_dated(app)), **chosen | options))
     await server.begin()
     return server
 
@@ -152,6 +152,32 @@ class AsgiServer(uvicorn.Server):
         """Until somebody stops it."""
         await self.on_tick(0)
         await self._wanted.wait()
+
+
+def _calm(app: Application) -> Application:
+    """The application, whose lifespan is not told as failed where its world ends before the server was stopped."""
+
+    async def calm(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        cancelled = False
+
+        async def receive_until_cancelled() -> Message:
+            nonlocal cancelled
+            try:
+                return await receive()
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+
+        async def send_unless_cancelled(message: Message) -> None:
+            if not cancelled:
+                await send(message)
+
+        if scope["type"] == "lifespan":
+            await app(scope, receive_until_cancelled, send_unless_cancelled)
+        else:
+            await app(scope, receive, send)
+
+    return calm
 
 
 def _dated(app: Application) -> Application:

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import signal
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -149,6 +151,19 @@ def test_it_is_stopped_while_a_websocket_closes(pair: Pair) -> None:
     assert len(server.server_state.connections) == 1
     pair.bob.run(server.stop())
     assert not server.server_state.connections
+
+
+def test_a_program_that_ends_without_stopping_it_is_no_failure() -> None:
+    """Starlette calls each end of its lifespan but the orderly one a failure, and uvicorn logs its traceback."""
+    program = """
+import motenet
+from motenet.apps.asgi import serve
+from starlette.applications import Starlette
+
+motenet.World().host("bob", address="10.0.0.2/24").run(serve(Starlette()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_it_listens_at_one_address(pair: Pair) -> None:
