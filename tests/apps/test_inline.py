@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -130,3 +132,19 @@ def test_it_is_installed_once() -> None:
     found = vars(AsyncIOBackend)["run_sync_in_worker_thread"]
     inline.install(WorldLoop)
     assert vars(AsyncIOBackend)["run_sync_in_worker_thread"] is found
+
+
+def test_anyio_may_be_imported_by_a_coroutine() -> None:
+    """In a process that has not imported it yet; from the next task on it is seen to."""
+    program = """
+import asyncio, sys, threading, motenet
+async def work():
+    return await sys.modules["anyio"].to_thread.run_sync(threading.current_thread)
+async def main():
+    assert "anyio" not in sys.modules
+    import anyio
+    return await asyncio.create_task(work())
+assert motenet.World().host("alice").run(main()) is threading.main_thread()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -24,7 +24,6 @@ from motenet.apps.http.response import HttpError
 from motenet.core import units
 from motenet.core.errors import ConfigurationError
 from motenet.core.units import SECOND
-from motenet.sim.aio import WorldLoop, inline
 
 if TYPE_CHECKING:
     import httpx
@@ -104,7 +103,6 @@ class HttpClient:
             verify = _trust(verify if isinstance(verify, str) else None)
         patience = units.duration(read_timeout) / SECOND
         timeout = httpx.Timeout(patience, connect=units.duration(connect_timeout) / SECOND)
-        inline.install(WorldLoop)
         self._client = httpx.AsyncClient(verify=verify, timeout=timeout, trust_env=False)
 
     async def __aenter__(self) -> "HttpClient":

@@ -46,6 +46,7 @@ class Tasks(Calls):
     def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
         """A task of this world. One that is still waiting when the world goes away is no mistake."""
         self._check_open()
+        inline.install(Calls)  # a coroutine may have imported anyio just now
         if self._factory is None:
             task: asyncio.Task[Any] = WorldTask(coro, self, **options)
         else:
@@ -64,7 +65,6 @@ class Tasks(Calls):
         """A task on a host's stack. If it fails and nobody has asked for its exception, that stops the world."""
         if not asyncio.iscoroutine(coro):
             raise ConfigurationError(f"{coro!r} is no coroutine: call the async function, and give what it returns")
-        inline.install(Calls)
         context = contextvars.copy_context()
         if stack is not None:
             context.run(current_stack.set, stack)
