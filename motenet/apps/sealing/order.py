@@ -34,20 +34,24 @@ def counting(number: Callable[[WorldLoop], int]) -> Callable[[WorldLoop], int]:
 def number_protocols() -> None:
     """Let asyncio's protocols (uvicorn's, aiohttp's and websockets' connections) be hashed by number. It stays so.
 
-    Which hash one has is settled when it is first asked for, and then kept: sets outlive worlds.
+    Only those that are made in a world have one: sets may be older than a seal, and outlive worlds.
     """
-    asyncio.BaseProtocol.__hash__ = _settled  # type: ignore[assignment,method-assign]
+    asyncio.BaseProtocol.__new__ = _make  # type: ignore[assignment,method-assign]
+    asyncio.BaseProtocol.__hash__ = _numbered  # type: ignore[assignment,method-assign]
 
 
-def _settled(self: asyncio.BaseProtocol) -> int:
-    names = getattr(self, "__dict__", None)
-    if names is None:
-        return object.__hash__(self)
-    found: int | None = names.get("_motenet_hash")
-    if found is None:
-        loop = here()
-        found = names["_motenet_hash"] = object.__hash__(self) if loop is None else loop.number()
-    return found
+def _make(kind: type[Any], *args: Any, **options: Any) -> Any:
+    made = object.__new__(kind)
+    loop = here()
+    names = getattr(made, "__dict__", None)
+    if loop is not None and names is not None:
+        names["_motenet_hash"] = loop.number()
+    return made
+
+
+def _numbered(self: asyncio.BaseProtocol) -> int:
+    found: int | None = getattr(self, "_motenet_hash", None)
+    return object.__hash__(self) if found is None else found
 
 
 def number_scopes(backend: Any) -> None:
