@@ -389,6 +389,19 @@ def test_functions_in_place_of_coroutines_are_told() -> None:
     assert world.now == 0
 
 
+def test_a_spawned_tasks_failure_says_whose_it_is() -> None:
+    """Its note is in the traceback (PEP 678): among many hosts that run the same coroutine, the line is not enough."""
+    world, _, bob = pair()
+
+    async def fail() -> None:
+        raise KeyError("x")
+
+    bob.spawn(fail())
+    with pytest.raises(KeyError) as failure:
+        world.run("1s")
+    assert failure.value.__notes__ == ["in the task bob/fail, which nobody waited for"]
+
+
 def test_what_blocks_in_a_coroutine_says_to_await() -> None:
     """asyncio.run() in a coroutine fails likewise: "cannot be called from a running event loop"."""
     _, alice, bob = pair()

@@ -13,5 +13,7 @@ def stack_here() -> NetworkStack:
     """The stack of the host that we are on; ConfigurationError on none."""
     stack = current_stack.get(None)
     if stack is None:
-        raise ConfigurationError("this coroutine runs on no host, so that it has no network: start it by host.spawn()")
+        raise ConfigurationError(
+            "this coroutine runs on no host, so that it has no network: start it by host.run() or host.spawn()"
+        )
     return stack

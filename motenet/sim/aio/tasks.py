@@ -86,7 +86,10 @@ class Tasks(Calls):
             task = self._failed.pop(0)
             if _is_unseen(task):
                 self._complain_again()
-                task.result()
+                error = task.exception()
+                assert error is not None
+                error.add_note(f"in the task {task.get_name()}, which nobody waited for")
+                raise error
         self._complain_again()
 
     def _complain_again(self) -> None:
