@@ -13,7 +13,6 @@ from email.utils import formatdate
 from typing import Any
 
 from motenet.core.errors import ConfigurationError, MotenetError
-from motenet.sim.aio import WorldLoop, inline
 
 try:
     import uvicorn
@@ -68,7 +67,6 @@ async def serve(
     }
     if ssl_context is not None:
         chosen["ssl_context_factory"] = lambda config, default: ssl_context
-    inline.install(WorldLoop)
     server = AsgiServer(uvicorn.Config(_calm(_dated(app)), **chosen | options))
     await server.begin()
     return server

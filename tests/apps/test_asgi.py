@@ -257,6 +257,8 @@ def test_stopping_twice_is_no_mistake(pair: Pair) -> None:
     server = pair.serve()
     for _ in range(2):
         pair.bob.run(server.stop())
+        with pytest.raises(httpx.ConnectError):
+            pair.get("http://10.0.0.2/")
 
 
 def test_as_a_context(pair: Pair) -> None:
