@@ -1,4 +1,4 @@
-"""The seed's HTTP client, a thin face on httpx: a request, a whole answer of bounded size, or its pieces as they come.
+"""An HTTP client, a thin face on httpx: a request, a whole answer of bounded size, or its pieces as they come.
 
     async def chat():
         async with HttpClient() as client:
@@ -32,7 +32,6 @@ CONNECT_TIMEOUT = "10s"
 READ_TIMEOUT = "30s"
 MAX_HEADER_BYTES = 32 * 1024
 MAX_BODY_BYTES = 2 * 1024 * 1024
-"""The seed's DEFAULT_ constants of the same names."""
 
 JSON = "application/json"
 NOT_MODIFIED = 304
@@ -198,7 +197,7 @@ def _has(headers: list[tuple[str, str]], name: str) -> bool:
 
 
 def _for_json(headers: Headers) -> list[tuple[str, str]]:
-    """The headers, and those that the seed adds to them."""
+    """The headers, with those of JSON where the caller gave none."""
     pairs = _pairs(headers)
     return pairs + [(name, JSON) for name in ("Content-Type", "Accept") if not _has(pairs, name)]
 
