@@ -288,9 +288,10 @@ def test_a_whole_character_may_be_two_surrogates(post):
     assert response.json()["choices"][0]["message"]["content"] == "You said: \U0001f600"
 
 
-def test_large_requests_are_not_all_remembered(post):
+def test_large_requests_are_not_all_remembered(post, monkeypatch):
+    monkeypatch.setattr("motenet.apps.llm.server.app.KEPT_BYTES", 64 << 10)
     server = ModelServer("Yes.")
-    body = {"model": "m", "messages": [{"role": "user", "content": "x" * (30 << 20)}]}
+    body = {"model": "m", "messages": [{"role": "user", "content": "x" * (30 << 10)}]}
     for _ in range(3):
         assert post(server, "/v1/chat/completions", body).status_code == 200
     assert [request.number for request in server.requests] == [2, 3]
