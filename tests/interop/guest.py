@@ -12,6 +12,7 @@ from room import Datagrams, Edge, Room
 
 TC = "/bin/tc"
 """By its path: busybox's shell would take its own."""
+LATER = 3
 CARD = {"driver": "virtio-net-pci", "netdev": "cable", "addr": "5.0", "romfile": ""}
 
 
@@ -44,6 +45,11 @@ class GuestRoom(Room):
             f"{TC} filter add dev eth0 parent ffff: matchall action mirred egress redirect dev ifb0",
         ):
             self.linux.run(command)
+
+    def trouble_later(self, faults: str) -> None:
+        """Let netem do this instead, LATER seconds from now: SYNs are to get through beforehand."""
+        changes = "; ".join(f"{TC} qdisc change dev {device} root netem {faults}" for device in ("eth0", "ifb0"))
+        self.linux.run(f"(sleep {LATER}; {changes}) & true")
 
     def troubled(self) -> dict[str, int]:
         """How many packets netem has dropped, of those that the guest has sent ("eth0") and received ("ifb0")."""

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from motenet.core.units import SECOND
 from motenet.stack.sockets.tcp.socket import TcpSocket
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from family import Family
-from guest import GuestRoom
+from guest import LATER, GuestRoom
 from room import BULK, Room, tshark
 from streams import Ours, data, exchange, opened
 
@@ -25,8 +26,11 @@ FAULTS = {
 }
 
 
-def begun(room: GuestRoom, family: Family, opener: str, faults: str, ecn: bool = False) -> tuple[TcpSocket, str]:
-    """A connection under netem's faults, and the SHA-256 of what nc in the guest sends; what it gets, it sums up."""
+def begun(room: GuestRoom, family: Family, opener: str, faults: str, marks: str = "") -> tuple[TcpSocket, str]:
+    """A connection under netem's faults, and the SHA-256 of what nc in the guest sends; what it gets, it sums up.
+
+    With `marks`, which come a little later, it speaks ECN.
+    """
     linux = room.linux
     host = room.host("host", family.cidr(family.ours))
     room.link(room.edge, host)
@@ -34,6 +38,8 @@ def begun(room: GuestRoom, family: Family, opener: str, faults: str, ecn: bool =
     linux.run(f"head -c {SIZE} /dev/urandom > /tmp/data")
     sent = linux.run("sha256sum < /tmp/data").split()[0]
     room.trouble(faults)
+    if marks:
+        room.trouble_later(marks)
     if opener == "kernel":
         listener = host.stack.sockets.tcp_listen(BULK)
         linux.start(f"nc {family.ours} {BULK} < /tmp/data | sha256sum")
@@ -45,7 +51,7 @@ def begun(room: GuestRoom, family: Family, opener: str, faults: str, ecn: bool =
         linux.until(f"netstat -ltn | grep -q :{BULK}")
         linux.start("wait; cat /tmp/sum")
         connection = host.stack.sockets.tcp_connect(family.kernel, BULK)
-        connection.ecn = ecn
+        connection.ecn = bool(marks)
     return connection, sent
 
 
@@ -72,10 +78,15 @@ def test_a_guests_kernel_under_netem(guest_room: GuestRoom, family: Family, faul
 @pytest.mark.needs("guest", "vfio-user", "root", "tshark")
 @pytest.mark.parametrize("opener", ["kernel", "ours"])
 def test_congestion_that_netem_marks_is_told_and_answered(guest_room: GuestRoom, family: Family, opener: str) -> None:
-    """RFC 3168, 6.1.2 and 6.1.3: a mark is echoed (ECE), and answered (CWR), by our side and by the kernel's."""
+    """RFC 3168, 6.1.2 and 6.1.3: a mark is echoed (ECE), and answered (CWR), by our side and by the kernel's.
+
+    Marks begin once both have agreed on ECN: netem drops a SYN instead, and a second one does without (6.1.1.1).
+    """
     room = guest_room
     room.linux.run("echo 1 > /proc/sys/net/ipv4/tcp_ecn")
-    connection, sent = begun(room, family, opener, "delay 2ms loss 10% ecn", ecn=True)
+    connection, sent = begun(room, family, opener, "delay 2ms", marks="delay 2ms loss 10% ecn")
+    room.pump.run(timeout=(LATER + 2) * SECOND)  # meanwhile nobody reads, so that there is enough left to be marked
+    assert connection.sender.ecn
     finish(room, connection, sent)
     room.world.flush()
     fields = [word for name in ("ip.src", "ipv6.src", "tcp.flags.ece", "tcp.flags.cwr") for word in ("-e", name)]
