@@ -240,17 +240,20 @@ def test_a_ring_that_is_lost_begins_anew(machine: QtestMachine, options: dict[st
 @pytest.mark.exercises(driver=C, card=CARD, what="a transmitter that hangs, and its recovery")
 @variants(C_MMIO, C_PIO)
 def test_slots_that_hang_are_recovered(machine: QtestMachine, options: dict[str, Any]) -> None:
-    hang(machine, options, 4)
+    assert hang(machine, options, 4).recoveries == 1
 
 
 @pytest.mark.exercises(driver=CPLUS, card=CARD, what="a transmitter that hangs, and its recovery")
 @variants({"mode": "C+", "tx_ring": 8})
 def test_descriptors_that_hang_are_recovered(machine: QtestMachine, options: dict[str, Any]) -> None:
-    hang(machine, options, 8)
+    assert hang(machine, options, 8).recoveries == 1
 
 
-def hang(machine: QtestMachine, options: dict[str, Any], room: int) -> None:
-    """With CR.TE off nothing is sent: the ring fills up and says so, and after two seconds the card is reset."""
+def hang(machine: QtestMachine, options: dict[str, Any], room: int) -> Any:
+    """With CR.TE off nothing is sent: the ring fills up and says so, and after two seconds the card is reset.
+
+    Returns the driver.
+    """
     driver = started(machine, options)
     driver.card.write(sheet.CR, sheet.CR["RE"])
     for _ in range(room):
@@ -267,18 +270,21 @@ def hang(machine: QtestMachine, options: dict[str, Any], room: int) -> None:
     machine.run("1ms")
     assert drain(driver) == [frame(b"hello" * 10)]
     assert list(machine.wire.received) == [frame(b"again" * 10)]
+    return driver
 
 
 @pytest.mark.exercises(driver=C, card=CARD, what="reset during traffic")
 @variants(C_MMIO, {"mode": "C", "wrap": False, "io": True})
 def test_a_reset_amid_traffic_in_c_mode(machine: QtestMachine, options: dict[str, Any]) -> None:
     reset(machine, options)
+    assert machine.wire.received[-1] == frame(b"fresh" * 10)
 
 
 @pytest.mark.exercises(driver=CPLUS, card=CARD, what="reset during traffic")
 @variants(C_PLUS)
 def test_a_reset_amid_traffic_in_cplus_mode(machine: QtestMachine, options: dict[str, Any]) -> None:
     reset(machine, options)
+    assert machine.wire.received[-1] == frame(b"fresh" * 10)
 
 
 def reset(machine: QtestMachine, options: dict[str, Any]) -> None:
@@ -467,12 +473,14 @@ def pair(program: str, options: dict[str, Any]) -> Iterator[Pair]:
 @variants(C_MMIO, {"mode": "C", "rx_ring": "8KiB", "wrap": False})
 def test_a_host_in_c_mode_over_memory(pair: Pair, options: dict[str, Any]) -> None:
     converse(pair)
+    assert pair.alice.driver.statistics["drops"] == 0
 
 
 @pytest.mark.exercises(driver=C, card=CARD, what="ping, UDP, TCP both ways over PIO, IPv4 and IPv6")
 @variants(C_PIO)
 def test_a_host_in_c_mode_over_ports(pair: Pair, options: dict[str, Any]) -> None:
     converse(pair)
+    assert pair.alice.driver.statistics["drops"] == 0
 
 
 @pytest.mark.exercises(driver=CPLUS, card=CARD, what="ping, UDP, TCP both ways with offloads, IPv4 and IPv6")
@@ -487,6 +495,7 @@ def test_a_host_in_cplus_mode(pair: Pair, options: dict[str, Any]) -> None:
 @variants(C_PLUS_BARE)
 def test_a_host_in_cplus_mode_without_offloads(pair: Pair, options: dict[str, Any]) -> None:
     converse(pair)
+    assert pair.alice.driver.statistics["drops"] == 0
 
 
 def converse(pair: Pair) -> None:

@@ -160,8 +160,10 @@ def test_loopback_into_the_transmit_ring(plus):
         plus.memory[0x41000 + 16 * index : 0x41010 + 16 * index] = pack("<IIQ", OWN | end | 1024, 0, 0x40000)
     plus.memory[0x60000:0x60400] = OURS + b"\xff" * 1018
     everywhere(plus, OWN | FS | LS | 1000)
+    before = bytes(plus.memory[0x41000:0x41400])
     plus.write(0xD9, 0xC0, 1)
     settle(plus, 1000)
+    assert bytes(plus.memory[0x41000:0x41400]) != before
 
 
 @pytest.mark.parametrize("capr", [0x0001, 0x1FFF, 0x2000, 0x7FF3, 0xFFEF, 0xFFF1, 0xFFFF])
