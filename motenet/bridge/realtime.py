@@ -171,8 +171,7 @@ class RealTime:
     def run(self, ready: Callable[[], bool] | None = None, timeout: int = FOREVER) -> bool:
         """Run until `ready()` holds, looked at first and whenever events have run, or for `timeout` ns of virtual time.
 
-        Returns whether `ready` stopped it. KeyboardInterrupt passes through; what the event that it came upon had still
-        to do is left undone.
+        Returns whether `ready` stopped it. KeyboardInterrupt passes through (in a World: between two events).
         BlockingInsideWorld in an event, in a file's reader and in `ready`.
         """
         return self._run(min(FOREVER, self.clock.now + timeout), ready, None)

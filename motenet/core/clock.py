@@ -38,6 +38,8 @@ class Clock(Component):
         self.now = 0
         """The current virtual time in nanoseconds."""
         self.running = False
+        self.on_begin: Callable[[], None] | None = None
+        """Wiring: called whenever `run` begins."""
         self.on_return: Callable[[], None] | None = None
         """Wiring: called whenever `run` returns to the top level."""
         self.pace: Pace | None = None
@@ -106,6 +108,8 @@ class Clock(Component):
         heap, soon = self._heap, self._soon
         self.running = True
         try:
+            if self.on_begin is not None:
+                self.on_begin()
             while True:
                 if soon and not (heap and heap[0][0] <= self.now):
                     time, sequence, callback, argument, owner = soon.popleft()
@@ -126,6 +130,17 @@ class Clock(Component):
             self.running = False
             if self.on_return is not None:
                 self.on_return()
+
+    def interrupt(self) -> None:
+        """Let `run` raise KeyboardInterrupt before the next event. For a signal's handler: it comes at any instruction."""
+        self._soon.appendleft((self.now, 0, _interrupt, None, None))
+
+    def forgive(self) -> bool:
+        """Take back an `interrupt` that `run` has not come to; says whether there was one."""
+        pending = bool(self._soon) and self._soon[0][2] is _interrupt
+        if pending:
+            self._soon.popleft()
+        return pending
 
     def elapse(self, deadline: int, ready: Callable[[], bool] | None = None) -> bool:
         """Likewise at this clock's pace: on the real clock, if it hangs on that. Top level only."""
@@ -168,6 +183,10 @@ class Clock(Component):
             else:
                 self._heap.append(entry)
         heapify(self._heap)
+
+
+def _interrupt(_: object) -> None:
+    raise KeyboardInterrupt
 
 
 class LocalClock(Component):

@@ -17,6 +17,7 @@ from motenet.sim.aio import WorldLoop
 from motenet.sim.capture import Capture
 from motenet.sim.fingerprint import Fingerprint
 from motenet.sim.host import Host, Outsider
+from motenet.sim.interruption import Interruption
 from motenet.sim.link import Direction, Link, link_settings
 from motenet.sim.switch import Switch
 
@@ -33,7 +34,9 @@ class World(Component):
         self.path = "world"
         self.seed = seed
         self.clock = Clock()
-        self.clock.on_return = self.flush
+        self._interruption = Interruption(self.clock)
+        self.clock.on_begin = self._interruption.begin
+        self.clock.on_return = self._return
         self.loop = WorldLoop(self.clock, seed)  # type: ignore[abstract]  # what it lacks raises, as asyncio has it
         """asyncio in this world: the coroutines of all hosts run on it."""
         self.hosts: dict[str, Host] = {}
@@ -217,6 +220,10 @@ class World(Component):
     def close(self) -> None:
         """Cancel all coroutines, and let them tidy up; a world has to be closed only if some run in it."""
         self.loop.close()
+
+    def _return(self) -> None:
+        self.flush()
+        self._interruption.end()
 
     def flush(self) -> None:
         """Bring what the captures hold to their files."""
