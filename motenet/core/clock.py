@@ -132,7 +132,7 @@ class Clock(Component):
                 self.on_return()
 
     def interrupt(self) -> None:
-        """Let `run` raise KeyboardInterrupt before the next event. For a signal's handler: it comes at any instruction."""
+        """Let `run` raise KeyboardInterrupt before the next event; may be called at any instruction, by a signal."""
         self._soon.appendleft((self.now, 0, _interrupt, None, None))
 
     def forgive(self) -> bool:

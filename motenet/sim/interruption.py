@@ -20,13 +20,12 @@ class Interruption:
 
     def begin(self) -> None:
         """The clock runs from now on."""
-        if threading.current_thread() is threading.main_thread():
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                signal.signal(signal.SIGINT, self._come)
+        if _handler() is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._come)
 
     def end(self) -> None:
         """It has returned to the top level; KeyboardInterrupt if that was asked for in its very last event."""
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == self._come:
+        if _handler() == self._come:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._asked:
             self._asked = False
@@ -34,7 +33,12 @@ class Interruption:
                 raise KeyboardInterrupt
 
     def _come(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self._asked or not self.clock.running:
             raise KeyboardInterrupt
         self._asked = True
         self.clock.interrupt()
+
+
+def _handler() -> object:
+    """Who is told of SIGINT; None where this thread cannot change it."""
+    return signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None

@@ -77,7 +77,7 @@ def test_an_interrupt_stops_uvicorn_in_order_and_then_the_world(lab: Any) -> Non
     with pytest.raises(KeyboardInterrupt):
         lab.world.run("10s")
     assert (told, signal.getsignal(signal.SIGINT)) == (["shutdown"], before)
-    assert isinstance(serving.exception(), KeyboardInterrupt)
+    assert serving.done() and serving.exception() is None, "the interrupt came when its event was over"
     lab.world.run("1s")
 
 
