@@ -67,7 +67,7 @@ def format_endpoint(address: bytes, port: int) -> str:
 
 def check_port(port: int) -> int:
     """The port, if it names one; else ConfigurationError."""
-    if not isinstance(port, int) or not 0 < port <= 0xFFFF:
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= 0xFFFF:
         raise ConfigurationError(f"{port!r} is not a port: it is a number from 1 to 65535")
     return port
 

@@ -109,7 +109,7 @@ def test_a_datagram_by_an_interface_that_does_not_exist_is_refused_at_once(alice
 
 
 def test_help_tells_what_is_for_the_stack() -> None:
-    theirs = {"accepts", "process", "dispatch", "fail", "poll_at", "undo", "detach", "wake", "key", "finished"}
+    theirs = {"accepts", "process", "dispatch", "fail", "poll_at", "undo", "detach", "wake", "key", "finished", "in_set"}
     marked = {name for name in dir(UdpSocket) if (getdoc(getattr(UdpSocket, name)) or "").startswith("For the stack")}
     assert marked == theirs
 

@@ -54,7 +54,7 @@ class DatagramSocket(Socket, ABC):
 
     STATE: ClassVar[tuple[str, ...]] = (
         *Socket.STATE, "incoming", "incoming_bytes", "outgoing", "outgoing_bytes", "queue_bytes", "failures",
-        "hop_limit", "closed",
+        "closed",
     )  # fmt: skip
 
     def __init__(self, clock: HasNow, path: str = "") -> None:
@@ -69,8 +69,6 @@ class DatagramSocket(Socket, ABC):
         """The bound of either queue."""
         self.failures: deque[Failure] = deque()
         """What ICMP or address resolution has said about what was sent; the latest only."""
-        self.hop_limit = 0
-        """Of what is sent; 0: what is usual on the link (64, or what a router says)."""
         self.closed = False
 
     @property

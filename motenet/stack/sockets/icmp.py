@@ -7,6 +7,7 @@ from motenet.stack import errors
 from motenet.stack.address import parse_address
 from motenet.stack.packet import Outgoing
 from motenet.stack.sockets.datagram import DatagramSocket, check_data
+from motenet.stack.sockets.socket import check_number
 from motenet.stack.wire import icmp, icmpv4, icmpv6, ipv4, ipv6
 
 MAXIMUM_PAYLOAD = ipv4.MAXIMUM_LENGTH - ipv4.HEADER_LENGTH - icmp.HEADER_LENGTH
@@ -41,13 +42,13 @@ class IcmpSocket(DatagramSocket):
 
     def bind(self, ident: int) -> None:
         """Choose the identifier, 0 to 65535; before the socket is added to a set."""
-        self.ident = ident & 0xFFFF
+        self.ident = check_number("ident", ident, 0xFFFF)
 
     def send_echo(self, address: str | bytes, sequence: int, data: bytes = b"") -> None:
         """Queue an echo request. QueueFull, MessageTooLong, ConfigurationError."""
         if len(check_data(data)) > MAXIMUM_PAYLOAD:
             raise errors.MessageTooLong(f"{len(data)} bytes do not fit into an echo request: {MAXIMUM_PAYLOAD} do")
-        self._queue(parse_address(address), sequence & 0xFFFF, bytes(data))
+        self._queue(parse_address(address), check_number("sequence", sequence, 0xFFFF), bytes(data))
 
     def receive(self) -> Reply | None:
         """The next reply, or None."""

@@ -41,7 +41,7 @@ class RawSocket(DatagramSocket):
 
     def bind(self, protocol: int) -> None:
         """Choose the protocol's number, 0 to 255; before the socket is added to a set."""
-        if not isinstance(protocol, int) or not 0 <= protocol <= 0xFF:
+        if isinstance(protocol, bool) or not isinstance(protocol, int) or not 0 <= protocol <= 0xFF:
             raise ConfigurationError(f"{protocol!r} is not an IP protocol; those are 0 to 255")
         self.protocol = protocol
 

@@ -10,7 +10,7 @@ from motenet.core.rng import Stream
 from motenet.core.state import Plain
 from motenet.core.trace import HasNow
 from motenet.stack.errors import StackError
-from motenet.stack.sockets.socket import Socket
+from motenet.stack.sockets.socket import Socket, check_number, check_time
 from motenet.stack.sockets.tcp import arrival, departure, recovery
 from motenet.stack.sockets.tcp.handshake import (
     LEAST_PAYLOAD,
@@ -67,10 +67,13 @@ def check_buffer(buffer: str | int) -> int:
     return size
 
 
-def _check_interval(name: str, interval: int | None) -> int | None:
-    if interval is not None and interval <= 0:
-        raise ConfigurationError(f"{name}={interval}: give a time above zero in ns, or None for never")
-    return interval
+def _check_interval(name: str, interval: str | int | None) -> int | None:
+    if interval is None:
+        return None
+    checked = check_time(name, interval)
+    if not checked:
+        raise ConfigurationError(f"{name}={interval!r}: give a time above zero, or None for never")
+    return checked
 
 
 class Connection(Socket):
@@ -80,7 +83,7 @@ class Connection(Socket):
     STATE: ClassVar[tuple[str, ...]] = (
         *Socket.STATE, "state", "local", "remote", "listener", "orphan", "failure", "soft_failure", "reset_due", "work",
         "mss_limit", "path_limit", "peer_mss", "max_segmented", "scaling", "timestamps", "stamped", "stamp_base",
-        "hop_limit", "traffic_class", "ecn", "confirm_at", "_keep_alive", "probes", "heard_at", "_user_timeout",
+        "traffic_class", "ecn", "confirm_at", "_keep_alive", "probes", "heard_at", "_user_timeout",
         "time_wait", "close_at", "challenge_at", "challenges", "segments_in", "segments_out",
         "source_route", "route_given",
     )  # fmt: skip
@@ -132,10 +135,7 @@ class Connection(Socket):
         self.stamped = False
         """Both sides have agreed on timestamps."""
         self.stamp_base = 0
-        self.hop_limit = 0
-        """Of what is sent (MUST-49); 0: what is usual on the link (64, or what a router says)."""
-        self.traffic_class = 0
-        """IPv4's TOS or IPv6's traffic class (MUST-48)."""
+        self._traffic_class = 0
         self.ecn = False
         """Ask for ECN when connecting (RFC 3168). A peer that asks is always answered yes (Linux, tcp_ecn = 2)."""
         self.source_route: tuple[bytes, ...] = ()
@@ -164,7 +164,7 @@ class Connection(Socket):
         return self._keep_alive
 
     @keep_alive.setter
-    def keep_alive(self, interval: int | None) -> None:
+    def keep_alive(self, interval: str | int | None) -> None:
         self._keep_alive = _check_interval("keep_alive", interval)
         self.ready()
 
@@ -174,9 +174,18 @@ class Connection(Socket):
         return self._user_timeout
 
     @user_timeout.setter
-    def user_timeout(self, timeout: int | None) -> None:
+    def user_timeout(self, timeout: str | int | None) -> None:
         self._user_timeout = _check_interval("user_timeout", timeout)
         self.ready()
+
+    @property
+    def traffic_class(self) -> int:
+        """IPv4's TOS or IPv6's traffic class, 0 to 255 (MUST-48)."""
+        return self._traffic_class
+
+    @traffic_class.setter
+    def traffic_class(self, value: int) -> None:
+        self._traffic_class = check_number("traffic_class", value, 0xFF)
 
     # --- for the interface ---
 

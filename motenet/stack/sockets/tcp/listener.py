@@ -7,6 +7,7 @@ SYN cookies (3.6) would spare the memory too, but at the price of the options: w
 from collections.abc import Callable
 from typing import ClassVar
 
+from motenet.core.errors import ConfigurationError
 from motenet.core.trace import HasNow
 from motenet.stack.address import check_port
 from motenet.stack.errors import NotConnected, StackError
@@ -60,6 +61,8 @@ class TcpListener(Socket):
     def listen(self, port: int, address: bytes = b"", backlog: int = BACKLOG) -> None:
         """Passive OPEN (RFC 9293, 3.10.1). ConfigurationError if the port is none, StackError if it listens already."""
         check_port(port)
+        if isinstance(backlog, bool) or not isinstance(backlog, int) or backlog < 0:
+            raise ConfigurationError(f"backlog={backlog!r}: say how many connections may wait, as a whole number")
         if self.local[1]:
             raise StackError(f"this socket listens at port {self.local[1]} already: make another one")
         self.local, self.backlog = (address, port), max(backlog, 1)

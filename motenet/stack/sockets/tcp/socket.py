@@ -7,11 +7,27 @@ from motenet.core.checksum import Buffer
 from motenet.core.errors import ConfigurationError, MotenetError
 from motenet.stack.address import check_port, format_address
 from motenet.stack.errors import AddressNotAvailable, BrokenPipe, NotConnected
+from motenet.stack.sockets.datagram import check_data
+from motenet.stack.sockets.socket import check_time
 from motenet.stack.sockets.tcp.connection import Connection
 from motenet.stack.sockets.tcp.handshake import Endpoint
 from motenet.stack.sockets.tcp.state import MAY_RECEIVE, MAY_SEND, Failure, State, exception
 from motenet.stack.sockets.tcp.timers import FIN_WAIT_2_ORPHANED, MAX_ACK_DELAY, USER_TIMEOUT
 from motenet.stack.wire.source_route import LONGEST
+
+
+def check_size(size: int) -> None:
+    """ConfigurationError for what is no number of bytes."""
+    if not isinstance(size, int) or size < 0:
+        raise ConfigurationError(f"size={size!r}: say how many bytes, as a whole number from 0 on")
+
+
+def check_endpoint(endpoint: Endpoint) -> None:
+    """ConfigurationError for what is no address (4 or 16 bytes) and port."""
+    known = isinstance(endpoint, tuple) and len(endpoint) == 2
+    if not known or not isinstance(endpoint[0], bytes) or len(endpoint[0]) not in (0, 4, 16):
+        raise ConfigurationError(f"{endpoint!r} is no endpoint: give (address, port), the address as 4 or 16 bytes")
+    check_port(endpoint[1])
 
 
 class TcpSocket(Connection):
@@ -26,12 +42,16 @@ class TcpSocket(Connection):
         StackError if it is open already, AddressNotAvailable if `remote` is no single host (MUST-46),
         ConfigurationError for a port that is none, or such a route.
         """
-        address, port = remote
-        check_port(port)
-        check_port(local[1])
+        for endpoint in (remote, local):
+            check_endpoint(endpoint)
+        address, _ = remote
         group = bool(address) and address[0] >= (0xE0 if len(address) == 4 else 0xFF)
         if not any(address) or group:
             raise AddressNotAvailable(f"{format_address(address)} is not one peer: give a single host's address")
+        if len(local[0]) != len(address):
+            raise AddressNotAvailable(
+                f"nobody reaches {format_address(address)} from {format_address(local[0])}: take two of one family"
+            )
         if len(source_route) > LONGEST or any(len(one) != 4 for one in (address, *source_route) if source_route):
             raise ConfigurationError(f"a source route is a list of up to {LONGEST} IPv4 gateways; IPv6 has none")
         self.source_route, self.route_given = tuple(source_route), bool(source_route)
@@ -46,7 +66,7 @@ class TcpSocket(Connection):
         """
         if self.state not in (*MAY_SEND, State.SYN_SENT, State.SYN_RECEIVED) or self.sender.fin:
             raise self._refusal()
-        taken = self.sender.ring.append(data)
+        taken = self.sender.ring.append(check_data(data))
         if taken:
             if urgent:
                 self.sender.urgent = self.sender.ring.end
@@ -58,6 +78,7 @@ class TcpSocket(Connection):
 
         Raises the connection's `error` once all is read.
         """
+        check_size(size)
         ring = self.receiver.ring
         if ring.end > ring.start and self.state is not State.SYN_RECEIVED:
             data = ring.peek(size)
@@ -67,8 +88,10 @@ class TcpSocket(Connection):
             raise exception(self.failure, self.remote)
         return b""
 
-    def recv_into(self, buffer: memoryview) -> int:
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
         """As `recv`, into the caller's memory; returns how many bytes."""
+        if not isinstance(buffer, bytearray | memoryview) or memoryview(buffer).readonly:
+            raise ConfigurationError(f"{type(buffer).__name__}: give memory that can be written, such as a bytearray")
         if not self.can_recv:
             return len(self.recv(1))  # nothing, or the error
         ring = self.receiver.ring
@@ -82,6 +105,7 @@ class TcpSocket(Connection):
 
     def peek(self, size: int) -> bytes:
         """As `recv`, but the bytes stay, and no error is raised."""
+        check_size(size)
         return self.receiver.ring.peek(size) if self.state is not State.SYN_RECEIVED else b""
 
     def _consumed(self, length: int) -> None:
@@ -149,6 +173,16 @@ class TcpSocket(Connection):
         return len(self.receiver.ring) > 0 and self.state is not State.SYN_RECEIVED
 
     @property
+    def send_queue(self) -> int:
+        """Bytes that were handed over, and are not acknowledged yet."""
+        return len(self.sender.ring)
+
+    @property
+    def recv_queue(self) -> int:
+        """Bytes that wait to be read."""
+        return len(self.receiver.ring)
+
+    @property
     def urgent_remaining(self) -> int:
         """Bytes still to be read up to the end of urgent data (MUST-33)."""
         return max(self.receiver.urgent - self.receiver.ring.start, 0)
@@ -181,10 +215,11 @@ class TcpSocket(Connection):
         return self.receiver.delay
 
     @ack_delay.setter
-    def ack_delay(self, delay: int | None) -> None:
-        if delay is not None and not 0 <= delay < MAX_ACK_DELAY:
-            raise ConfigurationError(f"ack_delay={delay}: an acknowledgment may wait for less than 500 ms (MUST-40)")
-        self.receiver.delay = delay
+    def ack_delay(self, delay: str | int | None) -> None:
+        checked = None if delay is None else check_time("ack_delay", delay)
+        if checked is not None and checked >= MAX_ACK_DELAY:
+            raise ConfigurationError(f"ack_delay={delay!r}: an acknowledgment may wait for less than 500 ms (MUST-40)")
+        self.receiver.delay = checked
 
     @property
     def congestion_control(self) -> str:
