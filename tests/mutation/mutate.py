@@ -39,7 +39,6 @@ def stages(card: str) -> list[list[str]]:
         str(path.relative_to(ROOT))
         for room in ("devices", "drivers")
         for path in sorted((ROOT / "tests" / room / card).rglob("test_*.py"))
-        if path.name != "test_items.py"
     ]
     registers = [path for path in found if path.endswith("/test_registers.py")]
     rest = [path for path in found if path not in registers]
