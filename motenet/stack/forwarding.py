@@ -69,6 +69,8 @@ class Forwarding(Watched):
         source, destination = header.source, header.destination
         local = is_link_local(source) or is_link_local(destination) or is_multicast(destination)
         if local or not is_single_host(source) or is_loopback(destination):
+            if is_link_local(source) and is_single_host(destination) and not is_link_local(destination):
+                self.icmp.error(interface, header, UNICAST, "scope")  # RFC 4443, 3.1; RFC 4007, 9
             self.drop("forward-scope")  # RFC 4291, 2.5.6
             return
         way = self._way(interface, header, destination)

@@ -14,7 +14,7 @@ from motenet.stack.packet import Outgoing, Packet
 from motenet.stack.reassembly import Partial
 from motenet.stack.routing import Routing
 from motenet.stack.sockets.set import SocketSet
-from motenet.stack.wire import icmp, icmpv4, icmpv6, ipv4, ipv6, mld
+from motenet.stack.wire import icmp, icmpv4, icmpv6, ipv4, ipv6, mld, source_route
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
@@ -35,7 +35,6 @@ REDIRECT_LIFETIME = 600 * SECOND
 _MAXIMUM_ANSWERED = 64
 _INTERVAL = SECOND // ERRORS_A_SECOND
 _QUOTING4 = (icmpv4.UNREACHABLE, icmpv4.TIME_EXCEEDED, icmpv4.PARAMETER_PROBLEM)
-_QUOTING6 = (icmpv6.UNREACHABLE, icmpv6.PACKET_TOO_BIG, icmpv6.TIME_EXCEEDED, icmpv6.PARAMETER_PROBLEM)
 _NDISC = range(icmpv6.ROUTER_SOLICITATION, icmpv6.REDIRECT + 1)
 _MLD = range(icmpv6.LISTENER_QUERY, icmpv6.LISTENER_DONE + 1)
 
@@ -49,7 +48,7 @@ _ERRORS6 = {
     "protocol": (icmpv6.PARAMETER_PROBLEM, ipv6.UNRECOGNIZED_NEXT_HEADER),
     "port": (icmpv6.UNREACHABLE, icmpv6.PORT_UNREACHABLE), "too-big": (icmpv6.PACKET_TOO_BIG, 0),
     "hops": (icmpv6.TIME_EXCEEDED, 0), "reassembly": (icmpv6.TIME_EXCEEDED, 1),
-    "parameter": (icmpv6.PARAMETER_PROBLEM, 0),
+    "scope": (icmpv6.UNREACHABLE, icmpv6.BEYOND_SCOPE),
 }  # fmt: skip
 """What went wrong -> type and code (RFC 792, RFC 1122, 3.2.2; RFC 4443, 3)."""
 
@@ -80,20 +79,21 @@ class Icmp(Watched):
     def process4(self, interface: "Interface", packet: Packet, kind: int) -> None:
         """Take an ICMPv4 message; Malformed if it is none."""
         message = icmpv4.parse(packet.payload)
-        if message.type == icmpv4.ECHO_REQUEST:
-            if kind != UNICAST:
-                self.drop("icmp-echo-group")  # RFC 1122, 3.2.2.6: "MAY be silently discarded"
-                return
+        if kind != UNICAST:
+            self.drop("icmp-group")  # RFC 1122, 3.2.2.6: an echo request MAY be; errors are told to one host alone
+        elif message.type == icmpv4.ECHO_REQUEST:
             reply = Outgoing(packet.destination, packet.source, ipv4.ICMP, icmpv4.echo_reply(message), tos=packet.tos)
+            reply.via = source_route.way_back(packet.header, packet.source)  # 3.2.2.6: reversed
             self._answer_echo(interface, reply)
         elif message.type == icmpv4.ECHO_REPLY:
             self._hand_reply(packet, message)
         elif message.type in _QUOTING4:
             quote = ipv4.parse_quote(memoryview(message.payload))
             self._hear(message.kind, quote, message.next_hop_mtu, quote.length)
-        elif message.type == icmpv4.REDIRECT:
+        elif message.type == icmpv4.REDIRECT and message.code in icmpv4.REDIRECT_CODES:
             quote = ipv4.parse_quote(memoryview(message.payload))
-            self.redirected(interface, packet.source, message.gateway, quote.destination)
+            if self._is_from_us(quote):
+                self.redirected(interface, packet.source, message.gateway, quote.destination)
         else:
             self.drop("icmp-type")  # RFC 1122, 3.2.2: an unknown type is silently discarded
 
@@ -106,15 +106,19 @@ class Icmp(Watched):
             if reply.transport.length > ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH:
                 self._remember(packet.source, message.word)
             self._answer_echo(interface, reply)
-        elif message.type == icmpv6.ECHO_REPLY:
-            self._hand_reply(packet, message)
         elif message.type in _NDISC:
             interface.discovery.process_ndisc(packet, message)
         elif message.type in _MLD:
             report = mld.parse(message)
             mld.check(report, packet.hop_limit, packet.source)
             interface.housekeeping.membership.process(report, self.output.now)
-        elif message.type in _QUOTING6:
+        elif kind != UNICAST:
+            self.drop("icmp-group")  # RFC 4443, 2.4: errors and replies are for one node
+        elif message.type == icmpv6.ECHO_REPLY:
+            self._hand_reply(packet, message)
+        elif message.type == icmpv6.PACKET_TOO_BIG and message.mtu < ipv6.MINIMUM_MTU:
+            self.drop("icmp-mtu")  # RFC 8201, 4: it must be discarded
+        elif message.type < icmpv6.ECHO_REQUEST:  # RFC 4443, 2.4 a: of unknown types, too
             quote = ipv6.parse_quote(memoryview(message.payload))
             self._hear(message.kind, quote, message.mtu, 0)
         else:
@@ -146,13 +150,18 @@ class Icmp(Watched):
 
     def _hear(self, kind: str, quote: Quote, mtu: int, length: int) -> None:
         """An error about something that we are said to have sent."""
-        if not self.routing.is_local(quote.source):
-            self.drop("icmp-foreign-quote")
+        if not self._is_from_us(quote):
             return
         heard = self.report(kind, quote)
         too_big = heard and kind in ("fragmentation-needed", "packet-too-big")
         if too_big and self.routing.too_big(quote.destination, mtu, length, self.output.now):
             self.sockets.refit(quote.destination)
+
+    def _is_from_us(self, quote: Quote) -> bool:
+        if self.routing.is_local(quote.source):
+            return True
+        self.drop("icmp-foreign-quote")
+        return False
 
     def report(self, kind: str, quote: Quote) -> bool:
         """What we sent has failed: tell the socket that sent it (RFC 1122, 3.2.2.1). Says whether there is one."""
@@ -192,7 +201,8 @@ class Icmp(Watched):
         way = self.routing.way(destination, interface.scope(destination))
         ours = way is not None and way.hop == source and way.interface is interface  # from the router that we use
         near = interface.addressing.is_neighbor(gateway) or (len(gateway) == 16 and gateway == destination)
-        if not interface.accept_redirects or not ours or not near or not is_single_host(destination):
+        other = gateway not in interface.addressing.listening  # neither ourselves nor a broadcast
+        if not interface.accept_redirects or not ours or not (near and other) or not is_single_host(destination):
             self.drop("icmp-redirect")
             return False
         host = Cidr(destination, 8 * len(destination))
@@ -214,14 +224,14 @@ class Icmp(Watched):
 
     def reassembly_expired(self, partial: Partial) -> None:
         """RFC 1122, 3.3.2; RFC 8200, 4.5: only if the first fragment has come."""
-        header = partial.header
-        if not header:
+        if not partial.header:
             return
-        six = header[0] >> 4 == 6
-        source, destination = (header[8:24], header[24:40]) if six else (header[12:16], header[16:20])
-        if self.routing.is_local(destination):
+        first = partial.header[:-8] + partial.pieces[0]
+        six = first[0] >> 4 == 6
+        quote = (ipv6 if six else ipv4).parse_quote(memoryview(first))
+        if self.routing.is_local(quote.destination) and not _is_error(quote):
             kind, code = (_ERRORS6 if six else _ERRORS4)["reassembly"]
-            self._send(kind, code, destination, source, header, 0)
+            self._send(kind, code, quote.destination, quote.source, first, 0)
 
     def error(self, interface: "Interface", packet: Packet, kind: int, what: str, word: int = 0) -> None:
         """RFC 1122, 3.2.2; RFC 4443, 2.4 e: no error about what was not sent to one host, comes from none, or is one.
@@ -231,8 +241,7 @@ class Icmp(Watched):
         """
         six = len(packet.source) == 16
         answered = kind == UNICAST or (six and what == "too-big")
-        room = (QUOTED6 if six else QUOTED4) - len(packet.header)
-        quoted = bytes(packet.header) + bytes(packet.payload[: max(room, 0)])
+        quoted = bytes(packet.header) + bytes(packet.payload[:QUOTED6])
         about = ipv6.parse_quote(memoryview(quoted)) if six else packet  # a router has not read extension headers
         if not answered or packet.offset or _is_error(about):
             return
@@ -246,10 +255,11 @@ class Icmp(Watched):
     def refused4(self, view: memoryview, refusal: ipv4.Refused) -> None:
         """RFC 1122, 3.2.2.5: an option to be refused; the pointer is the second word's first octet."""
         quote = ipv4.parse_quote(view)
-        if self.routing.is_local(quote.destination) and quote.payload and not _is_error(quote):
-            length = len(view) - len(quote.payload)
-            quoted = bytes(view[: min(quote.length, length + 8)])
+        way = self.routing.way(quote.source)
+        one = way is not None and not way.mac and not way.local  # nobody has looked at the source yet
+        if one and self.routing.is_local(quote.destination) and quote.payload and not _is_error(quote):
             kind, code = _ERRORS4["parameter"]
+            quoted = bytes(view[: quote.length])
             self._send(kind, code, quote.destination, quote.source, quoted, refusal.pointer << 24)
 
     def refused6(self, interface: "Interface", kind: int, refusal: ipv6.Refused) -> None:
@@ -257,8 +267,8 @@ class Icmp(Watched):
         quote = ipv6.parse_quote(memoryview(refusal.packet))
         if (kind == UNICAST or refusal.multicast) and not _is_error(quote):
             ours = quote.destination if kind == UNICAST else b""
-            quoted, scope = refusal.packet[:QUOTED6], interface.scope(quote.source)
-            self._send(icmpv6.PARAMETER_PROBLEM, refusal.code, ours, quote.source, quoted, refusal.pointer, scope)
+            pointer, scope = refusal.pointer, interface.scope(quote.source)
+            self._send(icmpv6.PARAMETER_PROBLEM, refusal.code, ours, quote.source, refusal.packet, pointer, scope)
 
     def _send(
         self, kind: int, code: int, source: bytes, destination: bytes, quoted: bytes, word: int, scope: str = ""
@@ -270,7 +280,7 @@ class Icmp(Watched):
         if len(destination) == 16:
             packet = Outgoing(source, destination, ipv6.ICMP, icmpv6.Message(kind, code, word, quoted[:QUOTED6]))
         else:
-            packet = Outgoing(source, destination, ipv4.ICMP, icmpv4.Message(kind, code, word, quoted))
+            packet = Outgoing(source, destination, ipv4.ICMP, icmpv4.Message(kind, code, word, quoted[:QUOTED4]))
         packet.interface = scope
         self.output.reply(packet)
 

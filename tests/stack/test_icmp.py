@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR
+from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
 from scapy.layers.l2 import Ether
 
+from motenet.stack.address import parse_address
 from motenet.stack.icmp import ERROR_BURST
 
-MS = 1_000_000
+MS, SECOND = 1_000_000, 1_000_000_000
 US, PEER, BROADCAST = "02:00:00:00:00:01", "02:00:00:00:00:02", "ff:ff:ff:ff:ff:ff"
 REMOTE = bytes((10, 0, 0, 2))
 
@@ -25,10 +27,25 @@ def test_rfc_1122_3_2_2_6_an_echo_comes_back_whole_from_the_address_it_was_sent_
     assert (reply[ICMP].type, reply[ICMP].id, reply[ICMP].seq, bytes(reply[ICMP].payload)) == (0, 7, 9, b"all of this")
 
 
-def test_rfc_1122_3_2_2_6_an_echo_to_a_broadcast_is_not_answered(script: Any) -> None:
+def test_rfc_1122_3_2_2_6_a_source_routed_echo_comes_back_by_the_reversed_route(script: Any) -> None:
     script.know_peer()
-    assert script.hear(Ether(src=PEER, dst=BROADCAST) / IP(src="10.0.0.2", dst="10.0.0.255") / ICMP()) == []
-    assert script.drops == {"icmp-echo-group": 1}
+    script.stack.node.source_routes = True
+    route = IPOption_LSRR(routers=["10.7.7.7", "10.0.0.2"], pointer=12)
+    (reply,) = script.hear(script.from_peer(src="10.9.9.9", options=[route]) / ICMP() / b"far")
+    assert (reply.dst, reply[IP].dst, reply[IP].options[0].routers) == (PEER, "10.0.0.2", ["10.7.7.7", "10.9.9.9"])
+
+
+@pytest.mark.parametrize(("to", "group"), [(BROADCAST, "10.0.0.255"), ("01:00:5e:00:00:01", "224.0.0.1")])
+@pytest.mark.parametrize("message", [ICMP(), ICMP(type=3, code=3), ICMP(type=5, code=1, gw="10.0.0.3")])
+def test_what_goes_to_all_is_neither_answered_nor_believed(script: Any, to: str, group: str, message: Any) -> None:
+    """RFC 1122, 3.2.2.6: an echo request MAY be discarded; an error is told to the one that it is about."""
+    script.stack.add_route("0.0.0.0/0", "10.0.0.2")
+    socket = script.stack.udp_socket(1000)
+    about = IP(src="10.0.0.1", dst="10.9.9.9") / UDP(sport=1000, dport=53)
+    assert script.hear(Ether(src=PEER, dst=to) / IP(src="10.0.0.2", dst=group) / message / about) == []
+    assert not socket.failures
+    assert script.drops == {"icmp-group": 1}
+    assert "redirect" not in {row["origin"] for row in script.stack.list_routes()}
 
 
 def test_rfc_1122_4_1_3_1_a_datagram_for_nobody_is_answered_by_port_unreachable(script: Any) -> None:
@@ -58,6 +75,41 @@ def test_rfc_1122_3_2_2_no_error_to_nowhere(script: Any) -> None:
     assert script.stack.statistics["icmp_errors"] == 0
 
 
+@pytest.mark.parametrize(("payload", "told"), [(UDP(sport=5, dport=6), 1), (ICMP(type=3, code=1), 0)])
+def test_rfc_1122_3_3_2_who_sent_the_first_fragment_hears_of_the_rest_but_not_of_an_error(
+    script: Any, payload: Any, told: int
+) -> None:
+    """3.2.2: no error about an error; RFC 1812, 4.3.2.3: as much of the fragment as 576 bytes hold."""
+    packet = script.from_peer(flags="MF", id=5) / payload / bytes(992)
+    script.hear(packet)
+    script.pass_time(59 * SECOND)
+    script.know_peer()
+    errors = script.pass_time(2 * SECOND)
+    assert [(error[ICMP].type, error[ICMP].code, error[IP].len) for error in errors] == [(11, 1, 576)] * told
+    assert all(bytes(error)[42:] == bytes(packet)[14:562] for error in errors)
+
+
+@pytest.mark.parametrize("change", [{}, {"src": "10.0.0.255"}, {"src": "127.0.0.1"}, {"src": "10.0.0.1"}, {"frag": 9}])
+def test_rfc_1122_3_2_2_5_an_option_to_be_refused_is_pointed_at(script: Any, change: dict[str, Any]) -> None:
+    """But only to one other host, and not for a fragment that is not the first (3.2.2)."""
+    script.know_peer()
+    packet = script.from_peer(options=[IPOption_LSRR(routers=["10.0.0.3"], pointer=3)], **change) / UDP() / bytes(80)
+    errors = script.hear(packet)
+    assert [(error[ICMP].type, error[ICMP].ptr) for error in errors] == ([] if change else [(12, 22)])
+    assert all(bytes(error)[42:] == bytes(packet)[14:] for error in errors)
+
+
+def test_rfc_4443_3_1_what_would_leave_the_scope_of_its_source_is_told_to_it(router: Any) -> None:
+    """RFC 4007, 9. Not to a source of larger scope, whose destination is on its own link."""
+    frame, datagram = Ether(src=PEER, dst=US), UDP(dport=7)
+    router.hear(frame / IPv6(src="2001:db8:1::2", dst="fe80::9") / datagram)
+    assert router.stack.statistics["icmp_errors"] == 0
+    router.hear(frame / IPv6(src="fe80::2", dst="2001:db8:2::2") / datagram)
+    router.stack.interface.neighbors.heard(parse_address("fe80::2"), b"\2\0\0\0\0\2", 0)
+    ((side, error),) = router.hear(frame / IPv6(src="fe80::2", dst="2001:db8:2::2") / datagram)
+    assert (side, error[IPv6].dst, error[ICMPv6DestUnreach].code) == (0, "fe80::2", 2)
+
+
 def test_rfc_1812_4_3_2_8_errors_are_limited_in_rate(script: Any) -> None:
     script.know_peer()
     flood = [script.from_peer() / UDP(sport=5, dport=6)] * 200
@@ -73,6 +125,15 @@ def test_rfc_1122_4_1_3_3_a_udp_socket_hears_of_what_it_has_sent(script: Any) ->
     script.hear(unreachable(script, 3, IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1000, dport=53)))
     assert list(socket.failures) == [("port", REMOTE, 53)]
     assert not other.failures
+
+
+def test_rfc_4884_extensions_behind_the_quotation_do_no_harm(script: Any) -> None:
+    """4.4: its length in words is in a byte that was zero; the quotation is padded to 128 bytes."""
+    socket = script.stack.udp_socket(1000)
+    quoted = bytes(IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1000, dport=53)).ljust(128, b"\0")
+    extension = bytes.fromhex("2000dfff 00080101 00001001")
+    script.hear(script.from_peer() / ICMP(type=3, code=3, length=32) / (quoted + extension))
+    assert list(socket.failures) == [("port", REMOTE, 53)]
 
 
 def test_a_connected_udp_socket_raises_what_it_hears_once(script: Any) -> None:

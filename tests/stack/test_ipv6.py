@@ -29,6 +29,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import Ether
 
+from motenet.stack.address import parse_address
 from motenet.stack.errors import HostUnreachable
 from motenet.stack.icmp import ERROR_BURST
 
@@ -357,6 +358,7 @@ def test_rfc_8200_4_5_after_a_minute_the_sender_is_told_if_the_first_has_come(
     six.hear(solicitation())  # unreachability detection has forgotten it meanwhile
     told = [frame for frame in six.pass_time(10 * SECOND) if ICMPv6TimeExceeded in frame]
     assert [frame[ICMPv6TimeExceeded].code for frame in told] == [1] * errors
+    assert all(bytes(frame)[62:] == bytes(cut()[0])[14 : 14 + 1232] for frame in told)  # RFC 4443, 2.4 c
     assert six.stack.node.reassembly.partials == {}
 
 
@@ -405,8 +407,10 @@ def test_rfc_4443_2_4_e_some_things_no_error_is_about(six: Any) -> None:
         peer() / about_error,
         refused,
         peer() / IPv6ExtHdrFragment(offset=100, id=1, m=1, nh=99) / bytes(8),
+        peer() / IPv6ExtHdrFragment(id=2, m=1, nh=58) / (bytes(ICMPv6DestUnreach()) + bytes(40)),
     ):
         assert six.hear(frame) == [], frame.summary()
+    six.pass_time(61 * SECOND)
     assert six.stack.statistics["icmp_errors"] == 0
 
 
@@ -419,13 +423,22 @@ def test_rfc_4443_2_4_f_errors_are_limited(six: Any) -> None:
 def test_rfc_4443_2_4_b_unknown_types(six: Any) -> None:
     """An informational message of unknown type is discarded, an error of one reaches who sent what it quotes."""
     quoted = bytes(IPv6(src=OURS, dst=THEIRS) / UDP(sport=7, dport=9))
-    message = bytearray(bytes(ICMPv6DestUnreach()) + quoted)
-    for kind in (100, 201):
-        message[0] = kind
-        header = IPv6(src=THEIRS, dst=OURS, nh=58)
-        message[2:4] = b"\0\0"
-        total = bytes(header / ICMPv6DestUnreach(type=kind) / quoted)
-        assert six.hear(Ether(src=PEER, dst=US) / IPv6(total)) == []
+    socket = six.stack.udp_socket(7)
+    for kind in (0, 100, 127, 128 + 73):
+        assert six.hear(peer() / ICMPv6DestUnreach(type=kind) / quoted) == []
+    assert [kind for kind, *_ in socket.failures] == ["unknown"] * 3
+    assert six.drops == {"icmp-type": 1}
+    group = Ether(src=PEER, dst="33:33:00:00:00:01") / IPv6(src=THEIRS, dst="ff02::1")
+    six.hear(group / ICMPv6DestUnreach() / quoted)  # errors are told to the node that they are about
+    assert (len(socket.failures), six.drops["icmp-group"]) == (3, 1)
+
+
+@pytest.mark.parametrize(("mtu", "believed"), [(1279, 1500), (1280, 1280)])
+def test_rfc_8201_4_an_mtu_below_the_smallest_is_no_news(six: Any, mtu: int, believed: int) -> None:
+    six.stack.udp_socket(7)
+    quoted = bytes(IPv6(src=OURS, dst=THEIRS) / UDP(sport=7, dport=9) / DATA[:1000])
+    six.hear(peer() / ICMPv6PacketTooBig(mtu=mtu) / quoted)
+    assert six.stack.node.routing.way(parse_address(THEIRS)).mtu == believed
 
 
 def test_rfc_5461_a_refused_datagram_is_the_connected_sockets_error(six: Any) -> None:

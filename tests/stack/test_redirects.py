@@ -14,7 +14,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Ether
 
 SECOND = 1_000_000_000
-US, NEAR, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
+US, NEAR, OTHER, US4 = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "10.0.0.1"
 
 
 def know(router: Any, address: str) -> None:
@@ -134,6 +134,8 @@ def test_rfc_1122_3_3_1_2_a_redirect_is_obeyed_for_that_destination(host: Any) -
         {"src": "10.0.0.7"},  # RFC 1122, 3.2.2.2: not from the first hop
         {"gateway": "10.1.0.3"},  # a gateway that is no neighbor
         {"gateway": "10.9.9.9"},  # nor is the destination, in another IPv4 network
+        {"gateway": "10.0.0.1"},  # ourselves
+        {"gateway": "10.0.0.255"},
         {"destination": "224.0.0.5"},
     ],
 )
@@ -141,6 +143,15 @@ def test_rfc_1122_3_2_2_2_other_redirects_are_ignored(host: Any, change: dict[st
     host.hear(redirect(host, **change))
     assert learned(host) == []
     assert host.drops == {"icmp-redirect": 1}
+
+
+@pytest.mark.parametrize(("code", "source", "reason"), [(4, US4, "icmp-type"), (1, "10.0.0.9", "icmp-foreign-quote")])
+def test_rfc_792_nor_is_one_of_unknown_code_or_about_what_others_sent(
+    host: Any, code: int, source: str, reason: str
+) -> None:
+    about = IP(src=source, dst="10.9.9.9") / UDP()
+    host.hear(host.from_peer() / ICMP(type=5, code=code, gw="10.0.0.3") / about)
+    assert (learned(host), host.drops) == ([], {reason: 1})
 
 
 def test_rfc_1812_5_2_7_2_a_router_obeys_none(host: Any) -> None:

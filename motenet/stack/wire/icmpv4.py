@@ -11,6 +11,8 @@ UNREACHABLE = 3
 SOURCE_QUENCH = 4
 REDIRECT = 5
 REDIRECT_HOST = 1
+REDIRECT_CODES = range(4)
+"""RFC 792: of networks and hosts, each alone or for a type of service. RFC 1122, 3.2.2.2: all are for the host."""
 ECHO_REQUEST = 8
 TIME_EXCEEDED = 11
 PARAMETER_PROBLEM = 12

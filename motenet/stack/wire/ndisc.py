@@ -248,6 +248,9 @@ def check(record: Record, hop_limit: int, source: bytes, destination: bytes, fra
         raise Malformed("ndisc-fragmented")  # RFC 6980, 5
     if hop_limit != HOP_LIMIT:
         raise Malformed("ndisc-hop-limit")
+    mac = record.target_mac if isinstance(record, NeighborAdvertisement | Redirect) else record.source_mac
+    if mac and mac[0] & 1:
+        raise Malformed("ndisc-mac")  # a group's is no station's, as in ARP (RFC 1812, 3.3.2)
     if isinstance(record, RouterAdvertisement | Redirect):
         if not is_link_local(source):
             raise Malformed("ndisc-source")

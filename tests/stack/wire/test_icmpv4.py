@@ -37,8 +37,11 @@ def test_rfc_1191_next_hop_mtu() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "code", "word"),
-    [(3, 0, "network"), (3, 1, "host"), (3, 2, "protocol"), (3, 3, "port"), (3, 13, "prohibited"), (3, 99, "unknown"),
-     (11, 0, "time-exceeded"), (12, 0, "parameter-problem"), (4, 0, "unknown")],
+    [(3, 0, "network"), (3, 1, "host"), (3, 2, "protocol"), (3, 3, "port"), (3, 4, "fragmentation-needed"),
+     (3, 5, "source-route"), (3, 6, "network"), (3, 7, "host"), (3, 8, "host"), (3, 9, "prohibited"),
+     (3, 10, "prohibited"), (3, 11, "network"), (3, 12, "host"), (3, 13, "prohibited"), (3, 14, "prohibited"),
+     (3, 15, "prohibited"), (3, 16, "unknown"), (11, 0, "time-exceeded"), (12, 0, "parameter-problem"),
+     (4, 0, "unknown")],
 )  # fmt: skip
 def test_rfc_792_what_errors_say(kind: int, code: int, word: str) -> None:
     assert icmpv4.Message(kind, code, 0, b"").kind == word

@@ -166,6 +166,8 @@ def test_valid_messages_pass_and_only_from_the_link(record: Any, source: bytes, 
         (SOLICITATION, UNSPECIFIED, SOLICITED_NODE, "source"),
         (ndisc.NeighborAdvertisement(ALL_NODES, False, False, True), TARGET, GLOBAL, "target"),  # 7.1.2
         (ANSWER, TARGET, ALL_NODES, "solicited"),
+        (ndisc.NeighborSolicitation(TARGET, b"\x33\x33\0\0\0\1"), GLOBAL, SOLICITED_NODE, "mac"),
+        (ndisc.Redirect(ROUTER, GLOBAL, b"\xff" * 6), ROUTER, TARGET, "mac"),
         (ndisc.Redirect(ROUTER, GLOBAL), GLOBAL, TARGET, "source"),  # 8.1
         (ndisc.Redirect(ROUTER, ALL_NODES), ROUTER, TARGET, "destination"),
         (ndisc.Redirect(GLOBAL[:-1] + b"\2", GLOBAL), ROUTER, TARGET, "target"),
