@@ -8,7 +8,7 @@ from motenet.core.rng import Stream
 from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import MS, SECOND
-from motenet.stack.address import Cidr
+from motenet.stack.address import Cidr, is_link_local, is_multicast
 from motenet.stack.wire import icmp, ipv6
 from motenet.stack.wire.dns import Name
 from motenet.stack.wire.ndisc import INFINITY, Prefix, RouterAdvertisement, SearchList, Servers, emit
@@ -37,6 +37,8 @@ class AdvertisedPrefix:
     def __post_init__(self) -> None:
         if len(self.prefix.address) != 16:
             raise ConfigurationError(f"{self.prefix} cannot be advertised; give an IPv6 prefix like 'fd00:1::/64'")
+        if is_link_local(self.prefix.address) or is_multicast(self.prefix.address):
+            raise ConfigurationError(f"{self.prefix} is every link's own, and hosts ignore it (RFC 4861, 6.2.1)")
         if not 0 <= self.preferred <= self.valid <= INFINITY:
             raise ConfigurationError(
                 f"{self.prefix}: the preferred lifetime, {self.preferred} s, must not be above the valid one, "
@@ -192,16 +194,21 @@ class Advertising(Watched):
         if wrong and self.active:
             self.drop("ra-inconsistent", ", ".join(wrong))
 
-    def due(self, now: int) -> RouterAdvertisement | None:
-        """The advertisement to be sent to all nodes now, if any; sending it is counted as done."""
+    def due(self, now: int, forwards: bool = True) -> RouterAdvertisement | None:
+        """The advertisement to be sent to all nodes now, if any; sending it is counted as done.
+
+        Who forwards nothing says that it is no default router (RFC 4861, 6.2.5), but tells prefixes all the same.
+        """
         if self.next_at is None or now < self.next_at:
             return None
         record = self.configuration.advertisement(self.mac)
+        if self.final or not forwards:
+            record = replace(record, lifetime=0, preference=0)
         self.sent_at = now
         if self.final:
             self.final -= 1
             self.next_at = now + MIN_DELAY_BETWEEN_RAS if self.final else None
-            return replace(record, lifetime=0, preference=0)
+            return record
         interval = self.stream.between(*self.configuration.interval)
         if self.initial:
             self.initial -= 1

@@ -107,8 +107,12 @@ class Autoconfiguration(Watched):
         if self.link_local not in self.addressing.entries:
             self._add(Cidr(self.link_local, 64), "link-local", FOREVER, FOREVER, now)
         self.solicitations = 0
+        self.solicit_at = None
         if self.accept_advertisements:
             self.solicit_at = now + self.stream.between(0, MAX_RTR_SOLICITATION_DELAY)
+        else:
+            for router in list(self.routers):  # a router obeys none (RFC 4861, 6.2.7): Linux forgets them, too
+                self.remove_router(router)
 
     def stop(self) -> None:
         """The interface goes down: no more questions."""
@@ -183,9 +187,10 @@ class Autoconfiguration(Watched):
         """It is no router any more: nothing goes by way of it (RFC 4861, 6.3.5 and 7.3.3)."""
         if self.routers.pop(address, None) is not None:
             self.changed("routers", f"{format_address(address)} is none any more")
-        for route in [route for route in self.table.table if route.gateway == address]:
+        way = (address, self.interface)
+        for route in [route for route in self.table.table if (route.gateway, route.interface) == way]:
             if route.origin in ("ra", "redirect"):
-                self.table.remove(route.network, address, route.origin)
+                self.table.remove(route.network, address, route.origin, self.interface)
 
     def _prefix(self, prefix: Prefix, now: int) -> None:
         network = Cidr(prefix.prefix, prefix.length)

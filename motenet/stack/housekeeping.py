@@ -91,8 +91,15 @@ class Housekeeping(Watched):
             self.autoconfiguration.stop()
             return
         self.detection.restart(now)
+        self.membership.restart(now)
         self.autoconfiguration.mac = b""
         self._speak_six(now)
+
+    def route(self) -> None:
+        """We are a router from now on, or a host again, which looks for routers (RFC 4861, 6.2.5 and 6.3.7)."""
+        if self.advertising.active:
+            self.be_router(self.advertising.configuration)
+        self._speak_six(self.clock.now)
 
     def _speak_six(self, now: int) -> None:
         """Have a link-local address and look for routers, if that has not begun since the carrier came."""
@@ -111,6 +118,8 @@ class Housekeeping(Watched):
             return
         self.six = self.advertise = True
         self.advertising.configuration = configuration
+        if self.advertising.active:
+            self.advertising.start(configuration, self.interface.link.mac, self.clock.now)
         self._speak_six(self.clock.now)
 
     # --- what is due
@@ -152,11 +161,12 @@ class Housekeeping(Watched):
     def _find_routers(self, now: int) -> None:
         discovery, own = self.interface.discovery, self.interface.addressing.link_local
         if self.autoconfiguration.due(now):
-            solicitation = ndisc.RouterSolicitation(self.interface.link.mac if own else b"")
+            known = own is not None and self.interface.addressing.entries[own].state != OPTIMISTIC  # RFC 4429, 3.2
+            solicitation = ndisc.RouterSolicitation(self.interface.link.mac if known else b"")
             discovery.send(solicitation, own or ANY6, ALL_ROUTERS6)
         if self.advertise and own is not None and not self.advertising.active:
             self.advertising.start(self.advertising.configuration, self.interface.link.mac, now)
-        advertisement = self.advertising.due(now)
+        advertisement = self.advertising.due(now, self.interface.node.forwarding.enabled)
         if advertisement is not None and own is not None:
             discovery.send(advertisement, own, ALL_NODES6)
 

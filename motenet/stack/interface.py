@@ -129,6 +129,7 @@ class Interface(Watched):
         """Be a router's interface, or no more: it belongs to the routers' groups, and takes no redirects."""
         self.accept_redirects = not on
         self.addressing.route(on)
+        self.housekeeping.route()
 
     def scope(self, address: bytes) -> str:
         """Our name, if the address means something on this link alone (RFC 4007, 6)."""

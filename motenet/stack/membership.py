@@ -61,9 +61,19 @@ class Membership(Watched):
     def joined(self, group: bytes, now: int) -> None:
         """The interface listens to a group from now on: report it at once, and again."""
         if is_reported(group) and group not in self.members:
-            self.members[group] = False
-            self.unsolicited[group] = ROBUSTNESS
-            self.timers[group] = now
+            self._begin(group, now)
+
+    def restart(self, now: int) -> None:
+        """The link is up again, perhaps to other routers: all groups are reported as if joined anew, as Linux does."""
+        self.leaving.clear()
+        self.version_1_until = 0
+        for group in self.members:
+            self._begin(group, now)
+
+    def _begin(self, group: bytes, now: int) -> None:
+        self.members[group] = False
+        self.unsolicited[group] = ROBUSTNESS
+        self.timers[group] = now
 
     def left(self, group: bytes, now: int) -> None:
         """The interface listens to a group no more: say so, if the routers have last heard of it from us."""

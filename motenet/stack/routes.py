@@ -61,7 +61,8 @@ class Routes(Component):
 
         Several stay that routers tell of ("ra"), or the DHCP servers of several interfaces.
         """
-        self.remove(network, gateway if origin == "ra" else None, origin, interface if origin == "dhcp" else "")
+        by = interface if origin in ("dhcp", "ra") else ""  # fe80::1 is another router on each link (RFC 4007, 6)
+        self.remove(network, gateway if origin == "ra" else None, origin, by)
         if origin == "redirect":
             self._bound_redirects()
         cidr = Cidr(network.network, network.prefix)

@@ -83,6 +83,8 @@ def test_rfc_4861_6_2_1_a_prefix_is_not_preferred_longer_than_valid() -> None:
         AdvertisedPrefix(NETWORK, valid=10, preferred=11)
     with pytest.raises(ConfigurationError, match="give an IPv6 prefix"):
         AdvertisedPrefix(Cidr.parse("10.0.0.0/24"))
+    with pytest.raises(ConfigurationError, match="every link's own"):
+        AdvertisedPrefix(Cidr.parse("fe80::/64"))
 
 
 def test_rfc_4861_6_2_3_all_that_is_configured_is_said() -> None:
@@ -151,6 +153,25 @@ def test_rfc_4861_6_2_5_the_last_ones_have_a_lifetime_of_zero() -> None:
     assert [(at, record.lifetime) for at, record in final] == [(at * SECOND, 0) for at in (100, 103, 106)]
     assert {record.preference for _, record in final} == {0}  # RFC 4191, 2.2
     assert run.advertising.drops == {"rs-no-router": 1}
+
+
+def test_rfc_4861_6_2_5_who_does_not_forward_is_no_default_router() -> None:
+    run = Run(prefixes=(AdvertisedPrefix(NETWORK),), preference=1)
+    record = run.advertising.due(SECOND, forwards=False)
+    assert record is not None
+    assert (record.lifetime, record.preference, len(record.prefixes)) == (0, 0, 1)
+
+
+def test_rfc_4861_6_2_5_and_6_3_7_a_router_becomes_a_host_and_a_host_a_router(bench: Any) -> None:
+    one, other = bench.stack(["auto", "fe80::77/64"], forwarding=True), bench.stack("auto")
+    one.advertise("2001:db8::/64")
+    bench.run(30 * SECOND)
+    assert [row["gateway"] for row in other.list_routes() if row["origin"] == "ra"] == ["fe80::77"]
+    other.forwarding, one.forwarding = True, False
+    assert other.list_routes()[-1]["origin"] != "ra"
+    other.advertise("2001:db8:2::/64")
+    bench.run(4 * SECOND)
+    assert [row["gateway"] for row in one.list_routes() if row["origin"] == "ra"] == ["fe80::ff:fe00:2"]
 
 
 def test_rfc_4861_6_2_4_what_changes_is_told_quickly() -> None:

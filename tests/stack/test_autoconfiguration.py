@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.inet6 import ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, IPv6
 
 from motenet.core.clock import FOREVER, Clock
 from motenet.core.rng import Stream
@@ -143,6 +144,23 @@ def test_a_router_asks_no_routers() -> None:
     assert LINK_LOCAL in host.addresses.entries
 
 
+def test_who_becomes_a_router_has_no_routers_any_more(host: Host) -> None:
+    host.hear()
+    host.auto.accept_advertisements = False
+    host.auto.start(MAC, 1500, 0)
+    assert (host.until(100 * SECOND), host.routes, host.auto.routers) == ([], [], {})
+
+
+def test_rfc_4429_3_2_an_optimistic_address_does_not_solicit_with_our_ethernet_address(script: Any) -> None:
+    for address in ("fe80::77/64", "auto"):
+        script.stack.add_address(address)
+    asked = [frame for frame in script.sent() + script.pass_time(6 * SECOND) if ICMPv6ND_RS in frame]
+    assert [(frame[IPv6].src, ICMPv6NDOptSrcLLAddr in frame) for frame in asked] == [
+        ("fe80::77", False),
+        ("fe80::77", True),
+    ]
+
+
 def test_before_the_start_nothing_is_obeyed() -> None:
     host = Host()
     host.auto.duplicate(parse_address("10.0.0.1"))
@@ -180,6 +198,18 @@ def test_rfc_4861_7_2_5_a_router_that_becomes_a_host_is_removed(host: Host) -> N
     assert [route.origin for route in host.table.table] == ["redirect", "ra", "static"]
     host.neighbors.advertised(ROUTER, ROUTER_MAC, 0, solicited=True, override=True, is_router=False)
     assert [route.origin for route in host.table.table] == ["static"]
+
+
+def test_rfc_4007_6_a_router_of_the_same_address_on_another_link_is_another(host: Host) -> None:
+    other = Autoconfiguration(
+        Clock(), Stream(1, "auto"), Addressing(), host.table, NeighborCache(Clock()), host.detection, "eth1"
+    )
+    other.start(MAC, 1500, 0)
+    host.hear()
+    other.heard_advertisement(ROUTER, RouterAdvertisement(0, False, False, 1800, 0, 0), 0)
+    assert [route.interface for route in host.table.table] == ["eth0", "eth1"]
+    host.hear(lifetime=0)
+    assert [route.interface for route in host.table.table] == ["eth1"]
 
 
 def test_rfc_4861_6_3_4_the_senders_link_layer_address_is_taken(host: Host) -> None:

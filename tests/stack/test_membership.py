@@ -247,6 +247,15 @@ def test_rfc_2236_4_its_reports_count_like_ours(host: Membership) -> None:
     assert host.poll_at() is None
 
 
+def test_a_link_that_is_up_again_hears_all_groups_as_if_joined_anew(host: Membership, family: Family) -> None:
+    """As in Linux, when a carrier comes: there may be other routers."""
+    idle(host, family.group, family.other)
+    host.process(igmp.Message(igmp.QUERY, bytes(4), 0, version=1), 100 * SECOND)
+    host.left(family.other, 101 * SECOND)
+    host.restart(102 * SECOND)
+    assert [one[2] for one in run(host, 200 * SECOND)] == [family.report(family.group)] * 2
+
+
 def test_what_only_routers_hear_is_counted(host: Membership, family: Family) -> None:
     host.process(family.leave(family.group), 0)
     assert host.drops == {"membership-type": 1}

@@ -119,6 +119,16 @@ def test_rfc_2710_5_a_query_from_afar_is_not_believed(member: Any) -> None:
     assert member.pass_time(20 * SECOND) == []
 
 
+def test_groups_are_reported_again_when_the_carrier_comes_back(member: Any) -> None:
+    member.stack.join_group(GROUP)
+    member.sent()
+    member.pass_time(20 * SECOND)
+    member.driver.is_link_up = False
+    member.sent()
+    member.driver.is_link_up = True
+    assert igmp(member.sent()) == [(0x16, GROUP, GROUP)]
+
+
 def test_groups_are_counted_and_have_to_be_groups(member: Any) -> None:
     member.stack.join_group(GROUP)
     member.stack.join_group(GROUP)
