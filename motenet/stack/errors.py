@@ -4,6 +4,7 @@ from errno import (
     EADDRINUSE,
     EADDRNOTAVAIL,
     EAGAIN,
+    EBADF,
     ECONNABORTED,
     ECONNREFUSED,
     ECONNRESET,
@@ -84,6 +85,13 @@ class AddressNotAvailable(StackError):
     """The address is not one of this stack's, or all ports are taken."""
 
     number = EADDRNOTAVAIL
+
+
+class BadHandle(StackError, KeyError):
+    """No socket of this set has that handle: it is finished, or another stack's."""
+
+    number = EBADF
+    __str__ = StackError.__str__
 
 
 class MessageTooLong(StackError):

@@ -42,11 +42,18 @@ def check_data(data: Buffer) -> Buffer:
     if not isinstance(data, bytes | bytearray | memoryview):
         hint = ": text.encode() makes bytes of text" if isinstance(data, str) else ""
         raise ConfigurationError(f"data is bytes, not {type(data).__name__}{hint}")
+    if isinstance(data, memoryview) and data.nbytes != len(data):
+        raise ConfigurationError("data is bytes, not a memoryview of larger items: data.cast('B') makes one of bytes")
     return data
 
 
 def _any_interface(interface: str) -> None:
     """A socket outside a set knows no interfaces."""
+
+
+def _any_address(address: bytes) -> bool:
+    """Nor addresses."""
+    return True
 
 
 class DatagramSocket(Socket, ABC):
@@ -61,6 +68,8 @@ class DatagramSocket(Socket, ABC):
         super().__init__(clock, path)
         self.check_interface: Callable[[str], None] = _any_interface
         """Wiring, set by the set: ConfigurationError for a name that no interface has."""
+        self.is_local: Callable[[bytes], bool] = _any_address
+        """Wiring, set by the set: whether an address is one of ours."""
         self.incoming: deque[tuple[Any, ...]] = deque()
         self.incoming_bytes = 0
         self.outgoing: deque[tuple[Any, ...]] = deque()
@@ -80,6 +89,11 @@ class DatagramSocket(Socket, ABC):
     def finished(self) -> bool:
         """For the stack: closed, and nothing is left to send."""
         return self.closed and not self.outgoing
+
+    @property
+    def can_send(self) -> bool:
+        """Whether there is room for a message; a long one may find too little all the same."""
+        return not self.closed and self.outgoing_bytes + _MESSAGE_COST < self.queue_bytes
 
     @property
     def can_receive(self) -> bool:

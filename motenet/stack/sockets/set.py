@@ -9,8 +9,8 @@ from motenet.core.errors import ConfigurationError
 from motenet.core.rng import Stream
 from motenet.core.state import Component, Plain
 from motenet.core.trace import HasNow, Watched
-from motenet.stack.address import check_port, format_address, parse_address
-from motenet.stack.errors import AddressInUse, AddressNotAvailable
+from motenet.stack.address import check_port, format_address, is_multicast, is_unspecified, parse_address
+from motenet.stack.errors import AddressInUse, AddressNotAvailable, BadHandle, StackError
 from motenet.stack.sockets.datagram import DatagramSocket
 from motenet.stack.sockets.dhcp import DhcpClient
 from motenet.stack.sockets.dns import DnsClient
@@ -19,6 +19,7 @@ from motenet.stack.sockets.network import Network, NoNetwork
 from motenet.stack.sockets.raw import RawSocket
 from motenet.stack.sockets.rows import row
 from motenet.stack.sockets.schedule import Schedule
+from motenet.stack.sockets.socket import Socket
 from motenet.stack.sockets.tcp.connection import CAPACITY, check_buffer
 from motenet.stack.sockets.tcp.handshake import reset_reply
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
@@ -104,9 +105,12 @@ class SocketSet(Watched):
         of the link's scope lies. `buffer` ("1MiB") is what each direction holds, and with it the largest window.
         `source_route`: IPv4 gateways to pass, in order (RFC 791, 3.1).
         """
+        self.network.check(interface)
         remote = (parse_address(address), check_port(port))
         if self.network.is_broadcast(remote[0]):  # RFC 9293, MUST-46; the socket itself refuses groups
             raise AddressNotAvailable(f"{format_address(remote[0])} is a broadcast: give a single host's address")
+        if isinstance(source_route, str | bytes) or not isinstance(source_route, Sequence):
+            raise ConfigurationError(f"source_route={source_route!r}: give a list of gateways, like ['10.0.0.9']")
         route = [parse_address(gateway) for gateway in source_route]
         first = route[0] if route else remote[0]
         local = parse_address(source) if source else self.network.source_for(first, interface)
@@ -125,11 +129,11 @@ class SocketSet(Watched):
     ) -> TcpListener:
         """A listener at a port (0: a free one) of one address, or of all; its connections have such buffers.
 
-        AddressInUse.
+        AddressInUse, AddressNotAvailable.
         """
         listener = TcpListener(self.clock)
         listener.buffer = check_buffer(buffer)
-        local = parse_address(address) if address else EVERY
+        local = self._own(address)
         listener.listen(port or self._free(lambda port: self.listener(local, port)), local, backlog)
         self.add(listener)
         return listener
@@ -137,13 +141,13 @@ class SocketSet(Watched):
     def udp_bind(self, port: int = 0, address: str | bytes = b"") -> UdpSocket:
         """A UDP socket at a port (0: a free one) of one address, or of all. AddressInUse, AddressNotAvailable."""
         socket = UdpSocket(self.clock)
-        local = parse_address(address) if address else EVERY
+        local = self._own(address)
         socket.bind(port or self._free(lambda port: (local, port) in self.udp or (EVERY, port) in self.udp), local)
         self.add(socket)
         return socket
 
     def icmp_bind(self, ident: int | None = None) -> IcmpSocket:
-        """A socket for echoes, under an identifier that is given, or free."""
+        """A socket for echoes, under an identifier (0 to 65535) that is given, or free. AddressInUse."""
         socket = IcmpSocket(self.clock)
         socket.bind(self._free(self.icmp.__contains__) if ident is None else ident)
         self.add(socket)
@@ -157,7 +161,8 @@ class SocketSet(Watched):
         return socket
 
     def dhcp_client(self, interface: str) -> DhcpClient:
-        """The DHCP client of an interface; it is made if there is none yet."""
+        """The DHCP client of an interface; it is made if there is none yet. ConfigurationError for no interface."""
+        self.network.check(interface)
         client = self.dhcp.get(interface)
         if client is None:
             client = DhcpClient(self.clock, self.stream)
@@ -172,6 +177,15 @@ class SocketSet(Watched):
             client = DnsClient(self.clock)
             self.add(client)
         return client
+
+    def _own(self, address: str | bytes) -> bytes:
+        """Where to receive: one of our addresses, a group or broadcast, or EVERY for none, 0.0.0.0 and ::."""
+        local = parse_address(address) if address else EVERY
+        if not local or is_unspecified(local):
+            return EVERY
+        if not (is_multicast(local) or self.network.is_local(local) or self.network.is_broadcast(local)):
+            raise AddressNotAvailable(f"{format_address(local)} is none of this stack's: give one of its addresses")
+        return local
 
     def _free(self, taken: Callable[[int], Any]) -> int:
         """A port that is free, by RFC 6056, 3.3.1: begin anywhere, and go on."""
@@ -201,7 +215,11 @@ class SocketSet(Watched):
         return self._sockets.get(handle)
 
     def add(self, socket: AnySocket) -> int:
-        """Take a socket that is bound, connected or listening; returns its handle. AddressInUse."""
+        """Take a socket that is bound, connected or listening; returns its handle. AddressInUse, StackError."""
+        if not isinstance(socket, Socket):
+            raise ConfigurationError(f"{socket!r} is no socket: give one, such as a UdpSocket that is bound")
+        if socket.in_set:
+            raise StackError("a set of sockets has this one already: remove it there first, or make another one")
         key = socket.key
         if key is None:
             raise ConfigurationError("bind, connect or listen first: the set has to know what is for this socket")
@@ -217,7 +235,9 @@ class SocketSet(Watched):
         return handle
 
     def remove(self, handle: int) -> AnySocket:
-        """Forget a socket at once, whatever state it is in; KeyError if it is not here any more."""
+        """Forget a socket at once, whatever state it is in. BadHandle if it is not here any more."""
+        if not isinstance(handle, int) or handle not in self._sockets:
+            raise BadHandle(f"{handle!r} is no socket's handle here: it is finished, or another stack's")
         self._unlist(handle)
         socket = self._sockets.pop(handle)
         self.schedule.forget(handle)
@@ -252,7 +272,7 @@ class SocketSet(Watched):
         elif isinstance(socket, DnsClient):
             socket.sockets, socket.stream = self, self.stream
         if isinstance(socket, DatagramSocket):
-            socket.check_interface = self.network.check
+            socket.check_interface, socket.is_local = self.network.check, self.network.is_local
         self._sockets[handle] = socket
         self._objects[handle] = socket
         if key is not None:

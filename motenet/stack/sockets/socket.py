@@ -12,10 +12,10 @@ def _nobody() -> None:
     """A socket outside a set has nobody to tell."""
 
 
-def check_number(name: str, value: int, most: int) -> int:
-    """A number for a header's field, 0 to `most`; ConfigurationError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-        raise ConfigurationError(f"{name}={value!r}: give a whole number from 0 to {most}")
+def check_number(name: str, value: int, most: int, least: int = 0) -> int:
+    """A number for a header's field, `least` to `most`; ConfigurationError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigurationError(f"{name}={value!r}: give a whole number from {least} to {most}")
     return value
 
 

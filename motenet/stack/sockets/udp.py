@@ -2,11 +2,13 @@
 
 from typing import Any, ClassVar, NamedTuple
 
+from motenet.core.checksum import Buffer
 from motenet.core.trace import HasNow
 from motenet.stack import errors
-from motenet.stack.address import check_port, is_multicast, parse_address
+from motenet.stack.address import check_port, format_address, is_multicast, parse_address
 from motenet.stack.packet import Outgoing
 from motenet.stack.sockets.datagram import DatagramSocket, check_data, exception
+from motenet.stack.sockets.socket import check_number
 from motenet.stack.wire import ipv4, udp
 
 
@@ -36,8 +38,16 @@ class UdpSocket(DatagramSocket):
         """Address and port; the address is empty for all of ours."""
         self.remote: tuple[bytes, int] | None = None
         """With whom alone we speak, after `connect`."""
-        self.group_hop_limit = 1
-        """RFC 1112, 6.1: what is sent to a group does not leave the link, unless the application wants it to."""
+        self._group_hop_limit = 1
+
+    @property
+    def group_hop_limit(self) -> int:
+        """Of what is sent to a group, 1 to 255: it stays on the link unless the application wants more (RFC 1112, 6.1)."""
+        return self._group_hop_limit
+
+    @group_hop_limit.setter
+    def group_hop_limit(self, limit: int) -> None:
+        self._group_hop_limit = check_number("group_hop_limit", limit, 0xFF, 1)
 
     @property
     def key(self) -> tuple[bytes, int] | None:
@@ -54,9 +64,9 @@ class UdpSocket(DatagramSocket):
         self.remote = (parse_address(address), check_port(port))
 
     def send_to(
-        self, data: bytes, address: str | bytes, port: int, *, source: bytes = b"", interface: str = ""
+        self, data: Buffer, address: str | bytes, port: int, *, source: str | bytes = b"", interface: str = ""
     ) -> None:
-        """Queue a datagram. QueueFull, MessageTooLong, ConfigurationError; if connected, what went wrong before.
+        """Queue a datagram. QueueFull, MessageTooLong, AddressNotAvailable; if connected, what went wrong before.
 
         `source` and `interface`: from which of our addresses, and where an address of the link's scope lies; left
         out, as the socket has it (RFC 1122, 4.1.3.5; RFC 4007, 6).
@@ -67,9 +77,21 @@ class UdpSocket(DatagramSocket):
         if interface:
             self.check_interface(interface)
         self._raise_failure()
-        self._queue(parse_address(address), port, source, interface, bytes(data))
+        remote = parse_address(address)
+        ours = parse_address(source) if source else b""
+        self._check_source(ours or (b"" if self.local is None else self.local[0]), remote, bool(ours))
+        self._queue(remote, port, ours, interface, bytes(data))
 
-    def send(self, data: bytes) -> None:
+    def _check_source(self, source: bytes, remote: bytes, given: bool) -> None:
+        """AddressNotAvailable for an address that is not ours, or of another family than the remote one."""
+        if given and not self.is_local(source):
+            raise errors.AddressNotAvailable(f"{format_address(source)} is none of this stack's: give one that is")
+        if source and len(source) != len(remote):
+            raise errors.AddressNotAvailable(
+                f"nobody reaches {format_address(remote)} from {format_address(source)}: take two of one family"
+            )
+
+    def send(self, data: Buffer) -> None:
         """Queue a datagram for the one that this socket is connected to."""
         if self.remote is None:
             raise errors.NotConnected("connect this socket first, or use send_to with an address")

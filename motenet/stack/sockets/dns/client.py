@@ -98,7 +98,7 @@ class DnsClient(Socket):
 
         One of the link's scope is told with its interface: "fe80::1%eth0" (RFC 4007, 11).
         """
-        if isinstance(servers, str | bytes):
+        if isinstance(servers, str | bytes) or not isinstance(servers, Iterable):
             raise ConfigurationError("give the servers as a list, like ['10.0.0.53']")
         zones = dict(map(parse_scoped, servers))
         if list(zones.items()) != [(server, self.zones.get(server, "")) for server in self.servers]:
@@ -116,7 +116,12 @@ class DnsClient(Socket):
 
     def use_search(self, domains: Sequence[str | Name], ndots: int = 1) -> None:
         """Try names with fewer than `ndots` dots in these domains first; text or labels. BadName."""
-        if isinstance(domains, str) or ndots < 0:
+        if (
+            isinstance(domains, str | bytes)
+            or not isinstance(domains, Iterable)
+            or not isinstance(ndots, int)
+            or ndots < 0
+        ):
             raise ConfigurationError("give the domains as a list, like ['example.test'], and ndots from 0 on")
         self.search[:] = [encode(domain if isinstance(domain, str) else name_text(domain)) for domain in domains]
         self.ndots = ndots
@@ -136,7 +141,7 @@ class DnsClient(Socket):
 
         An address as text is its own answer, at once.
         """
-        if family not in _TYPES:
+        if not isinstance(family, int | None) or family not in _TYPES:
             raise ConfigurationError(f"family is 4, 6 or None for both, not {family!r}")
         query = Query(self, self.next_number, name)
         query.types = list(_TYPES[family])
