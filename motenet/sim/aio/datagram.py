@@ -1,7 +1,6 @@
 """A UDP socket as an asyncio transport."""
 
 import asyncio
-import contextvars
 from collections import deque
 from errno import EACCES
 from os import strerror
@@ -11,9 +10,9 @@ from motenet.core.errors import MotenetError
 from motenet.sim.aio.clients import check_ours
 from motenet.sim.aio.errors import standard
 from motenet.sim.aio.facade import Address, socket_address
-from motenet.sim.aio.flow import FlowControl
 from motenet.sim.aio.groups import DatagramFacade
 from motenet.sim.aio.names import endpoint
+from motenet.sim.aio.transport import WorldTransport
 from motenet.stack import NetworkStack
 from motenet.stack.errors import QueueFull
 from motenet.stack.sockets.udp import UdpSocket
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from motenet.sim.aio.loop import WorldLoop
 
 
-class DatagramTransport(asyncio.DatagramTransport):
+class DatagramTransport(WorldTransport, asyncio.DatagramTransport):
     """Sends and receives datagrams; what ICMP says of those sent goes to `error_received`, if there is one peer."""
 
     def __init__(
@@ -36,37 +35,13 @@ class DatagramTransport(asyncio.DatagramTransport):
         waiter: "asyncio.Future[None]",
     ) -> None:
         facade = DatagramFacade(stack, socket, local, remote)
-        super().__init__({"socket": facade, "sockname": facade.getsockname(), "peername": remote})
-        self._loop = loop
-        self._stack = stack
-        self._socket = socket
-        self._facade = facade
+        self._socket: UdpSocket = socket
+        self._facade: DatagramFacade = facade
         self._remote = remote
-        self._protocol: Any = protocol
-        self._context = contextvars.copy_context()
         self._waiting: deque[tuple[bytes, Address]] = deque()
-        """What the socket has had no room for."""
         self._bytes = 0
-        self._flow = FlowControl(lambda method: getattr(self._protocol, method)())
-        self._posted = False
-        self._closing = False
-        self._lost = False
-        loop.transports[self] = None
-        loop.call_soon(self._begin, waiter, context=self._context)
-
-    def _begin(self, waiter: "asyncio.Future[None]") -> None:
-        try:
-            self._protocol.connection_made(self)
-        finally:
-            self._socket.waker = self._wake
-            self._wake()
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _wake(self) -> None:
-        if not self._posted and not self._lost:
-            self._posted = True
-            self._loop.post(self._stack, self._step, self._context)
+        extra = {"socket": facade, "sockname": facade.getsockname(), "peername": remote}
+        super().__init__(loop, stack, protocol, waiter, extra)
 
     def _step(self) -> None:
         self._posted = False
@@ -76,7 +51,7 @@ class DatagramTransport(asyncio.DatagramTransport):
                 break
             self._waiting.popleft()
             self._bytes -= len(data)
-        self._flow.update(self._bytes)
+        self._control()
         if self._closing and not self._waiting:
             self._lose(None)
         try:
@@ -118,7 +93,7 @@ class DatagramTransport(asyncio.DatagramTransport):
         if self._waiting or not self._send(bytes(data), addr):
             self._waiting.append((bytes(data), addr))
             self._bytes += len(data)
-            self._flow.update(self._bytes)
+            self._control()
 
     def _send(self, data: bytes, address: Address) -> bool:
         """Whether the socket has taken it, or will never."""
@@ -137,50 +112,9 @@ class DatagramTransport(asyncio.DatagramTransport):
     def get_write_buffer_size(self) -> int:
         return self._bytes
 
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._flow.low, self._flow.high
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._flow.limit(high, low)
-        self._flow.update(self._bytes)
-
-    # --- the protocol, and the end
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = protocol
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        protocol: asyncio.BaseProtocol = self._protocol
-        return protocol
-
-    def is_closing(self) -> bool:
-        return self._closing
-
-    def close(self) -> None:
-        """No more is received; what was sent goes out."""
-        if not self._closing:
-            self._closing = True
-            if not self._waiting:
-                self._lose(None)
-
-    def abort(self) -> None:
-        """The same without what waits."""
-        self._lose(None)
-
-    def _lose(self, error: Exception | None) -> None:
-        if not self._lost:
-            self._closing = self._lost = True
-            self._waiting.clear()
-            self._loop.call_soon(self._end, error, context=self._context)
-
-    def _end(self, error: Exception | None) -> None:
-        try:
-            self._protocol.connection_lost(error)
-        finally:
-            self._socket.waker = None
-            self._socket.close()
-            self._facade.close()
-            self._loop.transports.pop(self, None)
+    def _release(self) -> None:
+        self._socket.waker = None
+        self._socket.close()
 
 
 def open_udp(stack: NetworkStack, local: Address, remote: Address | None) -> tuple[UdpSocket, Address]:

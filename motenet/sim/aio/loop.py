@@ -20,6 +20,7 @@ from motenet.sim.aio.server import WorldServer
 from motenet.sim.aio.stream import StreamTransport
 from motenet.sim.aio.tasks import Tasks
 from motenet.sim.aio.tls import Security, application_side, client_context, start_tls
+from motenet.sim.aio.transport import WorldTransport
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpListener, TcpSocket
 from motenet.stack.sockets.tcp.timers import KEEP_ALIVE
@@ -40,7 +41,7 @@ class WorldLoop(Tasks):
 
     def __init__(self, clock: Clock, seed: int = 0) -> None:
         super().__init__(clock, seed)
-        self.transports: dict[StreamTransport | DatagramTransport, None] = {}
+        self.transports: dict[WorldTransport, None] = {}
         """Those that are open."""
         self.servers: dict[WorldServer, None] = {}
         """Those that listen."""

@@ -1,15 +1,14 @@
 """A TCP connection as an asyncio transport."""
 
 import asyncio
-import contextvars
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from motenet.core.errors import MotenetError
 from motenet.sim.aio.errors import standard
 from motenet.sim.aio.facade import Facade, socket_address
-from motenet.sim.aio.flow import FlowControl
 from motenet.sim.aio.names import scope_of
+from motenet.sim.aio.transport import WorldTransport
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
 
@@ -20,11 +19,8 @@ CHUNK = 256 * 1024
 """Bytes that a protocol gets at a time, at most."""
 
 
-class StreamTransport(asyncio.Transport):
-    """Reads as its protocol can take it, writes as the socket has room; its callbacks run in its creator's context.
-
-    Whatever happens to the socket becomes an event of its own, in which the transport goes on.
-    """
+class StreamTransport(WorldTransport, asyncio.Transport):
+    """Reads as its protocol can take it, writes as the socket has room."""
 
     _start_tls_compatible = True  # asyncio's StreamWriter.start_tls and others ask for this
 
@@ -39,53 +35,26 @@ class StreamTransport(asyncio.Transport):
     ) -> None:
         scope = scope_of(stack, socket.interface)
         facade = Facade(socket, socket_address(*socket.local, scope), socket_address(*socket.remote, scope))
-        super().__init__({"socket": facade, "sockname": facade.getsockname(), "peername": facade.getpeername()})
-        self._loop = loop
-        self._stack = stack
-        self._socket = socket
+        self._socket: TcpSocket = socket
         self._facade = facade
         self._left = left
         """Tells the server that this connection has ended."""
-        self._context = contextvars.copy_context()
-        self._buffer = bytearray()
-        """What the socket has had no room for."""
-        self._flow = FlowControl(self._tell)
-        self._posted = False
-        self._started = False
+        self._waiting: bytearray = bytearray()
         self._paused = False
         self._eof_read = False
         self._eof_written = False
-        self._closing = False
-        self._lost = False
-        """The protocol has been told, or will be, that the connection is over."""
         socket.nagle = False  # as asyncio has it for all its connections
-        self.set_protocol(protocol)
-        loop.transports[self] = None
-        loop.call_soon(self._begin, waiter, context=self._context)
+        extra = {"socket": facade, "sockname": facade.getsockname(), "peername": facade.getpeername()}
+        super().__init__(loop, stack, protocol, waiter, extra)
 
     def __repr__(self) -> str:
         state = "closed" if self._lost else "closing" if self._closing else "open"
         return f"<{type(self).__name__} {self._facade.getsockname()} to {self._facade.getpeername()}, {state}>"
 
-    def _begin(self, waiter: "asyncio.Future[None] | None") -> None:
-        try:
-            self._protocol.connection_made(self)
-        finally:
-            self._started = True
-            self._socket.waker = self._wake
-            self._wake()
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-
-    def _wake(self) -> None:
-        if not self._posted and not self._lost:
-            self._posted = True
-            self._loop.post(self._stack, self._step, self._context)
-
     def _step(self) -> None:
         self._posted = False
         try:
-            if not self._lost and self._buffer:
+            if not self._lost and self._waiting:
                 self._drain()
             if not (self._lost or self._paused or self._closing or self._eof_read):
                 self._read()
@@ -94,34 +63,9 @@ class StreamTransport(asyncio.Transport):
         except MotenetError as error:
             self._fail(error)
 
-    # --- the protocol
-
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol: Any = protocol
+        super().set_protocol(protocol)
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        protocol: asyncio.BaseProtocol = self._protocol
-        return protocol
-
-    def _tell(self, method: str) -> None:
-        """Call a method of the protocol that must not stop us."""
-        try:
-            getattr(self._protocol, method)()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self._report(f"protocol.{method}() failed", error)
-
-    @property
-    def _protocol_paused(self) -> bool:
-        """Whether the protocol has been told to write no more; asyncio's transports have this too."""
-        return self._flow.paused
-
-    def _report(self, message: str, error: BaseException) -> None:
-        self._loop.call_exception_handler(
-            {"message": message, "exception": error, "transport": self, "protocol": self._protocol}
-        )
 
     # --- reading
 
@@ -196,21 +140,21 @@ class StreamTransport(asyncio.Transport):
         if not data or self._lost:
             return
         rest = memoryview(data).cast("B")
-        if not self._buffer:
+        if not self._waiting:
             try:
                 rest = rest[self._socket.send(rest) :]
             except MotenetError as error:
                 self._fail(error)
                 return
-        self._buffer += rest
-        self._flow.update(len(self._buffer))
+        self._waiting += rest
+        self._control()
 
     def _drain(self) -> None:
-        with memoryview(self._buffer) as view:
+        with memoryview(self._waiting) as view:
             sent = self._socket.send(view)
-        del self._buffer[:sent]
-        self._flow.update(len(self._buffer))
-        if not self._buffer:
+        del self._waiting[:sent]
+        self._control()
+        if not self._waiting:
             if self._closing:
                 self._lose(None)
             elif self._eof_written:
@@ -223,37 +167,13 @@ class StreamTransport(asyncio.Transport):
         if self._closing or self._eof_written:
             return
         self._eof_written = True
-        if not self._buffer:
+        if not self._waiting:
             self._socket.close()
-
-    def get_write_buffer_size(self) -> int:
-        return len(self._buffer)
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._flow.low, self._flow.high
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._flow.limit(high, low)
-        self._flow.update(len(self._buffer))
 
     # --- the end
 
-    def is_closing(self) -> bool:
-        return self._closing
-
-    def close(self) -> None:
-        """No more is read; what was written is handed to the socket, then the connection is closed."""
-        if not self._closing:
-            self._closing = True
-            if not self._buffer:
-                self._lose(None)
-
-    def abort(self) -> None:
-        """The same without what the socket has had no room for."""
-        self._lose(None)
-
     def _force_close(self, error: Exception | None) -> None:
-        """The same, and why: asyncio's SSLProtocol ends so the connection below it, after an error of TLS."""
+        """Abort, and say why: asyncio's SSLProtocol ends so the connection below it, after an error of TLS."""
         self._lose(error)
 
     def _abandon(self, message: str, error: BaseException) -> None:
@@ -264,22 +184,9 @@ class StreamTransport(asyncio.Transport):
     def _fail(self, error: MotenetError) -> None:
         self._lose(standard(error))
 
-    def _lose(self, error: Exception | None) -> None:
-        """The connection is over: the protocol is told, in an event of its own."""
-        if not self._lost:
-            self._closing = self._lost = True
-            self._buffer.clear()
-            self._loop.call_soon(self._end, error, context=self._context)
-
-    def _end(self, error: Exception | None) -> None:
-        try:
-            if self._started:
-                self._protocol.connection_lost(error)
-        finally:
-            if self._facade.resets:
-                self._socket.abort()
-            self._socket.release()
-            self._facade.close()
-            self._loop.transports.pop(self, None)
-            if self._left is not None:
-                self._left(self)
+    def _release(self) -> None:
+        if self._facade.resets:
+            self._socket.abort()
+        self._socket.release()
+        if self._left is not None:
+            self._left(self)
