@@ -44,7 +44,7 @@ class Autoconfiguration(Watched):
     """One interface's. It sends nothing itself: `due` says when a router solicitation is to go out."""
 
     STATE: ClassVar[tuple[str, ...]] = (
-        *Watched.STATE, "accept_advertisements", "mac", "link_mtu", "solicit_at", "solicitations", "disabled",
+        *Watched.STATE, "accept_advertisements", "mac", "link_mtu", "solicit_at", "solicitations", "found", "disabled",
         "routers", "failed", "servers", "search", "hop_limit", "mtu", "managed", "other",
     )  # fmt: skip
 
@@ -74,6 +74,8 @@ class Autoconfiguration(Watched):
         self.solicit_at: int | None = None
         self.solicitations = 0
         """Those sent since `start`."""
+        self.found = False
+        """A router has told of itself since then: those that were known before may be on another link."""
         self.disabled = False
         """Our link-local address is somebody else's: nothing can be done here (RFC 4862, 5.4.5)."""
         self.routers: dict[bytes, int] = {}
@@ -106,7 +108,7 @@ class Autoconfiguration(Watched):
         self.failed.clear()
         if self.link_local not in self.addressing.entries:
             self._add(Cidr(self.link_local, 64), "link-local", FOREVER, FOREVER, now)
-        self.solicitations = 0
+        self.solicitations, self.found = 0, False
         self.solicit_at = None
         if self.accept_advertisements:
             self.solicit_at = now + self.stream.between(0, MAX_RTR_SOLICITATION_DELAY)
@@ -129,7 +131,7 @@ class Autoconfiguration(Watched):
         self.solicitations += 1
         last = self.solicitations >= MAX_RTR_SOLICITATIONS
         self.solicit_at = now + (MAX_RTR_SOLICITATION_DELAY if last else RTR_SOLICITATION_INTERVAL)
-        if self.routers:
+        if self.found:
             self.solicit_at = None
         return True
 
@@ -155,7 +157,8 @@ class Autoconfiguration(Watched):
             return None
         resolution = self.neighbors.heard(source, record.source_mac or None, now, is_router=True)
         self._router(source, record, now)
-        if record.lifetime and self.solicitations:
+        self.found = self.found or record.lifetime > 0
+        if self.found and self.solicitations:
             self.solicit_at = None  # RFC 4861, 6.3.7: at least one solicitation is sent, then no more
         self.managed, self.other = record.managed, record.other
         self.hop_limit = record.hop_limit or self.hop_limit

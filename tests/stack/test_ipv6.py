@@ -381,6 +381,9 @@ def test_rfc_8201_4_the_answer_to_a_large_echo_learns_of_its_path(six: Any) -> N
     frames = six.hear(peer() / ICMPv6EchoRequest(data=DATA[:1400]))
     assert [frame[IPv6ExtHdrFragment].m for frame in frames] == [1, 0]
     assert all(len(frame[IPv6]) <= 1280 for frame in frames)
+    for number in range(100):
+        six.hear(peer(src=f"2001:db8::1:{number:x}") / ICMPv6EchoRequest(data=DATA[:1400]))
+    assert len(six.stack.node.icmp.answered) == 64
 
 
 # --- errors
@@ -412,6 +415,9 @@ def test_rfc_4443_2_4_e_some_things_no_error_is_about(six: Any) -> None:
         assert six.hear(frame) == [], frame.summary()
     six.pass_time(61 * SECOND)
     assert six.stack.statistics["icmp_errors"] == 0
+    six.hear(solicitation())
+    (error,) = six.hear(peer(nh=60) / (bytes((58, 0, 0x9E, 4, 0, 0, 0, 0)) + bytes(ICMPv6EchoRequest())))
+    assert error[ICMPv6ParamProblem].ptr == 42  # an echo request is no error
 
 
 def test_rfc_4443_2_4_f_errors_are_limited(six: Any) -> None:
@@ -439,6 +445,7 @@ def test_rfc_8201_4_an_mtu_below_the_smallest_is_no_news(six: Any, mtu: int, bel
     quoted = bytes(IPv6(src=OURS, dst=THEIRS) / UDP(sport=7, dport=9) / DATA[:1000])
     six.hear(peer() / ICMPv6PacketTooBig(mtu=mtu) / quoted)
     assert six.stack.node.routing.way(parse_address(THEIRS)).mtu == believed
+    assert six.drops == ({} if mtu == believed else {"icmp-mtu": 1})
 
 
 def test_rfc_5461_a_refused_datagram_is_the_connected_sockets_error(six: Any) -> None:
