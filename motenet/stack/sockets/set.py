@@ -21,11 +21,9 @@ from motenet.stack.sockets.rows import row
 from motenet.stack.sockets.schedule import Schedule
 from motenet.stack.sockets.socket import Socket
 from motenet.stack.sockets.tcp.connection import CAPACITY, check_buffer
-from motenet.stack.sockets.tcp.handshake import reset_reply
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.sockets.udp import UdpSocket
-from motenet.stack.wire.tcp import Segment
 
 FIRST_EPHEMERAL, EPHEMERALS = 49152, 16384
 """RFC 6335, 6: the dynamic ports are 49152 to 65535."""
@@ -262,7 +260,7 @@ class SocketSet(Watched):
         if isinstance(socket, TcpSocket):
             if socket.remote[0]:  # a snapshot fills in the others
                 socket.mss_limit, socket.path_limit, socket.max_segmented = self._path_of(socket)
-            socket.find, socket.reroute = self.find, self._reroute
+            socket.find, socket.listens = self.find, self.listener
             socket.suspect, socket.confirm = self.network.suspect, self.network.confirm
         elif isinstance(socket, TcpListener):
             socket.spawn, socket.adopt, socket.find = self._tcp_socket, self._adopt, self.find
@@ -286,11 +284,6 @@ class SocketSet(Watched):
 
     def _adopt(self, socket: TcpSocket) -> None:
         self.add(socket)
-
-    def _reroute(self, now: int, source: bytes, destination: bytes, segment: Segment) -> Segment | None:
-        """A connection in TIME-WAIT has made way for a SYN: the listener takes it, if there is one."""
-        listener = self.listener(destination, segment.destination_port)
-        return reset_reply(segment) if listener is None else listener.process(now, source, destination, segment)
 
     # --- who it is for
 

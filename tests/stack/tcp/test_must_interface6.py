@@ -79,6 +79,7 @@ def test_must_48_and_49_traffic_class_and_hop_limit_are_the_applications(script:
         ICMPv6TimeExceeded(code=0),
         ICMPv6TimeExceeded(code=1),
         ICMPv6ParamProblem(code=0),
+        ICMPv6ParamProblem(code=1),
         ICMPv6ParamProblem(code=2),
     ],
 )

@@ -388,6 +388,14 @@ def test_rfc_7323_5_paws_drops_an_old_duplicate(tcp: SimpleNamespace) -> None:
     assert talk.tcp.state == "CLOSED"
 
 
+def test_rfc_7323_4_3_an_impossible_acknowledgment_brings_no_stamp(tcp: SimpleNamespace) -> None:
+    """packetdrill, ts_recent/invalid_ack: or one forged segment would make all of the peer's look old."""
+    talk = stamped(tcp)
+    talk.send("<SEQ=301><ACK=9999><CTL=FIN,ACK><TS=200000/0>")
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><TS=1001/0><DATA=100>")
+    talk.wait_for("<SEQ=101><ACK=401><CTL=ACK><TS=10/1001>")
+
+
 def test_rfc_7323_5_5_an_outdated_stamp_does_not_block_the_connection(tcp: SimpleNamespace) -> None:
     talk = stamped(tcp)
     talk.wait(25 * 86_400 * SECOND)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NOT_PUSH = 0xFF & ~PSH
 _HALF = 0x8000_0000
+_FIN_CAME = (State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK)
 
 
 def predicted(socket: "Connection", now: int, segment: Segment) -> bool:
@@ -66,9 +67,12 @@ def in_synchronized(socket: "Connection", segment: Segment) -> Segment | None:
     receiver = socket.receiver
     seq = unwrap(segment.seq, receiver.nxt)
     flags = segment.flags
-    if flags & SYN:
+    if flags & SYN and not flags & RST:  # a reset comes second, a SYN fourth
         if socket.state is State.TIME_WAIT and _may_reopen(socket, segment, seq):
-            return socket.give_way(segment)
+            listener = socket.listens(*socket.local)
+            if listener is not None:
+                socket.enter(State.CLOSED)
+                return listener.process(socket.now, socket.remote[0], socket.local[0], segment, socket)
         if socket.state is not State.SYN_RECEIVED or seq != receiver.isn:
             socket.drop("tcp-unexpected-syn")
             return challenge(socket)  # RFC 5961, 4.2
@@ -86,12 +90,12 @@ def in_synchronized(socket: "Connection", segment: Segment) -> Segment | None:
     if not flags & ACK:
         socket.drop("tcp-no-ack")
         return None
-    if segment.timestamps is not None and socket.stamped:
-        receiver.note_stamp(socket.now, seq, segment.timestamps[0])
     ack = unwrap(segment.ack, socket.sender.una)
     if not _acceptable_ack(socket, ack):
         socket.drop("tcp-unacceptable-ack")
         return reset_reply(segment) if socket.state is State.SYN_RECEIVED else challenge(socket)
+    if segment.timestamps is not None and socket.stamped:  # not before: who guesses numbers would poison TS.Recent
+        receiver.note_stamp(socket.now, seq, segment.timestamps[0])
     socket.heard_at, socket.probes = socket.now, 0
     if socket.sender.ecn:
         _take_marks(socket, segment)
@@ -105,8 +109,15 @@ def in_synchronized(socket: "Connection", segment: Segment) -> Segment | None:
     elif flags & FIN:
         socket.receiver.ack_now = True
         socket.stir()
-    check_fin(socket)
+    _check_fin(socket)
     return None
+
+
+def after_syn(socket: "Connection", segment: Segment) -> None:
+    """3.10.7.3: "continue processing at the sixth step", once our SYN is acknowledged; the text is taken already."""
+    if segment.flags & URG and socket.state is State.ESTABLISHED:
+        _check_urgent(socket, socket.receiver.isn + segment.urgent)
+    _check_fin(socket)
 
 
 # --- first: sequence number, timestamps ---
@@ -134,6 +145,8 @@ def _stamp_is_good(socket: "Connection", segment: Segment) -> bool:
 def _unacceptable(socket: "Connection", segment: Segment) -> Segment | None:
     """An acknowledgment in reply, and the segment is dropped."""
     flags = segment.flags
+    if flags & RST and socket.state in _FIN_CAME and segment.seq == socket.receiver.nxt - 1 & MASK:
+        return _check_reset(socket, socket.receiver.nxt)  # macOS numbers a reset as the FIN before; Linux takes it, too
     if flags & RST or (socket.stamped and segment.timestamps is None):
         socket.drop("tcp-unacceptable")
         return None
@@ -157,10 +170,12 @@ def challenge(socket: "Connection") -> Segment | None:
 
 
 def _may_reopen(socket: "Connection", segment: Segment, seq: int) -> bool:
-    """Whether a SYN in TIME-WAIT opens a new connection (MAY-2, SHLD-4): RFC 6191, 2."""
-    if segment.flags & (ACK | RST):
+    """Whether a SYN in TIME-WAIT may open a new connection (MAY-2, SHLD-4): RFC 6191, 2."""
+    if segment.flags & ACK:
         return False
-    if socket.stamped and segment.timestamps is not None:
+    if segment.timestamps is not None and socket.timestamps:
+        if not socket.stamped:
+            return True  # the new connection's timestamps tell its segments from the old one's
         recent = socket.receiver.recent_stamp
         if segment.timestamps[0] != recent:
             return not precedes(segment.timestamps[0], recent)
@@ -296,7 +311,7 @@ def _process_text(socket: "Connection", segment: Segment, seq: int) -> None:
         socket.stir()
 
 
-def check_fin(socket: "Connection") -> None:
+def _check_fin(socket: "Connection") -> None:
     """The peer's FIN, once all before it has arrived."""
     if socket.state not in MAY_RECEIVE or not socket.receiver.finished():
         return

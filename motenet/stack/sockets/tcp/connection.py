@@ -1,7 +1,7 @@
 """A connection: its state, its settings, and what the interface and the state machine's other files call."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core import units
 from motenet.core.clock import FOREVER
@@ -19,6 +19,7 @@ from motenet.stack.sockets.tcp.handshake import (
     in_syn_sent,
     initial_sequence,
     reset_reply,
+    sequence_beyond,
     stamp_offset,
     syn_arrives,
     take_text_of_syn,
@@ -36,17 +37,17 @@ from motenet.stack.sockets.tcp.timers import (
 from motenet.stack.wire import source_route
 from motenet.stack.wire.tcp import MASK, Segment, unwrap
 
+if TYPE_CHECKING:
+    from motenet.stack.sockets.tcp.listener import TcpListener
+
 CAPACITY = 256 * 1024
 """Bytes that each direction buffers by default."""
 LARGEST = 1 << 30
 """RFC 7323, 2.3: the largest window is 2^16 - 1 scaled by 14."""
 
-Process = Callable[[int, bytes, bytes, Segment], Segment | None]
-"""Takes the time, source and destination address, and a segment; gives the reply to it, if there is one."""
-
 _NOWHERE: Endpoint = (b"", 0)
 _HALF = 0x8000_0000
-_REFUSALS = ("port", "protocol", "hard")  # RFC 9293, 3.9.2.2: hard errors; code 4 is path MTU discovery's
+_PATH_MTU = ("fragmentation-needed", "packet-too-big")  # no failure: path MTU discovery looks after them
 
 
 def _nobody(path: str) -> Socket | None:
@@ -54,9 +55,9 @@ def _nobody(path: str) -> Socket | None:
     return None
 
 
-def _refuse(now: int, source: bytes, destination: bytes, segment: Segment) -> Segment | None:
+def _nobody_listens(address: bytes, port: int) -> "TcpListener | None":
     """A socket outside a set knows no listener."""
-    return reset_reply(segment)
+    return None
 
 
 def check_buffer(buffer: str | int) -> int:
@@ -101,8 +102,8 @@ class Connection(Socket):
         """Wiring: its key is the secret of the host's sequence numbers."""
         self.find: Callable[[str], Socket | None] = _nobody
         """Wiring, set by the set: the socket of a path."""
-        self.reroute: Process = _refuse
-        """Wiring, set by the set: who takes a SYN that this connection, in TIME-WAIT, has given way to."""
+        self.listens: Callable[[bytes, int], TcpListener | None] = _nobody_listens
+        """Wiring, set by the set: who listens at an address and port, and takes a SYN that we give way to."""
         self.suspect: Callable[[bytes], None] | None = None
         """Wiring: tells the IP layer that the way to this address may be dead (MUST-20 b)."""
         self.confirm: Callable[[bytes], None] | None = None
@@ -213,7 +214,7 @@ class Connection(Socket):
             return reset_reply(segment)
         elif state is State.SYN_SENT:
             reply = in_syn_sent(self, segment)
-            arrival.check_fin(self)
+            arrival.after_syn(self, segment)
             return reply
         return arrival.in_synchronized(self, segment)
 
@@ -248,9 +249,10 @@ class Connection(Socket):
 
         A hard error ends an attempt to connect; on a synchronized connection it is as soft as others (RFC 5461, 4).
         """
-        if kind in _REFUSALS and self.state in (State.SYN_SENT, State.SYN_RECEIVED):
+        hard = kind == "port" or (kind == "protocol" and len(self.remote[0]) == 4)  # ICMPv6's is soft (MUST-56)
+        if hard and self.state in (State.SYN_SENT, State.SYN_RECEIVED):
             self.fail(Failure.REFUSED)
-        elif kind not in ("fragmentation-needed", "source-quench"):  # MUST-55
+        elif kind not in _PATH_MTU:
             self.soft_failure = kind
             self.changed("tcp-unreachable", kind)
             self.wake()
@@ -269,11 +271,16 @@ class Connection(Socket):
 
     # --- for the listener ---
 
-    def open_passively(self, now: int, local: Endpoint, remote: Endpoint, segment: Segment) -> None:
-        """A SYN has come to a listener (3.10.7.2, third)."""
+    def open_passively(
+        self, now: int, local: Endpoint, remote: Endpoint, segment: Segment, former: "Connection | None" = None
+    ) -> None:
+        """A SYN has come to a listener (3.10.7.2, third), and one in TIME-WAIT has given way to it (MAY-2)."""
         self.now = self.heard_at = now
         self.segments_in = 1
         self._open(remote, local, now)
+        if former is not None:
+            self.interface = former.interface
+            self.sender.start(sequence_beyond(self.sender.isn, former.sender.max))
         syn_arrives(self, segment)
         take_text_of_syn(self, segment)
         self.enter(State.SYN_RECEIVED)
@@ -351,11 +358,6 @@ class Connection(Socket):
             State.SYN_SENT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT, State.CLOSED,
         )  # fmt: skip
         self.enter(State.CLOSED)
-
-    def give_way(self, segment: Segment) -> Segment | None:
-        """A SYN for a new connection has met this one in TIME-WAIT (MAY-2)."""
-        self.enter(State.CLOSED)
-        return self.reroute(self.now, self.remote[0], self.local[0], segment)
 
     def trouble(self) -> None:
         """R1 retransmissions (MUST-20, SHLD-9)."""

@@ -139,7 +139,10 @@ def acknowledgment(socket: "Connection") -> Segment:
 def _reset(socket: "Connection") -> Segment:
     """<SEQ=SND.NXT><CTL=RST> (3.10.5); the acknowledgment that goes with it does no harm, and is usual."""
     seq, ack = socket.sender.acceptable(), socket.receiver.nxt
-    return Segment(socket.local[1], socket.remote[1], seq & MASK, ack & MASK, RST | ACK, 0)
+    segment = Segment(socket.local[1], socket.remote[1], seq & MASK, ack & MASK, RST | ACK, 0)
+    if socket.stamped:
+        segment.timestamps = (socket.stamp(), socket.receiver.recent_stamp)  # RFC 7323, 3.2 (SHOULD)
+    return segment
 
 
 def _send_syn(socket: "Connection", now: int, emit: Emit) -> bool:

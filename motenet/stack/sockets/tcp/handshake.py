@@ -17,12 +17,18 @@ Endpoint = tuple[bytes, int]
 DEFAULT_MSS_IPV6 = 1220  # RFC 9293, MUST-15
 SMALLEST_MSS = 48  # as smoltcp has it: leaves room for data behind 40 bytes of options
 LEAST_PAYLOAD = 8  # whatever options a peer's MSS has to leave room for, its stream goes on; our choice
+_BEYOND = 65_537  # Linux, tcp_timewait_state_process(): a window, and a SYN and a FIN
 _ISN_TICK = 4 * US  # RFC 9293, 3.4.1: one number every 4 microseconds
 
 
 def initial_sequence(key: bytes, now: int, local: Endpoint, remote: Endpoint) -> int:
     """RFC 6528, 3: ISN = M + F(connection, secret). M is the clock (MUST-8), F a keyed hash (SHLD-1, MUST-9)."""
     return (now // _ISN_TICK + _keyed(key, b"isn", local, remote)) & MASK
+
+
+def sequence_beyond(isn: int, used: int) -> int:
+    """RFC 9293, 3.6.1, (1): a connection that follows one in TIME-WAIT begins beyond `used`, all that had sent."""
+    return isn if unwrap(isn, used) > used else used + _BEYOND & MASK
 
 
 def stamp_offset(key: bytes, local: Endpoint, remote: Endpoint) -> int:

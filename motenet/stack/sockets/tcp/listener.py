@@ -12,7 +12,7 @@ from motenet.core.trace import HasNow
 from motenet.stack.address import check_port
 from motenet.stack.errors import NotConnected, StackError
 from motenet.stack.sockets.socket import Socket
-from motenet.stack.sockets.tcp.connection import CAPACITY
+from motenet.stack.sockets.tcp.connection import CAPACITY, Connection
 from motenet.stack.sockets.tcp.handshake import Endpoint, reset_reply
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.sockets.tcp.state import State
@@ -134,8 +134,13 @@ class TcpListener(Socket):
         """Closed; there is never anything left to send."""
         return self.closed
 
-    def process(self, now: int, source: bytes, destination: bytes, segment: Segment) -> Segment | None:
-        """3.10.7.2. A SYN becomes a connection of its own in SYN-RECEIVED, and this listener goes on listening."""
+    def process(
+        self, now: int, source: bytes, destination: bytes, segment: Segment, former: Connection | None = None
+    ) -> Segment | None:
+        """3.10.7.2. A SYN becomes a connection of its own in SYN-RECEIVED, and this listener goes on listening.
+
+        `former`: the connection in TIME-WAIT that has given way to it.
+        """
         flags = segment.flags
         if flags & RST:
             return None
@@ -149,7 +154,7 @@ class TcpListener(Socket):
             self.drop("tcp-backlog-full")  # the peer's SYN comes again
             return None
         socket = self.spawn(self.buffer)
-        socket.open_passively(now, (destination, self.local[1]), (source, segment.source_port), segment)
+        socket.open_passively(now, (destination, self.local[1]), (source, segment.source_port), segment, former)
         self.adopt(socket)
         socket.listener = self.path
         self.pending.append(socket.path)
