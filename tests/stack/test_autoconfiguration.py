@@ -174,6 +174,8 @@ def test_before_the_start_nothing_is_obeyed() -> None:
 
 
 def test_rfc_4861_6_3_4_the_default_router_list(host: Host) -> None:
+    told: list[Any] = []
+    host.auto.watch = told.append
     host.hear(lifetime=1800)
     host.hear(SECOND_ROUTER, lifetime=60)
     assert host.routes == [("::/0 via fe80::1", 1800 * SECOND), ("::/0 via fe80::2", 60 * SECOND)]
@@ -182,7 +184,9 @@ def test_rfc_4861_6_3_4_the_default_router_list(host: Host) -> None:
     host.hear(lifetime=100)
     assert ("::/0 via fe80::1", 110 * SECOND) in host.routes
     host.hear(lifetime=0)
+    host.hear(lifetime=0)
     assert host.routes == [("::/0 via fe80::2", 60 * SECOND)]
+    assert [event.detail for event in told] == ["fe80::1 is one", "fe80::2 is one", "fe80::1 is none any more"]
 
 
 def test_rfc_4191_2_1_the_preferred_router_goes_first(host: Host) -> None:
@@ -309,11 +313,12 @@ def test_rfc_4862_5_5_3_what_makes_no_address(host: Host, fields: dict[str, Any]
     ],
 )
 def test_rfc_4862_5_5_3_e_the_two_hour_rule(host: Host, remaining: int, received: int, after: int | None) -> None:
+    host.now = 9 * SECOND
     host.hear_prefix(remaining, 0)
     host.hear_prefix(received, received)
     entry = host.addresses.entries[GLOBAL]
-    assert entry.valid_until == (FOREVER if after is None else after * SECOND)
-    assert entry.preferred_until == (FOREVER if received == INFINITY else received * SECOND)  # always taken
+    assert entry.valid_until == (FOREVER if after is None else host.now + after * SECOND)
+    assert entry.preferred_until == (FOREVER if received == INFINITY else host.now + received * SECOND)  # always taken
 
 
 def test_rfc_4862_5_5_3_e_applies_only_to_what_was_autoconfigured(host: Host) -> None:
@@ -353,6 +358,9 @@ def test_a_flood_of_advertisements_stays_within_bounds(host: Host) -> None:
     assert len(host.addresses.entries) == 1 + 16
     assert (len(host.auto.servers), len(host.auto.search)) == (16, 16)
     assert set(host.auto.drops) == {"ra-routers", "ra-prefixes", "ra-addresses"}
+    host.now = 1800 * SECOND
+    host.hear(parse_address("fe80::99"))  # in place of those whose time is over
+    assert list(host.auto.routers) == [parse_address("fe80::99")]
 
 
 # --- DNS
@@ -364,7 +372,7 @@ def test_rfc_8106_servers_and_domains_live_as_long_as_they_are_told(host: Host) 
     assert (host.auto.name_servers(0), host.auto.search_domains(0)) == ([one, two], [name])
     host.hear(servers=[Servers(0, [one]), Servers(INFINITY, [two])])
     assert host.auto.name_servers(3600 * SECOND) == [two]
-    assert host.auto.search_domains(30 * SECOND) == []
+    assert (host.auto.search_domains(30 * SECOND), list(host.auto.servers)) == ([], [two])
     host.hear(servers=[Servers(60, [bytes(16), parse_address("ff02::1")])])
     assert host.auto.name_servers(0) == [two]
 
