@@ -34,6 +34,10 @@ class Receiver(Component, ABC):
         return received
 
     @abstractmethod
+    def close(self) -> None:
+        """Disable the receiver; what it has stored and nobody has read is forgotten."""
+
+    @abstractmethod
     def repost(self) -> None:
         """Give memory back that has been read, if it is enough for a batch."""
 

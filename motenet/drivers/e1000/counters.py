@@ -2,15 +2,15 @@
 
 from typing import ClassVar
 
-from motenet.core.state import Component
 from motenet.datasheets.e1000 import STATISTICS
 from motenet.drivers.e1000.card import Card
+from motenet.drivers.registers import CardCounters
 
 _WIDE = {"GORCL": "GORC", "GOTCL": "GOTC", "TORL": "TOR", "TOTL": "TOT"}
 """Lower halves of 64-bit counters, and what the whole is called."""
 
 
-class Counters(Component):
+class Counters(CardCounters):
     """Sums since the driver was made, by the datasheet's names."""
 
     STATE: ClassVar[tuple[str, ...]] = ("values",)

@@ -5,22 +5,19 @@ from typing import ClassVar
 
 from motenet.core import units
 from motenet.core.errors import DriverError
-from motenet.core.state import Component
 from motenet.datasheets.e1000 import CTRL, ICR, IMC, IMS, ITR, MANC, PBA, RCTL, WUC
 from motenet.datasheets.e1000.pci import DEVICE_ID, VENDOR_ID
 from motenet.doors import Capabilities, PciFunction
 from motenet.drivers import pci
-from motenet.drivers.driver import OVERHEAD, CardDriver, check_mtu, check_offloads, is_station
-from motenet.drivers.e1000.card import EVERY_CAUSE, GONE, Card
+from motenet.drivers.driver import OVERHEAD, check_mtu, check_offloads
+from motenet.drivers.e1000.card import EVERY_CAUSE, Card
 from motenet.drivers.e1000.counters import Counters
 from motenet.drivers.e1000.filters import Filters
 from motenet.drivers.e1000.receive import Receiver, buffer_size
 from motenet.drivers.e1000.transmit import Transmitter
+from motenet.drivers.registers import RegisterDriver
 from motenet.drivers.ring import check_count
 from motenet.drivers.transmit import LONGEST_SEGMENTED
-
-KNOWN = {(VENDOR_ID, DEVICE_ID): "Intel 82540EM"}
-"""Vendor and device ids that this driver is for."""
 
 MTU_RANGE = (68, 16110)
 """RFC 791 3.1; Linux e1000: frames of 16128 bytes at most (13.4.22 LPE, less what the FIFO needs for itself)."""
@@ -33,7 +30,7 @@ _PBA_JUMBO = 40
 """Linux e1000_main.c: above 8192 bytes, 40 KiB to receive leave 24 to transmit, room for two such frames."""
 
 
-class E1000Driver(CardDriver):
+class E1000Driver(RegisterDriver):
     """Implements doors.NetworkDriver for an 82540EM.
 
     - `rx_ring`, `tx_ring`: descriptors, multiples of 8 (13.4.27, 13.4.38). `rx_buffer`: bytes, by default what takes a
@@ -44,9 +41,13 @@ class E1000Driver(CardDriver):
     - `descriptor_bytes`: the most data per descriptor (Linux: 4096).
     """
 
-    STATE: ClassVar[tuple[str, ...]] = (*CardDriver.STATE, "causes")
+    KNOWN: ClassVar = {(VENDOR_ID, DEVICE_ID): "Intel 82540EM"}
+    CAUSES = ICR
+    EEPROM_RULE = "its words do not sum up to 0xBABA, or it does not answer (8254x 5.6.35)"
 
-    _function: PciFunction
+    card: Card
+    filters: Filters
+    receiver: Receiver
     transmitter: Transmitter
 
     def __init__(
@@ -69,7 +70,6 @@ class E1000Driver(CardDriver):
     ) -> None:
         check_mtu(mtu, *MTU_RANGE)
         check_offloads(checksum_offload, segmentation_offload)
-        self.name = pci.identify(function, KNOWN)
         capabilities = Capabilities(
             mtu=mtu,
             checksum_tx=checksum_offload,
@@ -77,83 +77,27 @@ class E1000Driver(CardDriver):
             polled=not interrupts,
             max_segmented=LONGEST_SEGMENTED if segmentation_offload else 0,
         )
-        super().__init__(function, capabilities, hang_timeout)
-        self._kinds = tuple(interrupt_kinds)
+        super().__init__(function, capabilities, hang_timeout, kinds=interrupt_kinds)
         self._interval = min(units.duration(interrupt_interval) // _ITR_UNIT, ITR.mask())
         self.card = Card(pci.find_bar(function, "memory"), function.delay, function.name)
         self._read, self._write = self.card.read, self.card.write
         self.filters = Filters(self.card)
-        self.counters = Counters(self.card)
-        self.receiver = Receiver(
-            function, self.card, self.drop,
-            count=check_count("rx_ring", rx_ring, 8, 4096),
-            size=rx_buffer if rx_buffer is not None else buffer_size(mtu + OVERHEAD),
-            checksum=checksum_offload, gro=gro,
+        self._take(
+            Receiver(
+                function, self.card, self.drop,
+                count=check_count("rx_ring", rx_ring, 8, 4096),
+                size=rx_buffer if rx_buffer is not None else buffer_size(mtu + OVERHEAD),
+                checksum=checksum_offload, gro=gro,
+            ),
+            Transmitter(
+                function, self.card, self.drop,
+                count=check_count("tx_ring", tx_ring, 8, 4096), memory=units.size(tx_memory), piece=descriptor_bytes,
+                longest=mtu + OVERHEAD, offload=checksum_offload, segment=segmentation_offload,
+            ),
+            Counters(self.card),
         )  # fmt: skip
-        self.transmitter = Transmitter(
-            function, self.card, self.drop,
-            count=check_count("tx_ring", tx_ring, 8, 4096), memory=units.size(tx_memory), piece=descriptor_bytes,
-            longest=mtu + OVERHEAD, offload=checksum_offload, segment=segmentation_offload,
-        )  # fmt: skip
-        self.receiver.on_empty = self._unmask
-        self.receive = self.receiver.receive
-        self.causes = 0
-        """Causes seen that `poll` has to look after."""
-        self._use(self.transmitter, [self.receiver])
-
-    def parts(self) -> Iterable[Component]:
-        return (self.filters, self.counters, self.receiver, self.transmitter)
-
-    def _counters(self) -> dict[str, int]:
-        """By their names in 8254x 13.7 (reading clears them there)."""
-        if self.running:
-            self.counters.harvest()
-        return self.counters.values
-
-    def poll(self) -> bool:
-        """See NetworkDriver.poll. In polling mode ICR is read here, for link changes."""
-        transmitter, receiver = self.transmitter, self.receiver
-        if not self.running:
-            return False
-        if transmitter.marks:
-            transmitter.reap()
-        if self._polling:
-            self.causes |= self._causes() & _LINK
-        if self.causes:
-            self.causes = 0
-            self._look_at_link()
-        if not transmitter.idle:
-            self._look_for_hang()
-        receiver.repost()
-        return receiver.waiting() or (self._unmask() and receiver.waiting())
 
     # --- up and down
-
-    def _open(self) -> None:
-        """Chapter 14. It takes some 20 ms of the machine's time."""
-        function = self._function
-        pci.power_up(function)
-        pci.enable(function, "MEMORY", "MASTER")  # 1: answer, and master the bus (PCI 6.2.2)
-        self._reset()  # 2: a known state (14.7)
-        self.mac = self._find_mac()  # 3: the address (5.6.1, 13.5.2)
-        if not self.card.wake_phy():
-            self.drop("phy", "no answer through MDIC; the MAC's own view of the link has to do (8254x 13.4.7)")
-        self._set_up()  # 4: 14.3 to 14.5
-        if not self._polling:
-            for vector in function.interrupts.allocate(1, self._kinds):
-                function.interrupts.connect(vector, self._interrupt)
-
-    def _quiet(self) -> None:
-        self._write(IMC.offset, EVERY_CAUSE)
-        self.enabled = self.causes = 0
-        self.receiver.close()
-
-    def _take_down(self, why: str) -> None:
-        self._lose(self.transmitter.close(), why)
-        self.counters.harvest()
-
-    def _close(self) -> None:
-        pci.disable(self._function, "MASTER")
 
     def _reset(self) -> None:
         """A reset; a packet buffer for larger frames is asked for before it, to take effect by it (13.4.16)."""
@@ -161,13 +105,11 @@ class E1000Driver(CardDriver):
             self._write(PBA.offset, _PBA_JUMBO)
         self.card.reset()
 
-    def _bring_up(self) -> None:
-        self._reset()
-        self._set_up()
-
     def _set_up(self) -> None:
-        """From a reset card to a running one, interrupts excepted."""
+        """14.3 to 14.5."""
         write = self._write
+        if not self.card.wake_phy():
+            self.drop("phy", "no answer through MDIC; the MAC's own view of the link has to do (8254x 13.4.7)")
         # 14.3: speed and duplex from the PHY, link up, PHY and loss of signal as they are
         self.card.clear_bits(CTRL, CTRL["PHY_RST"] | CTRL["ILOS"] | CTRL["FRCSPD"] | CTRL["FRCDPLX"])
         self.card.set_bits(CTRL, CTRL["ASDE"] | CTRL["SLU"])
@@ -185,35 +127,23 @@ class E1000Driver(CardDriver):
     def _receive_control(self) -> int:
         return self.filters.control() | (RCTL["LPE"] if self.mtu > 1500 else 0)
 
-    def _find_mac(self) -> bytes:
-        """From the EEPROM when its checksum is right; else what the card has loaded itself."""
-        mac = self.card.eeprom_mac()
-        if mac is None:
-            self.drop("eeprom", "its words do not sum up to 0xBABA, or it does not answer (8254x 5.6.35)")
-            mac = self.card.loaded_mac()
-        if not is_station(mac):
-            raise DriverError(f"{self.path}: neither EEPROM nor RAL0 has a station address ({mac.hex(':')})")
-        return mac
-
     # --- interrupts
 
-    def _causes(self) -> int:
-        """ICR, which reading clears (13.4.17)."""
-        causes = self._read(ICR.offset)
-        if causes == GONE:
-            self.drop("card gone", "ICR reads all ones")
-            return 0
-        return causes
+    def _mask(self) -> None:
+        self._write(IMC.offset, EVERY_CAUSE)
 
     def _interrupt(self) -> bool:
-        """The handler: acknowledge, say whether it was ours, mask, and leave the work to `poll`."""
-        causes = self._causes()
+        """Reading ICR acknowledges all that it shows (13.4.17)."""
+        causes = self._status()
         self.causes |= causes & _LINK
         if not causes & self.enabled:
             return False
-        self._write(IMC.offset, EVERY_CAUSE)
+        self._mask()
         self.enabled = 0
         return self._interrupted()
+
+    def _take_causes(self) -> None:
+        self.causes |= self._status() & _LINK
 
     def _enable(self) -> None:
         self.enabled = _CAUSES | _TXDW if self.transmitter.blocked else _CAUSES
@@ -225,6 +155,10 @@ class E1000Driver(CardDriver):
             self.enabled |= _TXDW
             self._write(IMS.offset, _TXDW)
 
+    def _look_after_causes(self) -> None:
+        self.causes = 0
+        self._look_at_link()
+
     def _look_at_link(self) -> None:
         """After LSC: what has become of the link, and the collision distance that goes with its duplex (14.5)."""
         up, speed, full_duplex = self.card.link()
@@ -232,21 +166,6 @@ class E1000Driver(CardDriver):
             self.transmitter.set_duplex(full_duplex)
 
     # --- filters and VLAN
-
-    def set_multicast(self, groups: Sequence[bytes]) -> None:
-        """Let frames to these Ethernet addresses in: 15 exactly, more through the hash table (13.5.1)."""
-        self.filters.ask(groups)
-        self._filters_changed()
-
-    def set_promiscuous(self, on: bool) -> None:
-        """Let every frame in (RCTL.UPE, MPE)."""
-        self.filters.promiscuous = on
-        self._filters_changed()
-
-    def set_all_multicast(self, on: bool) -> None:
-        """Let every multicast frame in (RCTL.MPE)."""
-        self.filters.all_multicast = on
-        self._filters_changed()
 
     def set_vlan_mode(self, on: bool) -> None:
         """CTRL.VME: tags are stripped into Received.vlan, and `set_vlan_tag` works (chapter 9)."""
@@ -264,7 +183,6 @@ class E1000Driver(CardDriver):
             raise DriverError(f"tag {tag}: set_vlan_mode(True) first, and give 16 bits (8254x 3.3.7.1, VLE)")
         self.transmitter.vlan = tag
 
-    def _filters_changed(self) -> None:
-        if self.running:
-            self.filters.apply(self.mac)
-            self.receiver.enable(self._receive_control())
+    def _apply_filters(self) -> None:
+        self.filters.apply(self.mac)
+        self.receiver.enable(self._receive_control())

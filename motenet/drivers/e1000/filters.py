@@ -1,12 +1,12 @@
 """Which frames the card lets in: addresses, multicast hash, VLANs (8254x 3.2.1, 9, 13.5)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar
 
-from motenet.core.state import Component
 from motenet.datasheets.e1000 import CTRL, MTA, RAH, RAL, RCTL, VET, VFTA
-from motenet.drivers.driver import check_groups, check_vlans
+from motenet.drivers.driver import check_vlans
 from motenet.drivers.e1000.card import Card
+from motenet.drivers.registers import CardFilters
 
 _ETHERTYPE_VLAN = 0x8100
 """13.4.11: VET must be programmed with 802.1Q's type."""
@@ -32,28 +32,20 @@ def words(bits: Iterable[int]) -> list[int]:
     return table
 
 
-class Filters(Component):
-    """What is asked for is state; `apply` writes it, after each reset and on each change."""
+class Filters(CardFilters):
+    """The exact addresses, MTA, VFTA and RCTL's bits."""
 
-    STATE: ClassVar[tuple[str, ...]] = ("promiscuous", "all_multicast", "groups", "vlans", "vlan_mode", "offset")
+    STATE: ClassVar[tuple[str, ...]] = (*CardFilters.STATE, "vlans", "vlan_mode", "offset")
 
     def __init__(self, card: Card) -> None:
-        self.path = "filters"
+        super().__init__()
         self._card = card
-        self.promiscuous = False
-        self.all_multicast = False
-        self.groups: list[bytes] = []
-        """Ethernet addresses of the multicast groups."""
         self.vlans: list[int] | None = None
         """VLAN ids that pass; None: no VLAN filter."""
         self.vlan_mode = False
         """CTRL.VME: the card strips tags and inserts them."""
         self.offset = 0
         """RCTL.MO."""
-
-    def ask(self, groups: Sequence[bytes]) -> None:
-        """Remember the groups, checked."""
-        self.groups = check_groups(groups)
 
     def ask_vlans(self, vlans: Iterable[int] | None) -> None:
         """Remember the VLANs, checked."""

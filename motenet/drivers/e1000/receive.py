@@ -112,7 +112,6 @@ class Receiver(receive.Receiver):
         self._write(RCTL.offset, control | buffer_bits(self.size) | RCTL["SECRC"] | RCTL["EN"])
 
     def close(self) -> None:
-        """Disable the receiver; what it has stored and nobody has read is forgotten."""
         self._card.clear_bits(RCTL, RCTL["EN"])
         self.ring.consumed = self.ring.produced
 

@@ -101,7 +101,6 @@ class RingReceiver(Receiver):
         self._follow()
 
     def close(self) -> None:
-        """Disable the receiver; what it has stored and nobody has read is forgotten."""
         self._card.write(CR, self._card.read(CR) & CR["TE"])
         self.position = self.limit = self.released = 0  # where the reset that follows puts the card
 

@@ -125,7 +125,7 @@ class Card:
         self.write(IDR0, int.from_bytes(mac[:4], "little"))
         self.write(IDR4, int.from_bytes(mac[4:], "little"))
 
-    def address(self) -> bytes:
+    def loaded_mac(self) -> bytes:
         """What the card has loaded into IDR by itself."""
         low, high = self.read(IDR0), self.read(IDR4)
         return (low | (high & 0xFFFF) << 32).to_bytes(6, "little")

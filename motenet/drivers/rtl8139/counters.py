@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import ClassVar
 
-from motenet.core.state import Component
 from motenet.core.units import MS, US
 from motenet.datasheets.rtl8139 import DTCCRH, DTCCRL, MPC, TALLY, TALLY_CODEC, TALLY_SIZE
 from motenet.doors import PciFunction
+from motenet.drivers.registers import CardCounters
 from motenet.drivers.rtl8139.card import Card
 
 _DUMP_STEP, _DUMP_LIMIT = 10 * US, 10 * MS
@@ -15,7 +15,7 @@ _NAMES = tuple(member.name for member in TALLY.subcons)
 _MASKS = tuple((1 << 8 * member.sizeof()) - 1 for member in TALLY.subcons)
 
 
-class MissedCounter(Component):
+class MissedCounter(CardCounters):
     """C mode: frames missed for want of room, under MPC's name."""
 
     STATE: ClassVar[tuple[str, ...]] = ("values",)
@@ -37,7 +37,7 @@ class MissedCounter(Component):
             self.clear()
 
 
-class TallyCounters(Component):
+class TallyCounters(CardCounters):
     """C+ mode: the thirteen counters that the card stores in memory when it is asked to, by the datasheet's names."""
 
     STATE: ClassVar[tuple[str, ...]] = ("values", "last")

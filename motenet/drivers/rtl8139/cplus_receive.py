@@ -113,7 +113,6 @@ class DescriptorReceiver(Receiver):
         self._card.write(RCR, control | _THRESHOLDS)
 
     def close(self) -> None:
-        """Disable the receiver; what it has stored and nobody has read is forgotten."""
         self._card.write(CR, self._card.read(CR) & CR["TE"])
         self.ring.consumed = self.ring.produced
 

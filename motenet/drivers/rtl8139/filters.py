@@ -1,12 +1,9 @@
 """Which frames the card lets in: its own address, broadcasts, and multicast by a hash of 64 bits."""
 
 import zlib
-from collections.abc import Sequence
-from typing import ClassVar
 
-from motenet.core.state import Component
 from motenet.datasheets.rtl8139 import MAR, RCR
-from motenet.drivers.driver import check_groups
+from motenet.drivers.registers import CardFilters
 from motenet.drivers.rtl8139.card import Card
 
 _EVERYTHING = (1 << 64) - 1
@@ -21,22 +18,12 @@ def multicast_hash(address: bytes) -> int:
     return int(f"{crc & 0x3F:06b}"[::-1], 2)
 
 
-class Filters(Component):
-    """What is asked for is state; `apply` writes it, after each reset and on each change."""
-
-    STATE: ClassVar[tuple[str, ...]] = ("promiscuous", "all_multicast", "groups")
+class Filters(CardFilters):
+    """MAR, and RCR's bits."""
 
     def __init__(self, card: Card) -> None:
-        self.path = "filters"
+        super().__init__()
         self._card = card
-        self.promiscuous = False
-        self.all_multicast = False
-        self.groups: list[bytes] = []
-        """Ethernet addresses of the multicast groups."""
-
-    def ask(self, groups: Sequence[bytes]) -> None:
-        """Remember the groups, checked."""
-        self.groups = check_groups(groups)
 
     def apply(self) -> None:
         """MAR, in double words as it must be written. Reading it back brings posted writes to the card (PCI 3.2.5)."""

@@ -206,7 +206,7 @@ def test_without_an_eeprom_the_card_has_its_address_all_the_same(fake):
 def test_an_address_that_is_none_is_an_error(fake, mac):
     words = [int.from_bytes(mac[at : at + 2], "little") for at in (0, 2, 4)]
     fake.eeprom.words[7:10] = words
-    with pytest.raises(DriverError, match="neither EEPROM nor IDR"):
+    with pytest.raises(DriverError, match="neither EEPROM nor registers"):
         Rtl8139Driver(fake).start()
 
 
