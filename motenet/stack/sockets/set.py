@@ -20,7 +20,7 @@ from motenet.stack.sockets.raw import RawSocket
 from motenet.stack.sockets.rows import row
 from motenet.stack.sockets.schedule import Schedule
 from motenet.stack.sockets.socket import Socket
-from motenet.stack.sockets.tcp.connection import CAPACITY, check_buffer
+from motenet.stack.sockets.tcp.control_block import CAPACITY, check_buffer
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.sockets.udp import UdpSocket

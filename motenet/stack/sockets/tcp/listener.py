@@ -12,7 +12,8 @@ from motenet.core.trace import HasNow
 from motenet.stack.address import check_port
 from motenet.stack.errors import NotConnected, StackError
 from motenet.stack.sockets.socket import Socket
-from motenet.stack.sockets.tcp.connection import CAPACITY, Connection
+from motenet.stack.sockets.tcp.connection import Connection
+from motenet.stack.sockets.tcp.control_block import CAPACITY
 from motenet.stack.sockets.tcp.handshake import Endpoint, reset_reply
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.sockets.tcp.state import State
