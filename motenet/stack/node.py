@@ -92,7 +92,7 @@ class Node(Watched):
 
     def check(self, interface: str) -> None:
         """ConfigurationError for a name that no interface has; empty is any."""
-        if interface and self.interface(interface) is None:
+        if interface != "" and self.interface(interface) is None:
             known = ", ".join(one.name for one in self.interfaces)
             raise ConfigurationError(f"there is no interface {interface!r}; this stack has {known}")
 

@@ -5,8 +5,8 @@ from typing import Any, Protocol, TypeVar
 from motenet.core.checksum import Buffer
 from motenet.core.errors import ConfigurationError
 from motenet.core.units import duration, format_duration
-from motenet.stack.address import check_port, format_address, format_endpoint
-from motenet.stack.errors import HostUnreachable, TimedOut
+from motenet.stack.address import check_port, format_address, format_endpoint, parse_address
+from motenet.stack.errors import HostUnreachable, StackError, TimedOut
 from motenet.stack.sockets.datagram import check_data
 from motenet.stack.sockets.secure import SecureListener, SecureStream, Security, Stream
 from motenet.stack.sockets.tcp.connection import CAPACITY, check_buffer
@@ -23,6 +23,10 @@ _S = TypeVar("_S", covariant=True)
 
 
 class _Listens(Protocol[_S]):
+    @property
+    def local(self) -> Endpoint: ...
+    @property
+    def closed(self) -> bool: ...
     @property
     def can_accept(self) -> bool: ...
     def accept(self) -> _S | None: ...
@@ -66,7 +70,7 @@ class StreamVerbs(Waiting):
         self._check_top_level()
         context = self._security.context(context, server_side=False)
         if server_hostname is None:
-            name = host.partition("%")[0] if isinstance(host, str) else format_address(host)
+            name = host.partition("%")[0] if isinstance(host, str) else format_address(parse_address(host))
             server_hostname = name.removesuffix(".")
         deadline = self._deadline(timeout)
         tcp = self._connect(host, port, timeout, buffer)
@@ -103,9 +107,9 @@ class StreamVerbs(Waiting):
         return SecureListener(listener, lambda tcp: security.wrap(tcp, context, server_side=True))
 
     def tcp_accept(self, listener: TcpListener, timeout: Duration = "10s") -> TcpSocket:
-        """The next connection to a listener. TimedOut if none comes."""
+        """The next connection to a listener. TimedOut if none comes, StackError once it is closed."""
         self._check_top_level()
-        return self._accept(listener, listener.local, timeout)
+        return self._accept(listener, timeout)
 
     def tls_accept(
         self, listener: TcpListener | SecureListener, context: Any = None, timeout: Duration = "10s"
@@ -116,15 +120,16 @@ class StreamVerbs(Waiting):
         """
         self._check_top_level()
         if isinstance(listener, SecureListener):
-            return self._accept(listener, listener.local, timeout)
+            return self._accept(listener, timeout)
         context = self._security.context(context, server_side=True)
         deadline = self._deadline(timeout)
-        tcp = self._accept(listener, listener.local, timeout)
+        tcp = self._accept(listener, timeout)
         return self._shake_hands(self._security.wrap(tcp, context, server_side=True), deadline, timeout)
 
     def tcp_send(self, socket: Stream, data: Buffer, timeout: Duration = "60s") -> None:
         """Hand all of `data` to a connection. TimedOut if its buffer stays full; the connection's errors."""
         self._check_top_level()
+        _check_stream(socket)
         view, deadline = memoryview(check_data(data)), self._deadline(timeout)
         while True:
             view = view[socket.send(view) :]
@@ -139,6 +144,7 @@ class StreamVerbs(Waiting):
     def tcp_receive(self, socket: Stream, size: int = 65536, timeout: Duration = "60s") -> bytes:
         """Up to `size` bytes, once there are some; none: the peer has closed. TimedOut; the connection's errors."""
         self._check_top_level()
+        _check_stream(socket)
         check_least("size", size, 1, "ask for one byte or more")
         if not self._wait(lambda: socket.can_recv or not socket.may_recv, self._deadline(timeout)):
             raise TimedOut(
@@ -152,8 +158,10 @@ class StreamVerbs(Waiting):
         With TLS the peer's close_notify is waited for too, as the ssl module's unwrap() does; a FIN will do.
         """
         self._check_top_level()
+        _check_stream(socket)
+        deadline = self._deadline(timeout)
         socket.close()
-        done = self._wait(lambda: socket.state in _CLOSED, self._deadline(timeout))
+        done = self._wait(lambda: socket.state in _CLOSED, deadline)
         if not done:
             socket.abort()
         error, peer = socket.error, format_endpoint(*socket.remote)
@@ -208,12 +216,16 @@ class StreamVerbs(Waiting):
             raise TimedOut(f"{what} has not answered within {format_duration(timeout)}")
         return socket
 
-    def _accept(self, listener: _Listens[_S], local: Endpoint, timeout: Duration) -> _S:
-        self._wait(lambda: listener.can_accept, self._deadline(timeout))
-        found = listener.accept()
-        if found is None:
-            raise TimedOut(f"nobody has connected to port {local[1]} within {format_duration(duration(timeout))}")
-        return found
+    def _accept(self, listener: _Listens[_S], timeout: Duration) -> _S:
+        if not isinstance(listener, TcpListener | SecureListener):
+            raise ConfigurationError(f"{listener!r} is no listener: give what tcp_listen or tls_listen has returned")
+        self._wait(lambda: listener.can_accept or listener.closed, self._deadline(timeout))
+        found, port = listener.accept(), listener.local[1]
+        if found is not None:
+            return found
+        if listener.closed:
+            raise StackError(f"the listener at port {port} is closed: make another one")
+        raise TimedOut(f"nobody has connected to port {port} within {format_duration(duration(timeout))}")
 
     def _shake_hands(self, stream: SecureStream, deadline: int, timeout: Duration) -> SecureStream:
         self._wait(lambda: stream.established or stream.error is not None, deadline)
@@ -228,3 +240,9 @@ class StreamVerbs(Waiting):
             )
         stream.release()
         raise error
+
+
+def _check_stream(socket: Stream) -> None:
+    """ConfigurationError for what is no connection."""
+    if not isinstance(socket, TcpSocket) and not isinstance(socket, Stream):
+        raise ConfigurationError(f"{socket!r} is no connection: give what tcp_connect or tcp_accept has returned")

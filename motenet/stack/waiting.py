@@ -1,17 +1,12 @@
 """How a verb waits: it lets the world run, in virtual time."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from motenet.core.errors import ConfigurationError
-from motenet.core.trace import Watched
 from motenet.core.units import duration, format_duration
-from motenet.doors import NetworkDriver
 from motenet.stack.address import parse_scoped
+from motenet.stack.base import Stack
 from motenet.stack.errors import DnsTimeout
-from motenet.stack.node import Node
-from motenet.stack.sockets.dns import DnsClient
-from motenet.stack.sockets.set import SocketSet
 
 Duration = str | int
 """A time span: "50us", or integer nanoseconds."""
@@ -20,48 +15,10 @@ Place = tuple[bytes, str]
 """An address, and the interface on whose link it lies, empty if that is not said."""
 
 
-class Waiting(Watched, ABC):
-    """What all verbs need of the stack."""
+class Waiting(Stack):
+    """What all verbs need."""
 
-    node: Node
     _woken = False
-
-    @property
-    @abstractmethod
-    def drivers(self) -> list[NetworkDriver]:
-        """The drivers of our cards."""
-
-    @property
-    @abstractmethod
-    def is_link_up(self) -> bool:
-        """Whether any card has a carrier, now."""
-
-    @property
-    @abstractmethod
-    def dns(self) -> DnsClient:
-        """The DNS client."""
-
-    @abstractmethod
-    def poll(self, now: int) -> bool:
-        """Receive what has come and send what is due; `now` in ns."""
-
-    @abstractmethod
-    def poll_at(self, now: int) -> int | None:
-        """When to call `poll` next, in ns."""
-
-    @property
-    def sockets(self) -> SocketSet:
-        """All sockets; opening, using and closing them here never blocks."""
-        return self.node.sockets
-
-    @property
-    def kick(self) -> Callable[[], None] | None:
-        """Wiring: called when an application has made a socket ready, so that the host polls; None: no host."""
-        return self.sockets.kick
-
-    @kick.setter
-    def kick(self, kick: Callable[[], None] | None) -> None:
-        self.sockets.kick = kick
 
     def _look_up(self, host: str | bytes, timeout: Duration) -> list[Place]:
         """What a host's name or address stands for, those to be tried first first. The errors of `dns_resolve`."""
@@ -116,7 +73,7 @@ class Waiting(Watched, ABC):
 
 def check_least(name: str, value: int, least: int, what: str) -> None:
     """ConfigurationError for what is no whole number, or too small a one."""
-    if not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"{name}={value!r}: {what}")
 
 

@@ -2,13 +2,15 @@
 
 import errno
 import socket
+from collections.abc import Callable
 from inspect import getdoc
 from typing import Any
 
 import pytest
 
 import motenet
-from motenet.stack import UdpSocket, errors
+from motenet.core.units import MS, SECOND
+from motenet.stack import TcpSocket, UdpSocket, errors
 
 
 @pytest.fixture
@@ -57,6 +59,117 @@ def test_data_is_bytes(alice: motenet.NetworkStack) -> None:
         ):
             with pytest.raises(motenet.ConfigurationError, match="data is bytes, " + what):
                 send(wrong)
+
+
+WRONG: tuple[Any, ...] = (None, 1.5, -1, 10**30, [None], object(), "\0", memoryview(b"12345678").cast("I"))
+CALLS: dict[str, Callable[[motenet.NetworkStack, Any], Any]] = {
+    "poll": lambda stack, wrong: stack.poll(wrong if wrong not in (-1, 10**30) else "now"),
+    "poll_at": lambda stack, wrong: stack.poll_delay(wrong if wrong not in (-1, 10**30) else True),
+    "add_interface": lambda stack, wrong: stack.add_interface(wrong),
+    "add_vlan": lambda stack, wrong: stack.add_vlan(wrong, "10.9.0.1/24"),
+    "add_vlan's name": lambda stack, wrong: stack.add_vlan(9, name=wrong if wrong not in (None, "\0") else "a/b"),
+    "route_to": lambda stack, wrong: stack.route_to(wrong),
+    "dns_servers": lambda stack, wrong: setattr(stack, "dns_servers", wrong),
+    "use_search": lambda stack, wrong: stack.dns.use_search(wrong),
+    "ndots": lambda stack, wrong: stack.dns.use_search([], wrong if wrong != 10**30 else "1"),
+    "family": lambda stack, wrong: stack.dns_resolve("10.0.0.1", wrong if wrong is not None else 5),
+    "ping's size": lambda stack, wrong: stack.ping("10.0.0.1", size=wrong),
+    "tcp_accept": lambda stack, wrong: stack.tcp_accept(wrong),
+    "tcp_send": lambda stack, wrong: stack.tcp_send(wrong, b"x"),
+    "tcp_receive": lambda stack, wrong: stack.tcp_receive(wrong),
+    "tcp_close": lambda stack, wrong: stack.tcp_close(wrong),
+    "backlog": lambda stack, wrong: stack.tcp_listen(7, backlog=wrong if wrong != 10**30 else True),
+    "source_route": lambda stack, wrong: stack.sockets.tcp_connect("10.0.0.2", 7, source_route=wrong),
+    "dhcp_client": lambda stack, wrong: stack.sockets.dhcp_client(wrong),
+    "ident": lambda stack, wrong: stack.sockets.icmp_bind(wrong if wrong is not None else True),
+    "add": lambda stack, wrong: stack.sockets.add(wrong),
+    "remove": lambda stack, wrong: stack.sockets.remove(wrong),
+    "sequence": lambda stack, wrong: stack.sockets.icmp_bind().send_echo("10.0.0.2", wrong),
+    "port": lambda stack, wrong: stack.udp_socket(wrong if wrong is not None else True),
+    "source": lambda stack, wrong: stack.udp_socket().send_to(b"x", "10.0.0.2", 7, source=wrong or "10.0.0.9"),
+    "queue_bytes": lambda stack, wrong: setattr(
+        stack.udp_socket(), "queue_bytes", wrong if wrong != 10**30 else "1 piece"
+    ),
+    "group_hop_limit": lambda stack, wrong: setattr(stack.udp_socket(), "group_hop_limit", wrong or 0),
+    "send": lambda stack, wrong: connecting(stack).send(wrong),
+    "recv": lambda stack, wrong: connecting(stack).recv(wrong if wrong != 10**30 else 0.0),
+    "peek": lambda stack, wrong: connecting(stack).peek(wrong if wrong != 10**30 else 0.0),
+    "recv_into": lambda stack, wrong: connecting(stack).recv_into(wrong),
+    "hop_limit": lambda stack, wrong: setattr(connecting(stack), "hop_limit", wrong),
+    "traffic_class": lambda stack, wrong: setattr(connecting(stack), "traffic_class", wrong),
+    "congestion_control": lambda stack, wrong: setattr(connecting(stack), "congestion_control", wrong),
+    "time_wait": lambda stack, wrong: setattr(connecting(stack), "time_wait", wrong if wrong != 10**30 else True),
+    "keep_alive": lambda stack, wrong: setattr(connecting(stack), "keep_alive", wrong if wrong in (1.5, -1) else 0),
+    "ack_delay": lambda stack, wrong: setattr(connecting(stack), "ack_delay", wrong if wrong is not None else "1s"),
+    "endpoint": lambda stack, wrong: TcpSocket(stack.clock, stack.stream).connect(wrong, (b"\n\0\0\1", 7)),
+    "endpoint's address": lambda stack, wrong: TcpSocket(stack.clock, stack.stream).connect((wrong, 7), (wrong, 7)),
+}
+
+
+def connecting(stack: motenet.NetworkStack) -> TcpSocket:
+    return stack.sockets.tcp_connect("10.0.0.2", 7)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_whatever_is_given_the_error_is_ours_at_once_and_the_world_goes_on(name: str) -> None:
+    """A hop limit of 256 was once a struct.error of the next poll."""
+    world = motenet.World(seed=7)
+    stack = world.host("alice", address=["10.0.0.1/24", "fd00::1/64"]).stack
+    now = world.now
+    for wrong in WRONG:
+        with pytest.raises(motenet.MotenetError, match=r".{15}"):
+            CALLS[name](stack, wrong)
+    assert world.now == now
+    world.run("10ms")
+
+
+def test_times_of_a_connection_are_written_as_everywhere(alice: motenet.NetworkStack) -> None:
+    socket = connecting(alice)
+    socket.keep_alive, socket.user_timeout, socket.ack_delay, socket.time_wait = "75s", "2min", "40ms", "1min"
+    assert (socket.keep_alive, socket.user_timeout) == (75 * SECOND, 120 * SECOND)
+    assert (socket.ack_delay, socket.time_wait) == (40 * MS, 60 * SECOND)
+
+
+def test_a_socket_is_of_one_stack_and_its_addresses_are_that_stack_s(alice: motenet.NetworkStack) -> None:
+    bob = motenet.World().host("bob", address=["10.0.0.2/24", "fd00::2/64"]).stack
+    udp = alice.udp_socket(7, "10.0.0.1")
+    with pytest.raises(errors.StackError, match="has this one already"):
+        bob.sockets.add(udp)
+    handle = alice.list_sockets()[0]["handle"]
+    assert bob.sockets.add(alice.sockets.remove(handle)) == 1  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match=rf"^{handle} is no socket's handle here"):
+        alice.sockets.remove(handle)
+    for opened in (alice.udp_socket, alice.tcp_listen):
+        with pytest.raises(errors.AddressNotAvailable, match=r"10\.0\.0\.2 is none of this stack's"):
+            opened(9, "10.0.0.2")
+    assert alice.udp_socket(9, "0.0.0.0").local == (b"", 9)
+    alice.udp_socket(10, "239.1.1.1")
+    alice.udp_socket(10, "10.0.0.255")
+    with pytest.raises(errors.AddressNotAvailable, match="none of this stack's"):
+        alice.udp_socket().send_to(b"x", "10.0.0.2", 7, source="10.0.0.77")
+    udp = bob.udp_socket(11, "10.0.0.2")
+    for family in (lambda: udp.send_to(b"x", "fd00::1", 7), lambda: bob.sockets.tcp_connect("::2", 7, "10.0.0.2")):
+        with pytest.raises(errors.AddressNotAvailable, match="take two of one family"):
+            family()
+
+
+def test_a_closed_listener_is_not_waited_for(alice: motenet.NetworkStack) -> None:
+    listener, now = alice.tcp_listen(80), alice.clock.now
+    listener.close()
+    with pytest.raises(errors.StackError, match="the listener at port 80 is closed"):
+        alice.tcp_accept(listener)
+    assert alice.clock.now == now
+
+
+def test_interfaces_are_checked_before_anything_is_opened(alice: motenet.NetworkStack) -> None:
+    for opened in (
+        lambda: alice.sockets.dhcp_client("eth9"),
+        lambda: alice.sockets.tcp_connect("10.0.0.2", 7, "10.0.0.1", interface="eth9"),
+        lambda: setattr(alice, "dns_servers", ["fe80::1%eth9"]),
+    ):
+        with pytest.raises(motenet.ConfigurationError, match="there is no interface 'eth9'; this stack has eth0"):
+            opened()
+    assert [row["kind"] for row in alice.list_sockets()] == ["dns"]
 
 
 def test_whole_numbers_are_asked_for_at_once(alice: motenet.NetworkStack) -> None:
@@ -109,7 +222,19 @@ def test_a_datagram_by_an_interface_that_does_not_exist_is_refused_at_once(alice
 
 
 def test_help_tells_what_is_for_the_stack() -> None:
-    theirs = {"accepts", "process", "dispatch", "fail", "poll_at", "undo", "detach", "wake", "key", "finished", "in_set"}
+    theirs = {
+        "accepts",
+        "process",
+        "dispatch",
+        "fail",
+        "poll_at",
+        "undo",
+        "detach",
+        "wake",
+        "key",
+        "finished",
+        "in_set",
+    }
     marked = {name for name in dir(UdpSocket) if (getdoc(getattr(UdpSocket, name)) or "").startswith("For the stack")}
     assert marked == theirs
 

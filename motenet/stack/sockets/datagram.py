@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from motenet.core import units
 from motenet.core.checksum import Buffer
 from motenet.core.errors import ConfigurationError
 from motenet.core.trace import HasNow
@@ -74,8 +75,7 @@ class DatagramSocket(Socket, ABC):
         self.incoming_bytes = 0
         self.outgoing: deque[tuple[Any, ...]] = deque()
         self.outgoing_bytes = 0
-        self.queue_bytes = QUEUE_BYTES
-        """The bound of either queue."""
+        self._queue_bytes = QUEUE_BYTES
         self.failures: deque[Failure] = deque()
         """What ICMP or address resolution has said about what was sent; the latest only."""
         self.closed = False
@@ -89,6 +89,15 @@ class DatagramSocket(Socket, ABC):
     def finished(self) -> bool:
         """For the stack: closed, and nothing is left to send."""
         return self.closed and not self.outgoing
+
+    @property
+    def queue_bytes(self) -> int:
+        """The bound of either queue ("64KiB"); each message counts for 64 bytes more than it has."""
+        return self._queue_bytes
+
+    @queue_bytes.setter
+    def queue_bytes(self, size: str | int) -> None:
+        self._queue_bytes = units.size(size)
 
     @property
     def can_send(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from motenet.core.checksum import Buffer
 from motenet.stack.sockets.tcp.handshake import Endpoint
@@ -14,6 +14,7 @@ REMEMBERED = 16
 """Failed handshakes that a listener keeps the errors of."""
 
 
+@runtime_checkable
 class Stream(Protocol):
     """What `tcp_send`, `tcp_receive` and `tcp_close` work on: a TcpSocket, or TLS on top of one."""
 
@@ -78,6 +79,7 @@ class SecureListener:
         self._listener = listener
         self._wrap = wrap
         self._waiting: list[SecureStream] = []
+        self.closed = False
         listener.waker = self._advance
         self._go_on()
 
@@ -102,6 +104,7 @@ class SecureListener:
 
     def close(self) -> None:
         """Listen no more; connections that were not accepted are reset."""
+        self.closed = True
         self._listener.waker = None
         self._listener.close()
         for stream in list(self._waiting):

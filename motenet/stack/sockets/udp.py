@@ -42,7 +42,7 @@ class UdpSocket(DatagramSocket):
 
     @property
     def group_hop_limit(self) -> int:
-        """Of what is sent to a group, 1 to 255: it stays on the link unless the application wants more (RFC 1112, 6.1)."""
+        """Of what is sent to a group, 1 to 255: 1, it stays on the link, unless changed (RFC 1112, 6.1)."""
         return self._group_hop_limit
 
     @group_hop_limit.setter

@@ -96,11 +96,13 @@ class DnsClient(Socket):
     def use_servers(self, servers: Sequence[str | bytes]) -> None:
         """Ask these from now on, in this order; what others have said is forgotten.
 
-        One of the link's scope is told with its interface: "fe80::1%eth0" (RFC 4007, 11).
+        One of the link's scope is told with its interface: "fe80::1%eth0" (RFC 4007, 11). ConfigurationError.
         """
         if isinstance(servers, str | bytes) or not isinstance(servers, Iterable):
             raise ConfigurationError("give the servers as a list, like ['10.0.0.53']")
         zones = dict(map(parse_scoped, servers))
+        for zone in zones.values():
+            self.sockets.network.check(zone)
         if list(zones.items()) != [(server, self.zones.get(server, "")) for server in self.servers]:
             self.servers[:] = zones
             self.zones.clear()
@@ -116,13 +118,11 @@ class DnsClient(Socket):
 
     def use_search(self, domains: Sequence[str | Name], ndots: int = 1) -> None:
         """Try names with fewer than `ndots` dots in these domains first; text or labels. BadName."""
-        if (
-            isinstance(domains, str | bytes)
-            or not isinstance(domains, Iterable)
-            or not isinstance(ndots, int)
-            or ndots < 0
-        ):
-            raise ConfigurationError("give the domains as a list, like ['example.test'], and ndots from 0 on")
+        listed = not isinstance(domains, str | bytes) and isinstance(domains, Iterable)
+        if not listed or not all(isinstance(domain, str | tuple) for domain in domains):
+            raise ConfigurationError("give the domains as a list, like ['example.test']")
+        if not isinstance(ndots, int) or ndots < 0:
+            raise ConfigurationError(f"ndots={ndots!r}: give how many dots, 0 or more")
         self.search[:] = [encode(domain if isinstance(domain, str) else name_text(domain)) for domain in domains]
         self.ndots = ndots
 

@@ -127,8 +127,7 @@ class ControlBlock(Socket):
         """Keep-alive probes that are not answered yet."""
         self.heard_at = 0
         self._user_timeout: int | None = USER_TIMEOUT
-        self.time_wait = TIME_WAIT
-        """2 MSL, in ns."""
+        self._time_wait = TIME_WAIT
         self.close_at = FOREVER
         self.challenge_at = 0
         self.challenges = 0
@@ -156,6 +155,15 @@ class ControlBlock(Socket):
     def user_timeout(self, timeout: str | int | None) -> None:
         self._user_timeout = _check_interval("user_timeout", timeout)
         self.ready()
+
+    @property
+    def time_wait(self) -> int:
+        """2 MSL, in ns (3.4.2)."""
+        return self._time_wait
+
+    @time_wait.setter
+    def time_wait(self, interval: str | int) -> None:
+        self._time_wait = check_time("time_wait", interval)
 
     @property
     def traffic_class(self) -> int:

@@ -228,7 +228,7 @@ class TcpSocket(Connection):
 
     @congestion_control.setter
     def congestion_control(self, name: str) -> None:
-        self.sender.use(name)
+        self.sender.use(name if isinstance(name, str) else repr(name))
 
     @property
     def statistics(self) -> dict[str, int]:
