@@ -16,6 +16,7 @@ from motenet.stack.autoconfiguration import Autoconfiguration
 from motenet.stack.detection import ANNOUNCE, PROBE, SETTLED, Detection
 from motenet.stack.membership import Membership
 from motenet.stack.packet import Outgoing
+from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.wire import igmp, ipv4, ipv6, mld, ndisc
 
 if TYPE_CHECKING:
@@ -150,13 +151,24 @@ class Housekeeping(Watched):
             if action == PROBE:
                 discovery.probe(address)
             elif action == ANNOUNCE:
-                discovery.announce(address)
+                discovery.tell(address)
             elif action == SETTLED:
+                unidentified = addressing.link_local is None
                 addressing.settle(address)
+                if unidentified and addressing.link_local is not None:
+                    self.membership.identified(now)
                 self.settled(address)
             else:
                 self.autoconfiguration.duplicate(address)
                 self.duplicate(address)
+                self._abandon(address)
+
+    def _abandon(self, address: bytes) -> None:
+        """RFC 5227, 2.4: connections from an address that is given up should be reset."""
+        if not self.interface.node.routing.is_ours(address):
+            for _, socket in list(self.interface.node.sockets):
+                if isinstance(socket, TcpSocket) and socket.local[0] == address:
+                    socket.abort()
 
     def _find_routers(self, now: int) -> None:
         discovery, own = self.interface.discovery, self.interface.addressing.link_local

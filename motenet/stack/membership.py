@@ -70,6 +70,12 @@ class Membership(Watched):
         for group in self.members:
             self._begin(group, now)
 
+    def identified(self, now: int) -> None:
+        """We have a link-local address at last: routers discard reports from :: (RFC 3810, 5.2.13), so one follows."""
+        for group in self.members:
+            if len(group) == 16 and group not in self.timers:
+                self.timers[group] = now + self._delay(UNSOLICITED_REPORT_INTERVAL)
+
     def _begin(self, group: bytes, now: int) -> None:
         self.members[group] = False
         self.unsolicited[group] = ROBUSTNESS

@@ -70,6 +70,7 @@ def test_rfc_4861_6_2_1_defaults() -> None:
         {"maximum_interval": 3}, {"maximum_interval": 1801}, {"minimum_interval": 2},
         {"maximum_interval": 100, "minimum_interval": 76}, {"lifetime": 9001}, {"lifetime": 599},
         {"maximum_interval": 1800, "lifetime": 1799}, {"reachable_ms": 3_600_001}, {"mtu": 1279}, {"hop_limit": 256},
+        {"retransmit_ms": 2**32},
         {"name_servers": (b"\1\2\3\4",)}, {"prefixes": (AdvertisedPrefix(NETWORK),) * 40}, {"preference": 2},
     ],
 )  # fmt: skip

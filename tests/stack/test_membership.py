@@ -256,6 +256,15 @@ def test_a_link_that_is_up_again_hears_all_groups_as_if_joined_anew(host: Member
     assert [one[2] for one in run(host, 200 * SECOND)] == [family.report(family.group)] * 2
 
 
+def test_rfc_3810_5_2_13_what_was_reported_from_nowhere_is_reported_once_more(host: Membership) -> None:
+    idle(host, FOUR, SIX)
+    host.joined(OTHER6, 100 * SECOND)  # which will be reported anyway
+    host.identified(100 * SECOND)
+    sent = run(host, 200 * SECOND)
+    assert sorted(one[1] for one in sent) == [SIX, OTHER6, OTHER6]
+    assert {one[1]: one[0] for one in sent}[SIX] <= 110 * SECOND
+
+
 def test_what_only_routers_hear_is_counted(host: Membership, family: Family) -> None:
     host.process(family.leave(family.group), 0)
     assert host.drops == {"membership-type": 1}

@@ -152,6 +152,15 @@ def test_the_cards_filter_follows_the_groups(member: Any) -> None:
     assert MAC not in {group.hex(":") for group in member.driver.groups}
 
 
+def test_rfc_3810_5_2_13_a_report_from_our_address_follows_those_from_nowhere(make_script: Any) -> None:
+    """A seed with which both of the usual reports go out before that address is settled."""
+    script = make_script(seed=4)
+    script.stack.add_address("auto")
+    frames = script.sent() + script.pass_time(20 * SECOND)
+    sources = [frame[IPv6].src for frame in frames if ICMPv6MLReport in frame]
+    assert sources == ["::", "::", "fe80::ff:fe00:1"]
+
+
 # --- datagrams
 
 
