@@ -105,7 +105,7 @@ def test_4_9_a_loss_that_was_none_is_undone() -> None:
     control.lost(SECOND, control.window)
     control.take(control.threshold)
     control.undo()
-    for name in ("window", "threshold", "plateau", "delay", "epoch"):
+    for name in ("window", "threshold", "plateau", "delay", "begin", "estimate", "epoch", "before"):
         assert control.save()[name] == before[name]
 
 

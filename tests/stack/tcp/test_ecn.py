@@ -64,15 +64,83 @@ def test_shld_8_a_mark_halves_the_window_once_a_round_trip(tcp: SimpleNamespace)
     assert talk.numbers() == list(range(10))
     talk.wait(100 * MS)
     talk.send("<SEQ=301><ACK=1101><CTL=ACK,ECE>")
-    assert control.window == control.threshold == 4500
+    assert control.window == control.threshold == 5000
     for number in range(2, 10):
         talk.send(f"<SEQ=301><ACK={101 + 1000 * number}><CTL=ACK,ECE>")  # of the same window
-    assert control.window < 6000
+        assert control.window == 5000  # nor does it grow
     sent = talk.take()
     assert [one.flags & CWR for one in sent] == [CWR] + [0] * (len(sent) - 1)  # the first new data says so
     talk.send(f"<SEQ=301><ACK={sent[1].seq}><CTL=ACK,ECE>")
     assert control.window < 4000  # a new window, a new mark
     assert talk.tcp.statistics["retransmissions"] == 0
+
+
+def test_6_1_2_an_acknowledgment_of_all_halves_what_it_acknowledges(tcp: SimpleNamespace) -> None:
+    """One acknowledgment may cover a whole flight: what is on its way then says nothing."""
+    talk = marked(tcp)
+    talk.tcp.send(tcp.stream(101, 10_000))
+    talk.take()
+    talk.send("<SEQ=301><ACK=10101><CTL=ACK,ECE>")
+    assert talk.tcp.sender.congestion.window == 5000
+
+
+def test_6_1_2_down_to_one_segment_and_then_the_timer_paces(tcp: SimpleNamespace) -> None:
+    """RFC 9438, 4.6: ssthresh has a minimum of two segments, cwnd has not."""
+    talk = marked(tcp)
+    control = talk.tcp.sender.congestion
+    talk.tcp.send(tcp.stream(101, 100_000))
+    acked, windows = 101, []
+    while not windows or windows[-1]:
+        talk.take()
+        acked = min(acked + control.window, talk.tcp.sender.max)
+        talk.send(f"<SEQ=301><ACK={talk.tcp.sender.max}><CTL=ACK,ECE>")
+        windows.append(control.window)
+    assert windows == [5000, 2500, 1000, 0]
+    assert control.threshold == 2000
+    assert talk.take() == []
+    assert talk.expire() == talk.tcp.sender.rtt.timeout
+    (sent,) = talk.take()
+    assert (sent.payload_length, sent.flags & CWR) == (1000, CWR)
+    talk.wait(100 * MS)
+    talk.send(f"<SEQ=301><ACK={talk.tcp.sender.max}><CTL=ACK>")
+    assert len(talk.take()) == 1
+
+
+def test_6_1_2_a_loss_in_the_same_window_reduces_it_no_further(tcp: SimpleNamespace) -> None:
+    talk = marked(tcp)
+    control = talk.tcp.sender.congestion
+    talk.tcp.send(tcp.stream(101, 100_000))
+    talk.take()
+    talk.wait(100 * MS)
+    talk.ack(1, more="<CTL=ACK,ECE>")
+    assert control.threshold == 5000
+    talk.ack(1, (2, 9))
+    assert talk.tcp.sender.recovering
+    assert control.threshold == 5000
+    talk.wait(100 * MS)
+    talk.ack(10)
+    talk.take()
+    talk.ack(10, (11, 14))
+    assert control.threshold < 5000  # a new window
+
+
+@pytest.mark.parametrize("marks", [False, True])
+def test_rfc_4015_3_4_where_a_mark_was_seen_nothing_is_undone(tcp: SimpleNamespace, marks: bool) -> None:
+    """And a mark after what was undone counts, though it is of the same window."""
+    talk = marked(tcp)
+    control = talk.tcp.sender.congestion
+    talk.tcp.send(tcp.stream(101, 100_000))
+    talk.take()
+    talk.wait(100 * MS)
+    talk.ack(0, (1, 4))
+    talk.take()
+    talk.ack(4, more="<CTL=ACK,ECE>" if marks else "")
+    talk.ack(5, (0, 1))
+    assert talk.tcp.statistics["undone"] == (not marks)
+    assert (control.window >= 10_000) == (not marks)
+    if not marks:
+        talk.ack(6, more="<CTL=ACK,ECE>")
+        assert control.window < 10_000
 
 
 def test_6_1_3_a_mark_is_echoed_until_the_peer_has_reduced_its_window(tcp: SimpleNamespace) -> None:

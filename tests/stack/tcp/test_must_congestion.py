@@ -17,9 +17,9 @@ def test_shld_8_ecn_is_agreed_on_and_a_mark_slows_the_sender_down_once(tcp: Simp
     talk.tcp.send(bytes(40_000))
     assert all(one.ect for one in talk.take())
     talk.send("<SEQ=301><ACK=5101><CTL=ACK,ECE>")
-    assert talk.tcp.sender.congestion.threshold == 3500  # RFC 9438, 4.6: of 5000 in flight
+    assert talk.tcp.sender.congestion.threshold == 7000  # RFC 9438, 4.6: of 10,000 in flight
     talk.send("<SEQ=301><ACK=8101><CTL=ACK,ECE>")
-    assert talk.tcp.sender.congestion.threshold == 3500
+    assert talk.tcp.sender.congestion.threshold == 7000
     first, *others = [*talk.take(), *_all_acknowledged(talk)]
     assert "CWR" in tcp.shown(first)
     assert not any("CWR" in tcp.shown(one) for one in others)

@@ -1,4 +1,4 @@
-"""Selective acknowledgments: reports (RFC 2018, RFC 2883), and recovery by them (RFC 6675, RFC 6937, RFC 3042)."""
+"""Selective acknowledgments: reports (RFC 2018, RFC 2883), and recovery by them (RFC 6675, RFC 9937, RFC 3042)."""
 
 from types import SimpleNamespace
 
@@ -102,33 +102,33 @@ def test_rfc_6675_5_recovery_with_prr(tcp: SimpleNamespace) -> None:
     talk.ack(0, (4, 5), (1, 3))  # the third: step (4)
     assert talk.tcp.sender.recovering
     assert talk.tcp.sender.recover == 101 + 12_000  # (4.1) RecoveryPoint <- HighData
-    assert control.threshold == 6000  # (4.2) FlightSize / 2
-    assert talk.numbers() == [0]  # (4.3); pipe was 12 - 3 - 2 = 7; RFC 6937: sndcnt = ceil(1 * 6 / 12) - 0 = 1
+    assert control.threshold == 5000  # (4.2) FlightSize / 2, without the two of limited transmit (RFC 5681, 3.2)
+    assert talk.numbers() == [0]  # (4.3); pipe was 12 - 3 - 2 = 7; RFC 9937: sndcnt = ceil(1 * 5 / 10) - 0 = 1
     talk.ack(0, (4, 6), (1, 3))
-    assert talk.numbers() == []  # ceil(2 * 6 / 12) - 1 = 0
+    assert talk.numbers() == []  # ceil(2 * 5 / 10) - 1 = 0
     talk.ack(0, (4, 7), (1, 3))
-    assert talk.numbers() == []  # pipe has come down to ssthresh
+    assert talk.numbers() == []  # ceil(3 * 5 / 10) - 1, in bytes: half a segment
     talk.ack(0, (4, 8), (1, 3))
-    assert talk.numbers() == [3]
+    assert talk.numbers() == []  # pipe has come down to ssthresh
     talk.ack(0, (4, 9), (1, 3))
-    assert talk.numbers() == [12]
+    assert talk.numbers() == [3]
     assert board.pipe == control.threshold
     talk.wait(TRIP)
     talk.ack(12)
-    assert control.window == control.threshold == 6000  # RFC 6937, 3: at the end
+    assert control.window == control.threshold == 5000  # RFC 9937, 6.2: at the end
     assert not talk.tcp.sender.recovering
     assert talk.tcp.statistics["retransmissions"] == 2
     assert talk.tcp.statistics["timeouts"] == 0
 
 
-def test_rfc_6937_3_the_formula_over_a_recovery() -> None:
+def test_rfc_9937_6_2_the_formula_over_a_recovery() -> None:
     """Of 20 segments one is lost, ssthresh is half: every second acknowledgment lets one segment go."""
     prr = Prr()
     prr.start(20)
     pipe, sent = 20 - 1, []
     for _ in range(19):
         pipe -= 1
-        room = prr.window(1, pipe, 10, 1) - pipe
+        room = prr.window(1, pipe, 10, 1, False) - pipe
         sent.append(room)
         prr.out += room
         pipe += room
@@ -137,14 +137,16 @@ def test_rfc_6937_3_the_formula_over_a_recovery() -> None:
     assert prr.out == 10  # "the total data sent during recovery is ssthresh / RecoverFS of what was delivered"
 
 
-def test_rfc_6937_3_slow_start_reduction_bound_refills_a_pipe_that_losses_have_emptied() -> None:
+def test_rfc_9937_6_2_what_refills_a_pipe_that_losses_have_emptied() -> None:
     prr = Prr()
     prr.start(20)
-    assert prr.window(2, 4, 10, 1) - 4 == 3  # what was delivered, and one more
-    prr.out += 3
-    assert prr.window(1, 6, 10, 1) - 6 == 2  # max(prr_delivered - prr_out, DeliveredData) + MSS
+    assert prr.window(2, 4, 10, 1, False) - 4 == 2  # PRR-CRB: what was delivered
+    prr.out += 1
+    assert prr.window(1, 6, 10, 1, False) - 6 == 2  # max(prr_delivered - prr_out, DeliveredData)
     prr.out += 2
-    assert prr.window(8, 9, 10, 1) - 9 == 1  # never beyond ssthresh
+    assert prr.window(1, 6, 10, 1, True) - 6 == 2  # PRR-SSRB, after a SafeACK: one more
+    prr.out += 2
+    assert prr.window(8, 9, 10, 1, True) - 9 == 1  # never beyond ssthresh
 
 
 def test_rfc_6675_4_lost_ranges_go_before_new_data(tcp: SimpleNamespace) -> None:
@@ -173,6 +175,21 @@ def test_rfc_6675_4_rule_4_the_end_is_rescued_once(tcp: SimpleNamespace) -> None
     talk.ack(10)
     assert talk.tcp.statistics["timeouts"] == 0
     assert talk.tcp.sender.flight == 0
+
+
+def test_rfc_6675_5_step_1_three_duplicate_acknowledgments_are_enough_of_small_segments_too(
+    tcp: SimpleNamespace,
+) -> None:
+    talk = streaming(tcp, 10_000, nagle=False)
+    talk.ack(10)
+    for _ in range(5):
+        talk.tcp.send(bytes(10))
+        talk.take()
+    talk.wait(TRIP)
+    for count in range(1, 4):
+        assert not talk.tcp.sender.recovering
+        talk.send(f"<SEQ=301><ACK=10101><CTL=ACK><SACK=10111-{10111 + 10 * count}>")
+    assert talk.tcp.sender.recovering
 
 
 @pytest.mark.parametrize("control", ["newreno", "none"])

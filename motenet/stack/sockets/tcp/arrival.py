@@ -217,19 +217,25 @@ def _take_ack(socket: "Connection", segment: Segment, seq: int, ack: int) -> Non
         socket.establish()
     window = segment.window << (0 if segment.flags & SYN else sender.scale)  # RFC 7323, 2.2
     changed = ack >= sender.una and sender.update_window(seq, ack, window)
-    if ack < sender.una:
-        return
-    advanced = ack > sender.una
     blocks = _blocks(sender, segment) if segment.sack and sender.sack else []
+    if ack < sender.una:
+        blocks = [block for block in blocks if block[1] > sender.una]  # it is late, but tells of what has arrived
+        if not blocks:
+            return
+        ack = sender.una
+    advanced = ack > sender.una
     duplicate = not (advanced or changed) and sender.wnd > 0 and _is_duplicate(socket, segment)
+    cwnd, flight, marks = sender.congestion.window, sender.flight, sender.ecn and segment.flags & ECE != 0
+    if marks:
+        recovery.stays(sender)
     if advanced or duplicate or blocks:
         echo = socket.echo_age(segment) if sender.phase or sender.board.sacked else None
         recovery.arrived(sender, socket.now, ack, blocks, socket.measured(segment), echo, duplicate)
         socket.stir()
     elif changed:
         socket.stir()
-    if segment.flags & ECE and sender.ecn:
-        recovery.marked(sender, socket.now)
+    if marks:
+        recovery.marked(sender, socket.now, cwnd, flight)
     if advanced:
         socket.confirmed()
         socket.wake()

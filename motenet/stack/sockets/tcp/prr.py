@@ -1,4 +1,4 @@
-"""Proportional rate reduction (RFC 6937): how the window shrinks while a loss is being repaired."""
+"""Proportional rate reduction (RFC 9937, once RFC 6937): how the window shrinks while a loss is being repaired."""
 
 from typing import ClassVar
 
@@ -16,21 +16,24 @@ class Prr(Component):
         self.out = 0
         """prr_out: bytes sent since then."""
         self.flight = 1
-        """RecoverFS: FlightSize when it began."""
+        """RecoverFS: FlightSize when it began, without what had been reported before."""
 
     def start(self, flight: int) -> None:
-        """Recovery begins (RFC 6937, 3)."""
+        """Recovery begins (RFC 9937, 6.1)."""
         self.delivered = self.out = 0
         self.flight = max(flight, 1)
 
-    def window(self, news: int, pipe: int, threshold: int, mss: int) -> int:
-        """cwnd after an acknowledgment that tells of `news` bytes delivered (RFC 6937, 3, with PRR-SSRB)."""
+    def window(self, news: int, pipe: int, threshold: int, mss: int, safe: bool) -> int:
+        """cwnd after an acknowledgment that tells of `news` bytes delivered (RFC 9937, 6.2).
+
+        `safe`: SafeACK, SND.UNA has advanced and nothing more was found lost, so the window may grow (PRR-SSRB)
+        instead of only replacing what has left (PRR-CRB).
+        """
         self.delivered += news
         if pipe > threshold:
             count = -(-self.delivered * threshold // self.flight) - self.out
         else:
-            limit = max(self.delivered - self.out, news) + mss
-            count = min(threshold - pipe, limit)
+            count = min(threshold - pipe, max(self.delivered - self.out, news) + (mss if safe else 0))
         if not self.out:
-            count = max(count, mss)  # the first retransmission is never held back (RFC 6675, 5, step 4.3)
+            count = max(count, mss)  # the first retransmission is never held back
         return pipe + max(count, 0)

@@ -46,22 +46,21 @@ class Rack(Component):
         self.rtt = self.minimum = rtt
         self.minimum_at = now
 
-    def delivered(self, now: int, right: int, at: int, again: bool, echo: int | None = None) -> None:
+    def delivered(self, now: int, right: int, at: int, again: bool, before: int = FOREVER) -> None:
         """Steps 1 to 3: numbers up to `right`, sent `at`, have arrived; `again`: they were sent more than once.
 
-        `echo`: how long ago that was sent which the peer's timestamp echoes, in ns, rounded up.
+        What the peer's timestamp echoes was sent `before` this time.
         """
-        rtt = now - at
-        if again:
-            if rtt < self.minimum or (echo is not None and echo > rtt):
-                return  # the acknowledgment is of an earlier transmission
-        else:
-            if rtt <= self.minimum or not self.minimum or now - self.minimum_at > MINIMUM_LIFETIME:
-                self.minimum, self.minimum_at = rtt, now
-            if right < self.highest:
-                self.reordering = True
         if right > self.highest:
             self.highest = right
+        elif right < self.highest and not again:
+            self.reordering = True
+        rtt = now - at
+        if again:
+            if rtt < self.minimum or at >= before:
+                return  # the acknowledgment is of an earlier transmission
+        elif rtt <= self.minimum or not self.minimum or now - self.minimum_at > MINIMUM_LIFETIME:
+            self.minimum, self.minimum_at = rtt, now
         self.rtt = rtt
         if at > self.at or (at == self.at and right > self.end):
             self.at, self.end = at, right
@@ -79,12 +78,12 @@ class Rack(Component):
         if self.persist <= 0:
             self.multiplier = 1
 
-    def window(self, recovering: bool, sacked: int, mss: int, smoothed: int) -> int:
+    def window(self, certain: bool, smoothed: int) -> int:
         """Step 4, RACK_update_reo_wnd(): how much later than expected a segment may still come, in ns.
 
-        RFC 6675, 4, IsLost(): DupThresh segments have arrived beyond it, counted in bytes.
+        `certain`: a recovery goes on, or DupThresh segments have arrived beyond.
         """
-        if not self.reordering and (recovering or sacked > (DUPLICATES - 1) * mss):
+        if certain and not self.reordering:
             return 0
         return min(self.multiplier * self.minimum // 4, smoothed)
 

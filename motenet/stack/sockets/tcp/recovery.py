@@ -1,12 +1,12 @@
-"""Loss recovery: RFC 6675's with RACK (RFC 8985) and PRR (RFC 6937), or RFC 6582's for peers without SACK."""
+"""Loss recovery: RFC 6675's with RACK (RFC 8985) and PRR (RFC 9937), or RFC 6582's for peers without SACK."""
 
 from typing import TYPE_CHECKING
 
 from motenet.core.clock import FOREVER
-from motenet.core.units import MS
 from motenet.stack.sockets.tcp.rack import DUPLICATES
 from motenet.stack.sockets.tcp.scoreboard import FLYING, SACKED, Sent
 from motenet.stack.sockets.tcp.tail import NONE
+from motenet.stack.sockets.tcp.timers import STAMP_TICK
 
 if TYPE_CHECKING:
     from motenet.stack.sockets.tcp.send import Sender
@@ -17,103 +17,36 @@ OPEN, FAST, LOSS = 0, 1, 2
 Blocks = list[tuple[int, int]]
 """Ranges [left, right) that the peer has got out of order."""
 
-_TICK = MS  # of timestamps (timers.STAMP_TICK)
-
-
-# --- what is sent ---
-
-
-def next_lost(sender: "Sender", largest: int) -> tuple[int, int]:
-    """The lowest of what is lost, as far as the windows and `largest` allow; a length of 0: it has to wait."""
-    found = sender.board.first_lost()
-    if found is None:
-        return sender.nxt, 0
-    seq, mss = found.left, sender.unit
-    if sender.urgent > seq:
-        largest = mss
-    wanted = min(found.right - seq, sender.una + sender.wnd - seq)
-    if sender.phase == FAST and not sender.sack:
-        return seq, max(min(wanted, mss), 0)  # RFC 6582, 3.2: the one that is missing goes at once
-    room = sender.congestion.window - sender.board.pipe
-    if room < min(wanted, mss):
-        return seq, 0
-    length = min(wanted, room, largest)
-    return seq, max(length if length <= mss else length - (length % mss if length < wanted else 0), 0)
-
-
-def tail_probe(sender: "Sender") -> tuple[int, int]:
-    """RFC 8985, 7.3, TLP_send_probe(): new data if the peer has room for it, whatever cwnd says, or the last again."""
-    nxt = sender.nxt
-    length = min(sender.ring.end - nxt, sender.unit, sender.una + sender.wnd - nxt)
-    if length > 0:
-        return nxt, length
-    return _last(sender)
-
-
-def rescue(sender: "Sender") -> tuple[int, int]:
-    """RFC 6675, 4, NextSeg, rule 4: once in a recovery, the end of what was sent before it goes again.
-
-    Not if new data has followed: what becomes of that will tell.
-    """
-    last = sender.board.ranges[-1] if sender.board.ranges else None
-    if last is None or sender.rescued or last.state != FLYING or last.again or sender.nxt > sender.recover:
-        return sender.nxt, 0
-    if sender.congestion.window - sender.board.pipe < sender.mss or last.right > sender.una + sender.wnd:
-        return sender.nxt, 0
-    return _last(sender)
-
-
-def _last(sender: "Sender") -> tuple[int, int]:
-    """The last segment that was sent, and lies within the peer's window."""
-    last = sender.board.ranges[-1]
-    right = min(last.right, sender.una + max(sender.wnd, 1))
-    left = max(last.left, right - sender.unit)
-    return (left, right - left) if left < right else (sender.una, 1)
-
-
-def resent(sender: "Sender", now: int, seq: int, behind: int) -> None:
-    """Numbers have gone out again."""
-    if sender.phase:
-        sender.repeated = max(sender.repeated, 0) + behind - seq
-        if sender.repeated_at == FOREVER and seq == sender.una and sender.marker == seq:
-            sender.repeated_at = now
-        if sender.phase == FAST:
-            if seq == sender.una and sender.sack:
-                sender.rto_at = now + sender.rtt.timeout  # it has just left: so long it may take
-            sender.rescued |= behind == sender.nxt
-    sender.board.resent(seq, behind, now)
-
-
-# --- what is acknowledged ---
-
 
 def arrived(
     sender: "Sender", now: int, ack: int, blocks: Blocks, measured: int | None, echo: int | None, duplicate: bool
 ) -> None:
     """An acknowledgment that is not before SND.UNA has come.
 
-    `blocks`: its SACK option; `measured`: the round trip of its timestamps, if one is wanted; `echo`: how long ago that
-    was sent which they echo, at most; `duplicate`: RFC 5681, 2 calls it one.
+    `blocks`: its SACK option; `measured`: the round trip of its timestamps, if one is wanted; `echo`: how many ticks
+    ago that was sent which they echo, in ns; `duplicate`: RFC 5681, 2 calls it one.
     """
-    length = ack - sender.una
+    length, flight = ack - sender.una, sender.flight
+    before = FOREVER if echo is None else now - now % STAMP_TICK - echo + STAMP_TICK
     sender.tail.due = False
     if length:
         sender.advance(now, ack, measured)
     news = sender.board.acknowledge(ack)
     twice = _selective(sender, now, ack, blocks, news)
     for found in news:
-        sender.rack.delivered(now, found.right, found.at, found.again, echo)
-    if sender.tail.acknowledged(ack, twice, duplicate and not blocks):
-        _reduce(sender, now)  # RFC 8985, 7.4.2: the probe has repaired a loss
-    spurious = sender.phase and length and _first_was_enough(sender, now, echo)
+        sender.rack.delivered(now, found.right, found.at, found.again, before)
+    if sender.tail.acknowledged(ack, twice, duplicate and not blocks and twice == NONE):
+        _reduce(sender, now, flight)  # RFC 8985, 7.4.2: the probe has repaired a loss
+    spurious = sender.phase and length and _first_was_enough(sender, before)
     if spurious or (twice != NONE and sender.marker != NONE and not sender.repeated):
         undo(sender)
     if length:
         sender.repeated_at = FOREVER
+    delivered = sum(found.right - found.left for found in news)
     if sender.phase and ack >= sender.recover and length:
-        _recovered(sender, now, ack, length)
+        _recovered(sender, now, ack, length, delivered)
     elif sender.sack:
-        _repair(sender, now, length, sum(found.right - found.left for found in news))
+        _repair(sender, now, length, delivered)
     else:
         _repair_without_sack(sender, now, length, duplicate)
     if length:
@@ -154,13 +87,21 @@ def _is_duplicate(ack: int, blocks: Blocks) -> bool:
 def _repair(sender: "Sender", now: int, length: int, delivered: int) -> None:
     """What an acknowledgment of a peer with SACK leads to."""
     board = sender.board
-    if board.sacked or sender.phase:
-        _detect(sender, now)
-    if sender.phase == FAST:
-        congestion = sender.congestion
-        congestion.take(sender.prr.window(delivered, board.pipe, congestion.threshold, sender.mss))
-    elif length:
-        _grow(sender, now, length)
+    if length:
+        sender.duplicates = 0
+    elif delivered:
+        sender.duplicates += 1  # RFC 6675, 2
+    found = (board.sacked > 0 or sender.phase != OPEN) and _detect(sender, now, delivered)
+    if sender.phase != FAST:
+        if length:
+            _grow(sender, now, min(length, delivered))  # what was reported before has not left the network now
+    elif delivered:
+        _shrink(sender, delivered, length > 0 and not found)
+
+
+def _shrink(sender: "Sender", delivered: int, safe: bool) -> None:
+    congestion = sender.congestion
+    congestion.take(sender.prr.window(delivered, sender.board.pipe, congestion.threshold, sender.mss, safe))
 
 
 def _grow(sender: "Sender", now: int, length: int) -> None:
@@ -169,35 +110,44 @@ def _grow(sender: "Sender", now: int, length: int) -> None:
     sender.congestion.acknowledged(now, counted, sender.peak, sender.rack.rtt)
 
 
-def _detect(sender: "Sender", now: int) -> None:
-    """RFC 8985, 6.2, step 5; the first loss begins a recovery."""
+def _detect(sender: "Sender", now: int, delivered: int) -> bool:
+    """RFC 8985, 6.2, step 5; the first loss begins a recovery. Says whether something was found lost."""
     rack, board = sender.rack, sender.board
-    window = rack.window(sender.phase != OPEN, board.sacked, sender.mss, sender.rtt.smoothed)
-    if rack.detect(now, board, window) and not sender.phase:
-        _enter(sender, now)
+    many = sender.duplicates >= DUPLICATES or board.sacked > (DUPLICATES - 1) * sender.mss  # RFC 6675, 4, IsLost()
+    found = rack.detect(now, board, rack.window(many or sender.phase != OPEN, sender.rtt.smoothed))
+    if found and not sender.phase:
+        _enter(sender, now, delivered)
+    return found
 
 
 def reordering_expired(sender: "Sender", now: int) -> None:
     """RFC 8985, 6.3: what RACK has waited for has not come."""
     before = sender.phase
-    _detect(sender, now)
-    if sender.phase == FAST:
-        congestion = sender.congestion
-        if not before or sender.board.lost:
-            congestion.take(sender.prr.window(0, sender.board.pipe, congestion.threshold, sender.mss))
+    _detect(sender, now, 0)
+    if sender.phase != before:
+        _shrink(sender, 0, False)
 
 
-def _enter(sender: "Sender", now: int) -> None:
-    """Fast recovery begins."""
+def _enter(sender: "Sender", now: int, delivered: int) -> None:
+    """Fast recovery begins, with an acknowledgment that tells of so many bytes delivered."""
     sender.phase = FAST
     sender.recover = sender.max
     sender.partials = 0
     sender.rescued = False
     sender.fast_retransmits += 1
-    sender.prr.start(sender.flight)
+    sender.prr.start(sender.flight - sender.board.sacked + delivered)
     sender.tail.cancel()
-    _begin_episode(sender)
-    sender.congestion.lost(now, sender.flight)
+    if sender.una < sender.reduced:
+        sender.repeated = NONE
+        stays(sender)  # RFC 3168, 6.1.2: the window has been reduced for these already
+    else:
+        _begin_episode(sender)
+        _cut(sender, now, sender.flight)
+
+
+def _cut(sender: "Sender", now: int, flight: int) -> int:
+    """Tell the algorithm. Limited transmit's segments do not count (RFC 5681, 3.2, step 2), nor a loss probe."""
+    return sender.congestion.lost(now, min(flight, sender.congestion.window))
 
 
 def _begin_episode(sender: "Sender") -> None:
@@ -206,11 +156,11 @@ def _begin_episode(sender: "Sender") -> None:
     sender.reduced, sender.reduction_due = sender.nxt, sender.ecn
 
 
-def _recovered(sender: "Sender", now: int, ack: int, length: int) -> None:
+def _recovered(sender: "Sender", now: int, ack: int, length: int, delivered: int) -> None:
     """All is acknowledged that was outstanding when recovery began."""
     congestion = sender.congestion
     if sender.phase == FAST:
-        window = congestion.threshold  # RFC 6937, 3
+        window = congestion.threshold  # RFC 9937, 6.2
         if not sender.sack:
             window = min(window, max(sender.flight, sender.mss) + sender.mss)  # RFC 6582, 3.2, step 3, option 1
         congestion.take(window)
@@ -221,30 +171,46 @@ def _recovered(sender: "Sender", now: int, ack: int, length: int) -> None:
     sender.recover = ack - 1  # only what was missing was sent again: duplicates to come are no echo of it
     sender.rack.recovered()
     if sender.board.sacked:
-        _detect(sender, now)
+        _repair(sender, now, 0, delivered)
 
 
-def _reduce(sender: "Sender", now: int) -> None:
-    """One window's reduction, without anything to repair."""
+def _reduce(sender: "Sender", now: int, flight: int) -> int:
+    """One window's reduction, without anything to repair. Returns what is left of it without ssthresh's minimum."""
     congestion = sender.congestion
-    congestion.lost(now, sender.flight)
-    congestion.take(congestion.threshold)
-    sender.marker = NONE  # no recovery from before this, should it prove needless, gives the window back
+    rest = _cut(sender, now, flight)
+    congestion.take(min(congestion.threshold, congestion.window))
+    stays(sender)  # no recovery from before this, should it prove needless, gives the window back
     sender.reduced, sender.reduction_due = sender.nxt, sender.ecn
+    return rest
 
 
-def marked(sender: "Sender", now: int) -> None:
-    """The peer echoes a congestion mark: the window is halved as for a loss, once a window (RFC 3168, 6.1.2)."""
-    if sender.ecn and sender.phase == OPEN and sender.una > sender.reduced:
-        _reduce(sender, now)
+def marked(sender: "Sender", now: int, window: int, flight: int) -> None:
+    """The peer echoes a congestion mark, when there were `window` and `flight` (RFC 3168, 6.1.2).
+
+    The window does not grow, and once a window it shrinks as for a loss, down to one segment; from there to none,
+    until the retransmission timer's time lets one go.
+    """
+    congestion = sender.congestion
+    if sender.phase != FAST:
+        congestion.window = min(congestion.window, window)
+    if sender.phase == OPEN and sender.una > sender.reduced:
+        rest = _reduce(sender, now, flight)
+        congestion.take(min(congestion.window, rest))  # RFC 9438, 4.6
+        if window <= sender.mss:
+            congestion.window = 0
 
 
 # --- needless recoveries ---
 
 
-def _first_was_enough(sender: "Sender", now: int, echo: int | None) -> bool:
-    """Eifel (RFC 3522): the answer to what was sent again echoes a time before that."""
-    return echo is not None and sender.repeated_at != FOREVER and echo - _TICK > now - sender.repeated_at
+def stays(sender: "Sender") -> None:
+    """The window's reduction is not to be undone: there was congestion (RFC 4015, 3.4)."""
+    sender.marker, sender.repeated_at = NONE, FOREVER
+
+
+def _first_was_enough(sender: "Sender", before: int) -> bool:
+    """Eifel (RFC 3522): the answer to what was sent again echoes a time `before` that."""
+    return before <= sender.repeated_at < FOREVER
 
 
 def undo(sender: "Sender") -> None:
@@ -253,8 +219,9 @@ def undo(sender: "Sender") -> None:
     sender.phase = OPEN
     sender.duplicates = 0
     sender.recover = sender.una - 1
-    sender.marker = sender.repeated = NONE
-    sender.repeated_at = FOREVER
+    sender.reduced, sender.reduction_due = min(sender.reduced, sender.una - 1), False
+    sender.repeated = NONE
+    stays(sender)
     sender.board.find_again()
     sender.undone += 1
 
@@ -277,8 +244,7 @@ def timed_out(sender: "Sender", now: int) -> None:
         return
     if board.ranges and board.ranges[0].state == SACKED:
         board.renege()  # RFC 2018, 8: it has reported SND.UNA, and yet does not acknowledge it
-    window = sender.rack.window(True, board.sacked, sender.mss, sender.rtt.smoothed)
-    sender.rack.timed_out(now, board, window)
+    sender.rack.timed_out(now, board, sender.rack.window(True, sender.rtt.smoothed))
     sender.congestion.take(board.pipe + sender.mss)
 
 
@@ -293,15 +259,16 @@ def _repair_without_sack(sender: "Sender", now: int, length: int, duplicate: boo
         congestion.take(window + mss if length >= mss else window)
         _lose_first(sender)
     elif length:
+        known = min(sender.duplicates * mss, max(length - mss, 0))  # the duplicates have told that it arrived
         sender.duplicates = 0
-        _grow(sender, now, length)
+        _grow(sender, now, length - known)
     elif duplicate:
         sender.duplicates += 1
         if sender.phase == FAST:
             if sender.duplicates * mss <= sender.flight:  # no more than can have left the network
                 congestion.take(congestion.window + mss)  # RFC 5681, 3.2, step 4
         elif sender.duplicates == DUPLICATES and sender.una > sender.recover:  # RFC 6582, 3.2, step 1
-            _enter(sender, now)
+            _enter(sender, now, 0)
             congestion.take(congestion.threshold + DUPLICATES * mss)  # RFC 5681, 3.2, step 3
             _lose_first(sender)
 

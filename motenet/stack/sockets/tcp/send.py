@@ -1,7 +1,7 @@
 """The sending half of a connection: what is in flight, what may follow, and when to ask for an answer."""
 
 from motenet.core.clock import FOREVER
-from motenet.stack.sockets.tcp import recovery
+from motenet.stack.sockets.tcp import recovery, retransmission
 from motenet.stack.sockets.tcp.recovery import FAST
 from motenet.stack.sockets.tcp.send_state import UNTIMED, SendState
 from motenet.stack.sockets.tcp.tail import NONE
@@ -16,7 +16,7 @@ class Sender(SendState):
     def allowance(self) -> int:
         """How many bytes may follow `nxt`, for the peer's window and the congestion window. May be negative."""
         room = self.congestion.window - self.board.pipe
-        if self.duplicates and not self.phase:
+        if self.duplicates and not (self.phase or self.sack):
             room += min(self.duplicates, 2) * self.mss  # limited transmit (RFC 3042); with SACK `pipe` shrinks instead
         usable = self.una + self.wnd - self.nxt
         return usable if usable < room else room
@@ -37,14 +37,14 @@ class Sender(SendState):
         if self.fin and seq + length == end and (end < self.una + self.wnd or self._fin_probes()):
             length += 1
         if not length and self.phase == FAST and self.sack:
-            return recovery.rescue(self)
+            return retransmission.rescue(self)
         return seq, length
 
     def _next_again(self, largest: int) -> tuple[int, int]:
         """What was sent before, mostly: a probe for the tail, or what is lost, or a probe for the window."""
         if self.tail.due:
-            return recovery.tail_probe(self)
-        seq, length = recovery.next_lost(self, largest)
+            return retransmission.tail_probe(self)
+        seq, length = retransmission.next_lost(self, largest)
         if not length and self.force:
             length = max(min(self.ring.end - seq, self.wnd, self.unit), 1)
         return seq, length
@@ -106,7 +106,7 @@ class Sender(SendState):
             self._arm_probe(now)
             return
         if seq < self.nxt:
-            recovery.resent(self, now, seq, behind)
+            retransmission.resent(self, now, seq, behind)
         else:
             if seq != self.isn:
                 self.board.sent(seq, behind, now, again)
@@ -148,7 +148,10 @@ class Sender(SendState):
     def _arm_probe(self, now: int) -> None:
         if self.waiting_since == FOREVER:
             self.waiting_since = now
-        interval = OVERRIDE if self.wnd > 0 else min(self.rtt.timeout << min(self.probes, 16), RTO_MAXIMUM)  # SHLD-30
+        if self.wnd > 0:
+            interval = OVERRIDE if self.congestion.window else self.rtt.timeout  # recovery.marked()
+        else:
+            interval = min(self.rtt.timeout << min(self.probes, 16), RTO_MAXIMUM)  # SHLD-30
         self.probe_at = now + interval
 
     def probe_expired(self) -> None:

@@ -69,7 +69,7 @@ class SendState(Component):
         self.recover = 0
         """RecoveryPoint (RFC 6675), `recover` (RFC 6582): the highest number sent when the last loss was found."""
         self.duplicates = 0
-        """Duplicate acknowledgments in a row, of a peer without SACK."""
+        """Duplicate acknowledgments in a row (RFC 5681, 2; with SACK: RFC 6675, 2)."""
         self.partials = 0
         """Partial acknowledgments in this recovery."""
         self.rescued = False

@@ -31,8 +31,8 @@ class CongestionControl(Protocol):
         `rtt` is the latest round-trip time; 0: there is none yet.
         """
 
-    def lost(self, now: int, flight: int) -> None:
-        """Something was lost, or marked (ECN): a new `threshold`."""
+    def lost(self, now: int, flight: int) -> int:
+        """Something was lost, or marked (ECN): a new `threshold`. Returns it without its minimum of two segments."""
 
     def timed_out(self, now: int, flight: int, again: bool) -> None:
         """The retransmission timer expired; `again`: for a segment that it had already sent again."""

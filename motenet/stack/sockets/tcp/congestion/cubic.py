@@ -62,7 +62,7 @@ class Cubic(NewReno):
             if self.hystart.over:
                 self.threshold = self.window
         elif self.window < self.threshold:
-            self.window += length  # RFC 9406, 4.3: HyStart++ is for the initial slow start only
+            self.window = min(self.window + length, self.threshold)  # RFC 9406, 4.3: HyStart++ only the first time
         else:
             self._avoid(now, length, rtt)
         self.last = now
@@ -108,19 +108,12 @@ class Cubic(NewReno):
             self.epoch += now - self.last  # 4.2: nor do pauses count
         self.last = now
 
-    def lost(self, now: int, flight: int) -> None:
-        self._remember()
-        self._reduce(flight)
-
     def timed_out(self, now: int, flight: int, again: bool) -> None:
-        if not again:
-            self._remember()
-            self._reduce(flight)
+        super().timed_out(now, flight, again)
         self.plateau = 0  # 4.8: the next congestion avoidance begins on its plateau
         self.epoch = _NEVER
-        self.window = self.mss
 
-    def _reduce(self, flight: int) -> None:
+    def _reduce(self, flight: int) -> int:
         """4.6 and 4.7: multiplicative decrease, and fast convergence where the plateau has sunk since."""
         window = self.window
         if window < self.plateau:
@@ -128,17 +121,21 @@ class Cubic(NewReno):
         else:
             self.plateau = window
         self.before = window
-        self.threshold = max(flight * _BETA_ABOVE // _BETA_BELOW, 2 * self.mss)
+        rest = flight * _BETA_ABOVE // _BETA_BELOW
+        self.threshold = max(rest, 2 * self.mss)
         self.epoch = _NEVER
         self.credit = 0
+        return rest
 
     def _remember(self) -> None:
-        self.prior = (self.window, self.threshold, self.plateau, self.delay, self.begin, self.estimate, self.epoch)
+        self.prior = (
+            self.window, self.threshold, self.plateau, self.delay, self.begin, self.estimate, self.epoch, self.before,
+        )  # fmt: skip
 
     def undo(self) -> None:
         """4.9.1: a loss that was none."""
         if self.prior:
-            _, _, self.plateau, self.delay, self.begin, self.estimate, self.epoch = self.prior
+            _, _, self.plateau, self.delay, self.begin, self.estimate, self.epoch, self.before = self.prior
         super().undo()
 
     def save(self) -> Plain:

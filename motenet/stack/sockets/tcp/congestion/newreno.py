@@ -34,7 +34,8 @@ class NewReno(Component):
         if 2 * flight < self.window:
             return  # RFC 7661, 4.3: the window is not what limits the sender, and has not been proven
         if self.window < self.threshold:
-            self.window += length  # RFC 5681 (2) for each segment that one acknowledgment covers, as Linux counts
+            # RFC 5681 (2) for each segment that one acknowledgment covers, as Linux counts
+            self.window = min(self.window + length, self.threshold)
         else:
             self._avoid(now, length, rtt)
 
@@ -45,17 +46,21 @@ class NewReno(Component):
             self.credit -= self.window
             self.window += self.mss
 
-    def lost(self, now: int, flight: int) -> None:
+    def lost(self, now: int, flight: int) -> int:
         self._remember()
-        self.threshold = max(flight // 2, 2 * self.mss)  # RFC 5681 (4)
-        self.credit = 0
+        return self._reduce(flight)
 
     def timed_out(self, now: int, flight: int, again: bool) -> None:
         if not again:
             self._remember()
-            self.threshold = max(flight // 2, 2 * self.mss)  # RFC 5681 (4)
+            self._reduce(flight)
         self.window = self.mss  # RFC 5681, 3.1: the loss window
         self.credit = 0
+
+    def _reduce(self, flight: int) -> int:
+        self.threshold = max(flight // 2, 2 * self.mss)  # RFC 5681 (4)
+        self.credit = 0
+        return flight // 2
 
     def _remember(self) -> None:
         self.prior = (self.window, self.threshold)
