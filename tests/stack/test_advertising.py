@@ -61,6 +61,7 @@ def test_rfc_4861_6_2_1_defaults() -> None:
     assert (prefix.valid, prefix.preferred) == (30 * 86400, 7 * 86400)
     assert prefix.on_link
     assert prefix.autonomous
+    assert len(RouterConfiguration((prefix,) * 38).prefixes) == 38  # 1232 bytes, all that the smallest MTU holds
     assert not Run().advertising.active  # AdvSendAdvertisements MUST be FALSE by default
 
 
@@ -70,7 +71,7 @@ def test_rfc_4861_6_2_1_defaults() -> None:
         {"maximum_interval": 3}, {"maximum_interval": 1801}, {"minimum_interval": 2},
         {"maximum_interval": 100, "minimum_interval": 76}, {"lifetime": 9001}, {"lifetime": 599},
         {"maximum_interval": 1800, "lifetime": 1799}, {"reachable_ms": 3_600_001}, {"mtu": 1279}, {"hop_limit": 256},
-        {"retransmit_ms": 2**32},
+        {"retransmit_ms": 2**32}, {"prefixes": (AdvertisedPrefix(NETWORK),) * 38, "mtu": 1500},
         {"name_servers": (b"\1\2\3\4",)}, {"prefixes": (AdvertisedPrefix(NETWORK),) * 40}, {"preference": 2},
     ],
 )  # fmt: skip
@@ -80,6 +81,7 @@ def test_rfc_4861_6_2_1_what_the_rfc_forbids_is_refused(wrong: dict[str, Any]) -
 
 
 def test_rfc_4861_6_2_1_a_prefix_is_not_preferred_longer_than_valid() -> None:
+    AdvertisedPrefix(NETWORK, valid=0, preferred=0)  # which takes an on-link prefix back (6.3.4)
     with pytest.raises(ConfigurationError, match="preferred lifetime, 11 s"):
         AdvertisedPrefix(NETWORK, valid=10, preferred=11)
     with pytest.raises(ConfigurationError, match="give an IPv6 prefix"):

@@ -45,6 +45,13 @@ def test_rfc_4861_4_2_router_advertisement_field_by_field() -> None:
     assert record.search == [ndisc.SearchList(600, [(b"example", b"com"), (b"a",)])]
 
 
+def test_rfc_8106_5_2_names_that_fill_their_option_need_no_padding() -> None:
+    option = bytes.fromhex("1f02 0000 00000258 06 616263646566 00")
+    record = ndisc.parse(message(icmpv6.ROUTER_ADVERTISEMENT, bytes(8) + option))
+    assert isinstance(record, ndisc.RouterAdvertisement)
+    assert record.search == [ndisc.SearchList(600, [(b"abcdef",)])]
+
+
 def test_rfc_4861_4_2_each_flag_is_its_own_bit() -> None:
     managed = ndisc.parse(message(icmpv6.ROUTER_ADVERTISEMENT, bytes(8), 0x00_80_0000))
     other = ndisc.parse(message(icmpv6.ROUTER_ADVERTISEMENT, bytes(8), 0x00_40_0000))
