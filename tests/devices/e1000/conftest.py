@@ -1,90 +1,27 @@
-"""A slot that only records, and a bench on which an 82540EM is programmed by hand."""
+"""A bench on which an 82540EM is programmed by hand."""
 
 from collections.abc import Callable
-from struct import Struct
-from typing import Any
 
 import pytest
 
-from motenet.core.clock import Clock, LocalClock
-from motenet.core.state import Component, walk
 from motenet.datasheets import e1000 as sheet
 from motenet.datasheets.registers import Register
 from motenet.devices import E1000
-from motenet.doors import FrameFacts, PortUser
+from tests.devices.bench import MAC, CardBench, FakeSlot
 
-MAC = bytes.fromhex("525400123456")
 TX_RING, RX_RING, TX_DATA, RX_DATA = 0x1000, 0x2000, 0x10000, 0x40000
 RX_STRIDE = 0x4000
 
 
-class FakeDma:
-    """256 KiB + of memory; reads outside give ones, writes are lost. It remembers the writes in order."""
+class Slot(FakeSlot):
+    """One that takes messages, and notes when."""
 
     def __init__(self) -> None:
-        self.memory = bytearray(0x100000)
-        self.writes: list[tuple[int, bytes]] = []
-        self.reads: list[tuple[int, int, str]] = []
-        self.on_access: Callable[[], None] | None = None
-
-    def read(self, address: int, length: int, layout: str = "") -> bytes:
-        self.reads.append((address, length, layout))
-        if self.on_access is not None:
-            self.on_access()
-        if address < 0 or address + length > len(self.memory):
-            return b"\xff" * length
-        return bytes(self.memory[address : address + length])
-
-    def write(self, address: int, data: bytes | memoryview, layout: str = "") -> None:
-        self.writes.append((address, bytes(data)))
-        if address >= 0 and address + len(data) <= len(self.memory):
-            self.memory[address : address + len(data)] = data
-        if self.on_access is not None:
-            self.on_access()
-
-    def reader(self, layout: Struct, name: str) -> Callable[[int], tuple[Any, ...]]:
-        return lambda address: layout.unpack(self.read(address, layout.size, name))
-
-    def writer(self, layout: Struct, name: str) -> Callable[..., None]:
-        return lambda address, *values: self.write(address, layout.pack(*values), name)
-
-
-class FakePort:
-    """A cable into a notebook."""
-
-    def __init__(self) -> None:
-        self.carrier = False
-        self.sent: list[bytes] = []
-        self.facts: list[FrameFacts | None] = []
-        self.card: PortUser | None = None
-
-    def transmit(self, frame: bytes, facts: FrameFacts | None = None) -> None:
-        assert type(frame) is bytes
-        self.sent.append(frame)
-        self.facts.append(facts)
-
-    def attach(self, card: PortUser, burst: Callable[[list[bytes]], None] | None = None) -> None:
-        self.card, self.burst = card, burst
-
-
-class FakeSlot:
-    """Implements doors.PciSlot."""
-
-    def __init__(self) -> None:
-        self.world = Clock()
-        self.clock = LocalClock(self.world)
-        self.dma = FakeDma()
-        self.port = FakePort()
-        self.level = False
-        self.edges: list[tuple[int, bool]] = []
+        super().__init__()
         self.messages: list[int] = []
         self.msi = False
         self.deaf = False
         """Messages do not get through."""
-
-    def set_level(self, level: bool) -> None:
-        self.level = level
-        self.edges.append((self.clock.now, level))
 
     def send_message(self, vector: int) -> bool:
         if not self.deaf:
@@ -95,22 +32,20 @@ class FakeSlot:
         return self.msi
 
 
-class Bench:
+class Bench(CardBench):
     """An 82540EM in a slot, and the vocabulary of a driver: registers by name, rings, descriptors."""
 
     def __init__(self, timing: str = "instant", *, link: bool = True) -> None:
-        self.slot = FakeSlot()
-        self.card = E1000(MAC, timing)
+        super().__init__(Slot(), E1000(MAC, timing))
         self.card.plugged(self.slot)
         self.card.reset()
         self.registers = self.card.register_space(0)
         self.io = self.card.register_space(2)
-        self.memory, self.sent = self.slot.dma.memory, self.slot.port.sent
+        self.sent = self.slot.port.sent
         self.tx_count = self.rx_count = 0
         if link:
             self.card.bus_master_changed(True)
-            self.slot.port.carrier = True
-            self.card.carrier_changed(True)
+            self.plug(True)
             self.run(10**9)
             self.write(sheet.CTRL, sheet.CTRL["SLU"] | sheet.CTRL["FD"])
             self.run()
@@ -121,17 +56,6 @@ class Bench:
 
     def write(self, register: Register, value: int, index: int = 0) -> None:
         self.registers.write(register.offset + index * register.stride, value, 4)
-
-    def run(self, nanoseconds: int = 0) -> None:
-        self.slot.world.run(self.slot.world.now + nanoseconds)
-
-    @property
-    def now(self) -> int:
-        return self.slot.world.now
-
-    @property
-    def drops(self) -> dict[str, int]:
-        return self.card.drops
 
     # --- transmit
 
@@ -202,17 +126,13 @@ class Bench:
         self.write(sheet.RDT, count - 1 if free < 0 else free)
         self.write(sheet.RCTL, sheet.RCTL["EN"] | control)
 
-    def deliver(self, frame: bytes, facts: FrameFacts | None = None) -> None:
-        self.card.frame_arrived(frame, facts)
-        self.run()
-
     def received(self, index: int = 0) -> tuple[bytes, int, int, int, int]:
         """Data, status, errors, special and checksum of a receive descriptor."""
         _, length, checksum, status, errors, special = sheet.RDESC_CODEC.unpack_from(self.memory, RX_RING + 16 * index)
         at = RX_DATA + RX_STRIDE * index
         return bytes(self.memory[at : at + length]), status, errors, special, checksum
 
-    # --- PHY and state
+    # --- PHY
 
     def mdio(self, number: int, value: int | None = None, phy: int = 1) -> int:
         """One MDIO transaction. Returns MDIC at its end."""
@@ -221,19 +141,6 @@ class Bench:
         while not self.read(sheet.MDIC) & sheet.MDIC["R"]:
             self.run(1000)
         return self.read(sheet.MDIC)
-
-    def save(self) -> dict[str, Any]:
-        components = {part.path: part.save() for part in walk(self.card)}
-        return {"card": components, "clock": self.slot.world.save(), "memory": bytes(self.memory)}
-
-    def load(self, state: dict[str, Any]) -> None:
-        by_path: dict[str, Component] = {part.path: part for part in walk(self.card)}
-        by_path[self.slot.clock.path] = self.slot.clock
-        for path, saved in state["card"].items():
-            by_path[path].load(saved)
-        self.slot.clock.load({"_local": state["clock"]["now"]})
-        self.slot.world.load_events(state["clock"], by_path.__getitem__)
-        self.memory[:] = state["memory"]
 
 
 @pytest.fixture(scope="session")

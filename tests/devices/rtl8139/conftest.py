@@ -1,102 +1,26 @@
-"""A slot that only records, and a bench on which an RTL8139 is programmed by hand, by literal offsets."""
+"""A bench on which an RTL8139 is programmed by hand, by literal offsets."""
 
 from collections.abc import Callable
-from struct import Struct, pack, unpack_from
-from typing import Any
+from struct import pack, unpack_from
 
 import pytest
 
-from motenet.core.clock import Clock, LocalClock
-from motenet.core.state import Component, walk
 from motenet.devices import Rtl8139
-from motenet.doors import FrameFacts, PortUser
+from tests.devices.bench import MAC, CardBench, FakeSlot
 
-MAC = bytes.fromhex("525400123456")
 TX_DATA, RING, TX_RING, HIGH_RING, RX_RING, RX_DATA = 0x1000, 0x20000, 0x40000, 0x40800, 0x41000, 0x50000
 RX_STRIDE = 0x1000
 
 
-class FakeDma:
-    """A megabyte of memory; reads outside give ones, writes are lost. It remembers the writes in order."""
-
-    def __init__(self) -> None:
-        self.memory = bytearray(0x100000)
-        self.writes: list[tuple[int, bytes]] = []
-        self.reads: list[tuple[int, int, str]] = []
-        self.on_access: Callable[[], None] | None = None
-
-    def read(self, address: int, length: int, layout: str = "") -> bytes:
-        self.reads.append((address, length, layout))
-        if self.on_access is not None:
-            self.on_access()
-        if address < 0 or address + length > len(self.memory):
-            return b"\xff" * length
-        return bytes(self.memory[address : address + length])
-
-    def write(self, address: int, data: bytes | memoryview, layout: str = "") -> None:
-        assert 0 <= address < 1 << 64
-        self.writes.append((address, bytes(data)))
-        if address + len(data) <= len(self.memory):
-            self.memory[address : address + len(data)] = data
-        if self.on_access is not None:
-            self.on_access()
-
-    def reader(self, layout: Struct, name: str) -> Callable[[int], tuple[Any, ...]]:
-        return lambda address: layout.unpack(self.read(address, layout.size, name))
-
-    def writer(self, layout: Struct, name: str) -> Callable[..., None]:
-        return lambda address, *values: self.write(address, layout.pack(*values), name)
-
-
-class FakePort:
-    """A cable into a notebook."""
-
-    def __init__(self) -> None:
-        self.carrier = False
-        self.sent: list[bytes] = []
-        self.facts: list[FrameFacts | None] = []
-
-    def transmit(self, frame: bytes, facts: FrameFacts | None = None) -> None:
-        assert type(frame) is bytes
-        self.sent.append(frame)
-        self.facts.append(facts)
-
-    def attach(self, card: PortUser, burst: Callable[[list[bytes]], None] | None = None, **_: Any) -> None:
-        self.card, self.burst = card, burst
-
-
-class FakeSlot:
-    """Implements doors.PciSlot."""
-
-    def __init__(self) -> None:
-        self.world = Clock()
-        self.clock = LocalClock(self.world)
-        self.dma = FakeDma()
-        self.port = FakePort()
-        self.level = False
-        self.edges: list[tuple[int, bool]] = []
-
-    def set_level(self, level: bool) -> None:
-        self.level = level
-        self.edges.append((self.clock.now, level))
-
-    def send_message(self, vector: int) -> bool:
-        raise AssertionError("an RTL8139 knows no messages")
-
-    def message_enabled(self) -> bool:
-        return False
-
-
-class Bench:
+class Bench(CardBench):
     """An RTL8139 in a slot. Registers are reached by offset, as on paper."""
 
     def __init__(self, revision: str = "C", timing: str = "instant", *, link: bool = True) -> None:
-        self.slot = FakeSlot()
-        self.card = Rtl8139(MAC, revision, timing)
+        super().__init__(FakeSlot(), Rtl8139(MAC, revision, timing))
         self.card.plugged(self.slot)
         self.card.reset()
         self.io, self.registers = self.card.register_space(0), self.card.register_space(1)
-        self.memory, self.sent = self.slot.dma.memory, self.slot.port.sent
+        self.sent = self.slot.port.sent
         self.tx_index = [0, 0]
         if link:
             self.card.bus_master_changed(True)
@@ -110,21 +34,6 @@ class Bench:
 
     def write(self, offset: int, value: int, width: int) -> None:
         self.registers.write(offset, value, width)
-
-    def run(self, nanoseconds: int = 0) -> None:
-        self.slot.world.run(self.slot.world.now + nanoseconds)
-
-    def plug(self, carrier: bool) -> None:
-        self.slot.port.carrier = carrier
-        self.card.carrier_changed(carrier)
-
-    @property
-    def now(self) -> int:
-        return self.slot.world.now
-
-    @property
-    def drops(self) -> dict[str, int]:
-        return self.card.drops
 
     def isr(self) -> int:
         """What ISR has, and clear it."""
@@ -156,10 +65,6 @@ class Bench:
 
     def tsd(self, slot: int) -> int:
         return self.read(0x10 + 4 * slot, 4)
-
-    def deliver(self, frame: bytes, facts: FrameFacts | None = None) -> None:
-        self.card.frame_arrived(frame, facts)
-        self.run()
 
     def at_ring(self, offset: int) -> tuple[int, int]:
         """Status and length in the header at an offset of the ring."""
@@ -210,21 +115,6 @@ class Bench:
     def buffer(self, index: int, length: int) -> bytes:
         at = RX_DATA + RX_STRIDE * index
         return bytes(self.memory[at : at + length])
-
-    # --- state
-
-    def save(self) -> dict[str, Any]:
-        components = {part.path: part.save() for part in walk(self.card)}
-        return {"card": components, "clock": self.slot.world.save(), "memory": bytes(self.memory)}
-
-    def load(self, state: dict[str, Any]) -> None:
-        by_path: dict[str, Component] = {part.path: part for part in walk(self.card)}
-        by_path[self.slot.clock.path] = self.slot.clock
-        for path, saved in state["card"].items():
-            by_path[path].load(saved)
-        self.slot.clock.load({"_local": state["clock"]["now"]})
-        self.slot.world.load_events(state["clock"], by_path.__getitem__)
-        self.memory[:] = state["memory"]
 
 
 @pytest.fixture(scope="session")

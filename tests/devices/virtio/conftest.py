@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motenet.core.clock import Clock, LocalClock
-from motenet.core.state import Component, walk
 from motenet.devices.virtio.device import VirtioDevice
 from motenet.devices.virtio.net import NetFunction
 from motenet.devices.virtio.queue import VirtQueue
-from motenet.doors import FrameFacts, PortUser
+from motenet.doors import FrameFacts
+from tests.devices.bench import MAC, CardBench, FakeDma, FakePort, FakeSlot
 
-MAC = bytes.fromhex("525400123456")
 BITS = {
     "CSUM": 0, "GUEST_CSUM": 1, "CTRL_GUEST_OFFLOADS": 2, "MTU": 3, "MAC": 5, "GUEST_TSO4": 7, "GUEST_TSO6": 8,
     "GUEST_ECN": 9, "GUEST_UFO": 10, "HOST_TSO4": 11, "HOST_TSO6": 12, "HOST_ECN": 13, "HOST_UFO": 14,
@@ -36,8 +34,8 @@ Part = bytes | int
 """What a driver gives: bytes to be read, or so many to be written."""
 
 
-class FakeDma:
-    """Memory; reads outside give ones, writes are lost. It remembers what was accessed, in order."""
+class Dma(FakeDma):
+    """Memory that can be out of reach. It remembers what was accessed, in order."""
 
     def __init__(self) -> None:
         self.memory = memoryview(np.zeros(MEMORY, "u1"))
@@ -65,39 +63,25 @@ class FakeDma:
         if self.on_access is not None:
             self.on_access()
 
-    def reader(self, layout: Struct, name: str) -> Callable[[int], tuple[Any, ...]]:
-        return lambda address: layout.unpack(self.read(address, layout.size, name))
 
-    def writer(self, layout: Struct, name: str) -> Callable[..., None]:
-        return lambda address, *values: self.write(address, layout.pack(*values), name)
-
-
-class FakePort:
-    """A cable into a notebook."""
+class Port(FakePort):
+    """A cable that is plugged, and takes frames that are to be finished."""
 
     def __init__(self) -> None:
-        self.carrier = True
-        self.takes_unfinished = True
+        super().__init__()
+        self.carrier = self.takes_unfinished = True
         self.sent: list[tuple[bytes, FrameFacts | None]] = []
 
     def transmit(self, frame: bytes, facts: FrameFacts | None = None) -> None:
         assert type(frame) is bytes
         self.sent.append((frame, facts))
 
-    def attach(
-        self, card: PortUser, burst: Callable[[list[bytes]], None] | None = None, *, unfinished: bool = False
-    ) -> None:
-        self.card, self.burst, self.unfinished = card, burst, unfinished
 
-
-class FakeSlot:
-    """What a device needs of doors.PciSlot, and its transport: `interrupts` are the queues', -1 the configuration's."""
+class Slot(FakeSlot):
+    """A device's slot, and its transport: `interrupts` are the queues', -1 the configuration's."""
 
     def __init__(self) -> None:
-        self.world = Clock()
-        self.clock = LocalClock(self.world)
-        self.dma = FakeDma()
-        self.port = FakePort()
+        super().__init__(Dma(), Port())
         self.interrupts: list[int] = []
 
     def queue_interrupt(self, queue: VirtQueue) -> None:
@@ -255,16 +239,16 @@ class PackedRings(Rings):
         return unpack_from("<HH", self.memory, self.device_area)[1] == 0
 
 
-class Bench:
+class Bench(CardBench):
     """A network device that is set up, and drivers' ends of its queues: `rx`, `tx`, `control`, all in `queues`."""
 
     def __init__(self, features: str = "", *, size: int = 16, legacy: bool = False, **options: Any) -> None:
-        self.slot = FakeSlot()
         self.net = NetFunction(MAC, queue_size=size, **options)
         self.device = VirtioDevice(self.net, path="nic")
+        super().__init__(Slot(), self.device)
         self.device.plug(self.slot, self.slot)
-        self.memory, self.port, self.sent = self.slot.dma.memory, self.slot.port, self.slot.port.sent
-        self.log, self.interrupts, self.drops = self.slot.dma.log, self.slot.interrupts, self.device.drops
+        self.port, self.sent = self.slot.port, self.slot.port.sent
+        self.log, self.interrupts = self.slot.dma.log, self.slot.interrupts
         self.device.place("nic")
         self.packed = "PACKED" in features.split()
         self.start(features, size, legacy)
@@ -302,9 +286,6 @@ class Bench:
         self.slot.dma.reachable = on
         self.device.bus_master_changed(on)
 
-    def run(self) -> None:
-        self.slot.world.run(self.slot.world.now)
-
     def send(self, *parts: bytes) -> list[tuple[bytes, FrameFacts | None]]:
         """Put these parts, header first, into the transmit queue. Returns what went out."""
         before = len(self.sent)
@@ -328,18 +309,6 @@ class Bench:
         self.control.kick()
         assert self.control.used() == [(number, 1)]
         return self.memory[self.control.buffers[number][-1]]
-
-    def save(self) -> dict[str, Any]:
-        components = {part.path: part.save() for part in walk(self.device)}
-        return {"device": components, "clock": self.slot.world.save(), "memory": bytes(self.memory)}
-
-    def load(self, state: dict[str, Any]) -> None:
-        by_path: dict[str, Component] = {part.path: part for part in walk(self.device)}
-        by_path[self.slot.clock.path] = self.slot.clock
-        for path, saved in state["device"].items():
-            by_path[path].load(saved)
-        self.slot.world.load_events(state["clock"], by_path.__getitem__)
-        self.memory[:] = state["memory"]
 
 
 @pytest.fixture(scope="session")

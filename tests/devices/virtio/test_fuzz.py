@@ -136,4 +136,4 @@ def test_any_commands_are_answered(new_bench, commands, frame):
     twin = new_bench("", pairs=2)
     state = bench.save()
     twin.load(state)
-    assert twin.save()["device"] == state["device"]
+    assert twin.save()["card"] == state["card"]

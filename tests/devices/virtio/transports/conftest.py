@@ -1,19 +1,19 @@
-"""A slot that only records, a device that gives every buffer back, and registers by the names of virtio 1.2."""
+"""A device that gives every buffer back, and registers by the names of virtio 1.2."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from struct import Struct, pack_into, unpack_from
+from struct import pack_into, unpack_from
 from typing import Any
 
 import pytest
 
-from motenet.core.clock import Clock, LocalClock
-from motenet.core.state import Component, walk
+from motenet.core.state import Component
 from motenet.datasheets.virtio import net
 from motenet.devices.virtio.card import VirtioMmio, VirtioPci
 from motenet.devices.virtio.device import VirtioDevice
 from motenet.devices.virtio.queue import VirtQueue
 from motenet.doors import RegisterSpace
+from tests.devices.bench import CardBench, FakeSlot
 
 COMMON = {
     "device_feature_select": (0x00, 4), "device_feature": (0x04, 4), "driver_feature_select": (0x08, 4),
@@ -43,47 +43,13 @@ MAC, STATUS, CTRL_VQ, CTRL_RX = 1 << 5, 1 << 16, 1 << 17, 1 << 18
 INDIRECT, EVENT_IDX, VERSION_1, PACKED = 1 << 28, 1 << 29, 1 << 32, 1 << 34
 
 
-class FakeDma:
-    """1 MiB of memory. Reads outside give ones, writes are lost."""
+class Slot(FakeSlot):
+    """One that takes messages, and notes which."""
 
     def __init__(self) -> None:
-        self.memory = bytearray(1 << 20)
-        self.accesses = 0
-        self.written: list[int] = []
-
-    def read(self, address: int, length: int, layout: str = "") -> bytes:
-        self.accesses += 1
-        if address < 0 or address + length > len(self.memory):
-            return b"\xff" * length
-        return bytes(self.memory[address : address + length])
-
-    def write(self, address: int, data: bytes | memoryview, layout: str = "") -> None:
-        self.accesses += 1
-        self.written.append(address)
-        if address >= 0 and address + len(data) <= len(self.memory):
-            self.memory[address : address + len(data)] = data
-
-    def reader(self, layout: Struct, name: str) -> Callable[[int], tuple[Any, ...]]:
-        return lambda address: layout.unpack(self.read(address, layout.size, name))
-
-    def writer(self, layout: Struct, name: str) -> Callable[..., None]:
-        return lambda address, *values: self.write(address, layout.pack(*values), name)
-
-
-class FakeSlot:
-    """Implements doors.PciSlot without a port. `seen` has what the driver hears, in order."""
-
-    def __init__(self) -> None:
-        self.world = Clock()
-        self.clock = LocalClock(self.world)
-        self.dma = FakeDma()
-        self.port = None
-        self.level = False
+        super().__init__()
         self.messages: list[int] = []
         self.msix = False
-
-    def set_level(self, level: bool) -> None:
-        self.level = level
 
     def send_message(self, vector: int) -> bool:
         self.messages.append(vector)
@@ -114,7 +80,7 @@ class Echo(Component):
     def _fail(self, index: int, reason: str, detail: str) -> None:
         self.device.fail(self.queues[index], reason, detail)
 
-    def plug(self, slot: FakeSlot, device: VirtioDevice) -> None:
+    def plug(self, slot: Slot, device: VirtioDevice) -> None:
         self.device = device
         for queue in self.queues:
             queue.plug(slot.dma)
@@ -191,32 +157,31 @@ class Ring:
         return unpack_from("<H", self.memory, self.used + 2)[0]
 
 
-class Bench:
+class Bench(CardBench):
     """A card in a slot, and a driver's vocabulary for its transport."""
 
     def __init__(self, transport: str = "modern", *, vectors: int = 4, **options: Any) -> None:
-        self.slot = FakeSlot()
         self.kind = Echo()
         self.device = VirtioDevice(self.kind, legacy_only=transport == "legacy", **options)
-        self.card: VirtioPci | VirtioMmio
+        card: VirtioPci | VirtioMmio
         if transport == "mmio":
-            self.card = VirtioMmio(self.device)
-            self.mmio = Registers(self.card.register_space(0), MMIO)
+            card = VirtioMmio(self.device)
+            self.mmio = Registers(card.register_space(0), MMIO)
         else:
             has_modern, has_legacy = transport != "legacy", transport != "modern"
-            self.card = VirtioPci(self.device, has_modern=has_modern, has_legacy=has_legacy, vectors=vectors)
+            card = VirtioPci(self.device, has_modern=has_modern, has_legacy=has_legacy, vectors=vectors)
             if has_modern:
-                self.bar4 = self.card.register_space(4)
+                self.bar4 = card.register_space(4)
                 self.common = Registers(self.bar4, COMMON)
             if has_legacy:
-                self.bar0 = self.card.register_space(0)
+                self.bar0 = card.register_space(0)
                 self.legacy = Registers(self.bar0, LEGACY)
-        self.card.plugged(self.slot)  # type: ignore[arg-type]
+        super().__init__(Slot(), card)
+        self.card.plugged(self.slot)
         self.card.reset()
         if transport != "mmio":
             self.card.bus_master_changed(True)
         self.kind.calls.clear()
-        self.memory = self.slot.dma.memory
 
     @property
     def drops(self) -> dict[str, int]:
@@ -225,9 +190,6 @@ class Bench:
     @property
     def calls(self) -> list[str]:
         return self.kind.calls
-
-    def run(self) -> None:
-        self.slot.world.run(self.slot.world.now)
 
     # --- modern PCI
 
@@ -292,21 +254,6 @@ class Bench:
     def ring_at(self, base: int, size: int = 16) -> Ring:
         """A split queue whose parts lie 4 KiB apart."""
         return Ring(self.memory, base, base + 0x1000, base + 0x2000, size)
-
-    # --- state
-
-    def save(self) -> dict[str, Any]:
-        components = {part.path: part.save() for part in walk(self.card)}
-        return {"card": components, "clock": self.slot.world.save(), "memory": bytes(self.memory)}
-
-    def load(self, state: dict[str, Any]) -> None:
-        by_path: dict[str, Component] = {part.path: part for part in walk(self.card)}
-        by_path[self.slot.clock.path] = self.slot.clock
-        for path, saved in state["card"].items():
-            by_path[path].load(saved)
-        self.slot.clock.load({"_local": state["clock"]["now"]})
-        self.slot.world.load_events(state["clock"], by_path.__getitem__)
-        self.memory[:] = state["memory"]
 
 
 @pytest.fixture(scope="session")

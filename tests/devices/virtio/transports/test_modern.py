@@ -215,7 +215,7 @@ def test_the_interrupt_follows_the_dma_that_it_tells_of(modern):
     ring.add()
     modern.notify()
     assert seen == [(1, 1)]
-    assert modern.slot.dma.written[-1] == ring.used + 2
+    assert modern.slot.dma.writes[-1][0] == ring.used + 2
 
 
 # --- configuration (2.5, 4.1.4.6)
