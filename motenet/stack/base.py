@@ -191,6 +191,7 @@ class Stack(Watched):
         self.node.forwarding.enabled = on
         for interface in self.node.interfaces:
             interface.route(on)
+        self._act()
 
     @property
     def dns(self) -> DnsClient:
@@ -245,7 +246,7 @@ class Stack(Watched):
         """Tell all neighbors our addresses (RFC 5227, 2.3), as after a change of card; goes out with the next poll."""
         for interface in self.node.interfaces:
             for cidr in interface.addressing.cidrs:
-                interface.discovery.announce(cidr.address)
+                interface.housekeeping.detection.announce(cidr.address)
         self._act()
 
     def add_route(self, network: str | Cidr, gateway: str | bytes, interface: str = "") -> None:

@@ -12,7 +12,7 @@ from motenet.core.state import Plain, plain
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
 from motenet.stack.address import ANY, format_address, format_mac
-from motenet.stack.searches import RETRANS_TIMER
+from motenet.stack.searches import MAX_MULTICAST_SOLICIT, RETRANS_TIMER
 
 PROBE_WAIT = 1 * SECOND
 PROBE_NUM = 3
@@ -32,6 +32,8 @@ MAX_RTR_SOLICITATION_DELAY = 1 * SECOND
 """RFC 4861, 10."""
 NONCE_LENGTH = 6
 """RFC 3971, 5.3.2: the shortest."""
+_MOST_NONCES = 16
+"""Kept of those that were sent last."""
 
 PROBE, ANNOUNCE, SETTLED, DUPLICATE = "probe", "announce", "settled", "duplicate"
 """What `due` wants. PROBE: an ARP probe (RFC 5227, 2.1.1), or a solicitation from :: with `nonce` (RFC 4862, 5.4.2).
@@ -53,6 +55,10 @@ class Claim:
     defended_at: int | None = None
     nonces: list[bytes] = field(default_factory=list)
     """Of the solicitations that we have sent."""
+    looped: bool = False
+    """One of them has come back."""
+    firm: bool = False
+    """Given by hand, and used without asking: it is defended, and never given up (RFC 5227, 2.4 c)."""
 
 
 class Detection(Watched):
@@ -100,7 +106,7 @@ class Detection(Watched):
 
     def restart(self, now: int) -> None:
         """The link is up again, perhaps to another network: all addresses are asked for anew (RFC 5227, 2.1)."""
-        for address in list(self.claims):
+        for address in [address for address, claim in self.claims.items() if not claim.firm]:
             self.begin(address, now)
 
     def end(self, address: bytes) -> None:
@@ -117,12 +123,14 @@ class Detection(Watched):
         """The nonce of the solicitation that is to be sent now (RFC 7527, 4.1)."""
         return self.claims[address].nonces[-1]
 
+    def announce(self, address: bytes) -> None:
+        """Have `due` say that the address is to be announced."""
+        self.results.append((ANNOUNCE, address))
+
     # --- what is heard
 
-    def heard_arp(self, sender: bytes, mac: bytes, target: bytes, own_mac: bytes, now: int) -> bool:
-        """Look at any ARP packet. Says whether its sender and we want the same address."""
-        if mac == own_mac:
-            return False
+    def heard_arp(self, sender: bytes, mac: bytes, target: bytes, now: int) -> bool:
+        """Look at any ARP packet of another station's. Says whether its sender and we want the same address."""
         claim = self.claims.get(sender)
         if claim is not None:
             self._conflict(sender, claim, mac, now)
@@ -132,6 +140,11 @@ class Detection(Watched):
             return False
         self._conflict(target, claim, mac, now)  # RFC 5227, 2.1.1: somebody else probes for it, too
         return True
+
+    def defend(self, address: bytes, mac: bytes, now: int) -> None:
+        """An ARP packet's sender claims an address of ours that nobody was asked for."""
+        self.claims[address] = Claim(_USED, firm=True)
+        self._conflict(address, self.claims[address], mac, now)
 
     def heard_solicitation(self, target: bytes, source: bytes, nonce: bytes) -> bool:
         """Look at a neighbor solicitation (`nonce`: its option's, or empty). Says whether its sender wants our address.
@@ -143,6 +156,7 @@ class Detection(Watched):
             return False
         if nonce in claim.nonces:
             self.drop("nd-looped", format_address(target))
+            claim.looped = True
             return False
         self._give_up(target, "is wanted by another station, too")
         return True
@@ -165,12 +179,13 @@ class Detection(Watched):
         self.conflicts += 1
         detail = f"is {format_mac(mac)}'s"
         recent = claim.defended_at is not None and now - claim.defended_at < DEFEND_INTERVAL
-        if claim.stage == _PROBING or recent:
+        if claim.stage == _PROBING or (recent and not claim.firm):
             self._give_up(address, detail)  # RFC 5227, 2.1.1 and 2.4 b: it MUST cease using it
             return
         self.drop("address-conflict", f"{format_address(address)} {detail}, too")
-        claim.defended_at = now
-        self.results.append((ANNOUNCE, address))
+        if not recent:
+            claim.defended_at = now
+            self.announce(address)
 
     def _give_up(self, address: bytes, detail: str) -> None:
         self.drop("address-conflict", f"{format_address(address)} {detail}")
@@ -191,13 +206,16 @@ class Detection(Watched):
 
     def _step(self, address: bytes, claim: Claim, now: int) -> None:
         ipv4 = len(address) == 4
+        if claim.looped and claim.sent >= self.transmits:  # RFC 7527, 4.1: the loop may hide somebody else's answer
+            claim.looped = False
+            claim.sent = self.transmits - MAX_MULTICAST_SOLICIT
         if claim.stage == _ANNOUNCING:
-            self._announce(address, claim, now)
+            self._announce_again(address, claim, now)
         elif claim.sent < (PROBE_NUM if ipv4 else self.transmits):
             claim.sent += 1
             self.results.append((PROBE, address))
             if not ipv4:
-                claim.nonces.append(self.stream.bytes(NONCE_LENGTH))
+                claim.nonces = [*claim.nonces[1 - _MOST_NONCES :], self.stream.bytes(NONCE_LENGTH)]
                 claim.at = now + self.retrans_timer
             elif claim.sent < PROBE_NUM:
                 claim.at = now + self.stream.between(PROBE_MIN, PROBE_MAX)
@@ -205,13 +223,13 @@ class Detection(Watched):
                 claim.at = now + ANNOUNCE_WAIT
         elif ipv4:
             claim.stage, claim.sent = _ANNOUNCING, 0
-            self._announce(address, claim, now)
+            self._announce_again(address, claim, now)
             self._settled(address)
         else:
             self._settle(address, claim)
 
-    def _announce(self, address: bytes, claim: Claim, now: int) -> None:
-        self.results.append((ANNOUNCE, address))
+    def _announce_again(self, address: bytes, claim: Claim, now: int) -> None:
+        self.announce(address)
         claim.sent += 1
         claim.at = now + ANNOUNCE_INTERVAL
         if claim.sent >= ANNOUNCE_NUM:

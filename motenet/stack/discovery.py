@@ -6,6 +6,7 @@ from motenet.core.trace import HasNow, Watched
 from motenet.stack.address import ALL_NODES6, ANY, ANY6, is_link_local, multicast_mac, solicited_node
 from motenet.stack.addressing import OPTIMISTIC
 from motenet.stack.packet import Outgoing, Packet
+from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.wire import arp, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndisc
 
 if TYPE_CHECKING:
@@ -36,18 +37,29 @@ class Discovery(Watched):
         way = self.interface.node.routing.way(target, self.interface.name)
         if way is None:
             return
+        source = self._prompting(target) or way.source
         if len(target) == 16:
-            self._solicit6(target, way.source, mac)
+            record = ndisc.NeighborSolicitation(target, self.mac if self._is_proven(source) else b"")
+            self.send(record, source, target if mac else solicited_node(target), mac)
         else:
-            request = arp.Packet(arp.REQUEST, self.mac, way.source, ethernet.UNKNOWN, target)
+            request = arp.Packet(arp.REQUEST, self.mac, source, ethernet.UNKNOWN, target)
             self.interface.link.send_arp(request, mac or ethernet.BROADCAST)
 
-    def _solicit6(self, target: bytes, source: bytes, mac: bytes | None) -> None:
-        """RFC 4861, 7.2.2; RFC 4429, 3.2: an optimistic address is not to get into other's caches."""
-        entry = self.interface.addressing.entries.get(source)
-        known = entry is not None and entry.state != OPTIMISTIC
-        record = ndisc.NeighborSolicitation(target, self.mac if known else b"")
-        self.send(record, source, target if mac else solicited_node(target), mac)
+    def _prompting(self, target: bytes) -> bytes:
+        """The source of what waits for a neighbor: answers to that go there (RFC 4861, 7.2.2; Linux's arp_announce)."""
+        search = self.interface.neighbors.unresolved.get(target)
+        if search is None:
+            return b""
+        sockets = self.interface.node.sockets
+        waiting = [socket.local[0] for one in search.sockets if isinstance(socket := sockets.get(one), TcpSocket)]
+        sources = (search.source, *(packet[0] for packet in search.packets), *waiting)
+        search.source = next((source for source in sources if self._is_proven(source)), b"")
+        return search.source
+
+    def _is_proven(self, address: bytes) -> bool:
+        """Ours, and not optimistic: such an address is not to get into others' caches (RFC 4429, 3.2)."""
+        entry = self.interface.addressing.entries.get(address)
+        return entry is not None and entry.usable and entry.state != OPTIMISTIC
 
     def probe(self, address: bytes) -> None:
         """Ask whether anybody has an address that is to be ours (RFC 5227, 2.1.1; RFC 4862, 5.4.2)."""
@@ -65,15 +77,17 @@ class Discovery(Watched):
             self.drop("device-full")
 
     def announce(self, address: bytes) -> None:
-        """Tell all neighbors that an address is ours (RFC 5227, 2.3; RFC 4861, 7.2.6); with the next poll."""
-        link = self.interface.link
+        """Tell all neighbors that an address is ours (RFC 5227, 2.3; RFC 4861, 7.2.6)."""
         if len(address) == 4:
-            link.postpone_arp(arp.announcement(self.mac, address), ethernet.BROADCAST)
+            self.interface.link.send_arp(arp.announcement(self.mac, address), ethernet.BROADCAST)
         else:
-            router = self.interface.node.forwarding.enabled
-            record = ndisc.NeighborAdvertisement(address, router, False, True, self.mac)
-            packet = Outgoing(address, ALL_NODES6, ipv6.ICMP, ndisc.emit(record), ndisc.HOP_LIMIT)
-            link.postpone(packet, multicast_mac(ALL_NODES6))
+            self._advertise(address, ALL_NODES6)
+
+    def _advertise(self, address: bytes, destination: bytes, mac: bytes | None = None) -> None:
+        """Who hears of an address that is not proven does not override what it knows (RFC 4429, 3.2)."""
+        router, solicited = self.interface.node.forwarding.enabled, destination != ALL_NODES6
+        record = ndisc.NeighborAdvertisement(address, router, solicited, self._is_proven(address), self.mac)
+        self.send(record, address, destination, mac)
 
     # --- what is heard
 
@@ -84,14 +98,17 @@ class Discovery(Watched):
         if mac[0] & 1:
             self.drop("arp-group")  # RFC 1812, 3.3.2: a group's or broadcast address is no station's
             return
-        if interface.housekeeping.detection.heard_arp(sender, mac, target, self.mac, now):
+        if mac == self.mac:
+            self.drop("arp-looped")
+            return
+        if interface.housekeeping.detection.heard_arp(sender, mac, target, now):
             return
         if interface.addressing.has(sender):
-            self.drop("arp-conflict")  # RFC 5227, 2.4: somebody else uses our address
+            interface.housekeeping.detection.defend(sender, mac, now)  # RFC 5227, 2.4
             return
         ours = interface.addressing.has(target)
         if sender != ANY and (ours or interface.neighbors.knows(sender)):
-            if not interface.addressing.is_neighbor(sender):
+            if not interface.addressing.is_neighbor(sender) or sender in interface.addressing.listening:
                 self.drop("arp-not-on-link")
                 return
             is_reply = packet.operation == arp.REPLY
@@ -122,16 +139,12 @@ class Discovery(Watched):
         if not interface.addressing.has(target) or interface.ingress.sender[0] & 1:
             self.drop("ndisc-other-host")
             return
-        optimistic = interface.addressing.entries[target].state == OPTIMISTIC
-        router = interface.node.forwarding.enabled
         if not any(source):
-            answer = ndisc.NeighborAdvertisement(target, router, False, not optimistic, self.mac)
-            self.send(answer, target, ALL_NODES6)
+            self._advertise(target, ALL_NODES6)
             return
         interface.resolved(record.source_mac, interface.neighbors.heard(source, record.source_mac or None, now))
-        answer = ndisc.NeighborAdvertisement(target, router, True, not optimistic, self.mac)
         # who has no proven address does not say its Ethernet address (RFC 4429, 3.2): the frame does
-        self.send(answer, target, source, interface.neighbors.lookup(source, now) or interface.ingress.sender)
+        self._advertise(target, source, interface.neighbors.lookup(source, now) or interface.ingress.sender)
 
     def _advertised(self, record: ndisc.NeighborAdvertisement) -> None:
         """RFC 4861, 7.2.5; RFC 4862, 5.4.4."""

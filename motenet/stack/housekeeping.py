@@ -151,7 +151,7 @@ class Housekeeping(Watched):
             if action == PROBE:
                 discovery.probe(address)
             elif action == ANNOUNCE:
-                discovery.tell(address)
+                discovery.announce(address)
             elif action == SETTLED:
                 unidentified = addressing.link_local is None
                 addressing.settle(address)

@@ -90,6 +90,8 @@ class Ingress(Watched):
             self._ipv6(frame)
         elif frame.ethertype == ethernet.ARP:
             self.interface.discovery.process_arp(arp.parse(frame.payload))
+        elif frame.ethertype <= ethernet.LARGEST_LENGTH:
+            self._ethernet(ethernet.unwrap(frame))  # RFC 1122, 2.3.3
         else:
             self.drop("ethertype")
 

@@ -153,20 +153,9 @@ class Link(Watched):
 
     def send_arp(self, packet: arp.Packet, destination: bytes) -> None:
         """Send an ARP packet; a full device loses it."""
-        if not self.send_frame(self._arp_frame(packet, destination)):
-            self.drop("device-full")
-
-    def postpone_arp(self, packet: arp.Packet, destination: bytes) -> None:
-        """Send an ARP packet with the next poll."""
-        self.backlog.append(self._arp_frame(packet, destination))
-
-    def postpone(self, packet: Outgoing, mac: bytes) -> None:
-        """Send a small packet with the next poll."""
-        self._postpone(packet, self.prepare(packet, mac))
-
-    def _arp_frame(self, packet: arp.Packet, destination: bytes) -> bytes:
         frame = bytearray(self.header + arp.LENGTH)
         view = memoryview(frame)
         start = ethernet.emit(view, destination, self.mac, ethernet.ARP, self.tag)
         packet.emit(view[start:])
-        return bytes(frame)
+        if not self.send_frame(frame):
+            self.drop("device-full")

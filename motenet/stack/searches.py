@@ -35,6 +35,8 @@ class Resolution:
     packets: list[Held] = field(default_factory=list)
     sockets: list[int] = field(default_factory=list)
     """Handles of sockets that keep what they want to send themselves."""
+    source: bytes = b""
+    """Our address that it is asked from (RFC 4861, 7.2.2)."""
 
 
 class Searches(Watched):

@@ -40,8 +40,8 @@ class Run:
         self.detection.begin(address, self.now)
         assert (SETTLED, address) in [(what, which) for _, what, which in self.until(self.now + 20 * SECOND)]
 
-    def arp(self, sender: bytes, target: bytes = ANY4, mac: bytes = PEER) -> bool:
-        return self.detection.heard_arp(sender, mac, target, US, self.now)
+    def arp(self, sender: bytes, target: bytes = ANY4) -> bool:
+        return self.detection.heard_arp(sender, PEER, target, self.now)
 
 
 @pytest.fixture
@@ -94,9 +94,8 @@ def test_rfc_5227_2_1_1_any_packet_from_the_probed_address_is_a_conflict(run: Ru
     assert run.detection.drops == {"address-conflict": 1}
 
 
-def test_rfc_5227_2_1_1_another_probe_for_it_is_a_conflict_our_own_is_none(run: Run) -> None:
+def test_rfc_5227_2_1_1_another_probe_for_it_is_a_conflict(run: Run) -> None:
     run.detection.begin(IP4, 0)
-    assert not run.arp(ANY4, IP4, mac=US)
     assert not run.arp(OTHER4, IP4)  # somebody who looks for its owner
     assert not run.arp(ANY4, OTHER4)
     assert run.arp(ANY4, IP4)
@@ -126,6 +125,18 @@ def test_rfc_5227_2_4_b_the_address_is_defended_once_in_ten_seconds_then_given_u
     assert run.until(run.now + 9 * SECOND) == [(30 * SECOND, ANNOUNCE, IP4)]
     assert run.arp(IP4)
     assert run.until(run.now + SECOND) == [(39 * SECOND, DUPLICATE, IP4)]
+
+
+def test_rfc_5227_2_4_c_an_address_given_by_hand_is_defended_as_often_and_stays(run: Run) -> None:
+    run.now = 5 * SECOND
+    run.detection.defend(IP4, PEER, run.now)
+    told = run.until(run.now)
+    for _ in range(25):
+        assert run.arp(IP4)
+        told += run.until(run.now + SECOND)
+    run.detection.restart(run.now)  # nobody is asked for it now either
+    assert told + run.until(90 * SECOND) == [(at * SECOND, ANNOUNCE, IP4) for at in (5, 15, 25)]
+    assert run.detection.drops == {"address-conflict": 26}
 
 
 def test_rfc_5227_2_4_a_probe_for_an_address_in_use_is_no_conflict(run: Run) -> None:
@@ -185,6 +196,19 @@ def test_rfc_7527_4_2_our_own_solicitation_come_back_is_no_conflict(run: Run) ->
     assert run.detection.heard_solicitation(IP6, ANY6, bytes(6))
 
 
+def test_rfc_7527_4_1_while_solicitations_come_back_three_more_are_sent(run: Run) -> None:
+    run.detection.begin(IP6, 0)
+    nonces, told = [], run.until(SECOND)
+    for _ in range(4):
+        nonces.append(run.detection.nonce(IP6))
+        assert not run.detection.heard_solicitation(IP6, ANY6, nonces[0])
+        told += run.until(run.now + SECOND)
+    told += run.until(60 * SECOND)
+    assert [what for _, what, _ in told] == [PROBE] * 7 + [SETTLED]  # one, three, and three after the last that came
+    assert all(b[0] - a[0] == SECOND for a, b in pairwise(told))
+    assert len(set(nonces)) == 4
+
+
 @pytest.mark.parametrize("after", [0, 1_500_000_000])
 def test_rfc_4862_5_4_4_an_advertisement_is_a_conflict_until_the_address_is_settled(run: Run, after: int) -> None:
     run.detection.begin(IP6, 0)
@@ -211,6 +235,10 @@ def test_an_address_that_is_not_wanted_any_more_is_not_told_of(run: Run) -> None
     run.detection.begin(IP6, 0)
     run.detection.end(IP6)
     assert run.until(60 * SECOND) == []
+    run.detection.begin(IP4, run.now)
+    run.arp(IP4)
+    run.detection.begin(IP4, run.now)
+    assert DUPLICATE not in [what for _, what, _ in run.until(120 * SECOND)]
 
 
 def test_an_address_that_has_gone_is_not_defended(run: Run) -> None:
@@ -245,7 +273,7 @@ def do(run: Run, act: tuple[Any, ...]) -> list[tuple[int, str, bytes]]:
     elif what == "restart":
         it.restart(run.now)
     elif what == "arp":
-        it.heard_arp(arguments[0], PEER, arguments[1], US, run.now)
+        run.arp(*arguments)
     elif what == "ns":
         it.heard_solicitation(*arguments)
     elif what == "na":

@@ -21,6 +21,12 @@ def tagged(identifier: int) -> Any:
     return Ether(src=PEER, dst=US) / Dot1Q(vlan=identifier, prio=5) / inner
 
 
+def snap(length: int = 8 + 32, header: bytes = b"\xaa\xaa\x03\0\0\0\x08\0") -> Any:
+    """IEEE 802.3, with LLC and SNAP."""
+    inner = IP(src="10.0.0.2", dst="10.0.0.1") / UDP(sport=9, dport=7) / b"data"
+    return Raw(bytes.fromhex((US + PEER).replace(":", "")) + length.to_bytes(2, "big") + header + bytes(inner))
+
+
 @pytest.mark.parametrize(
     ("frame", "why"),
     [
@@ -33,6 +39,8 @@ def tagged(identifier: int) -> Any:
         (datagram(options=b"\1\1\1\0"), "RFC 1122, 3.2.1.8: options are passed over"),
         (bytes(datagram()) + bytes(20), "Ethernet's padding is no data"),
         (tagged(0), "802.1Q, 9.6: identifier 0 tells a priority only"),
+        (snap(), "RFC 1122, 2.3.3: RFC 1042's frames should be received"),
+        (bytes(snap()) + bytes(8), "padding"),
     ],
 )
 def test_accepted(script: Any, frame: Any, why: str) -> None:
@@ -67,6 +75,11 @@ def corrupt(frame: Any, offset: int) -> bytes:
         (Ether(src=PEER, dst=US, type=0x86DD) / b"\x60", "ipv6-short"),
         (Ether(src=PEER, dst=US, type=0x88CC) / b"\x60", "ethertype"),
         (b"\x02", "ethernet-short"),
+        (snap(41), "llc-short"),
+        (snap(7), "llc"),
+        (snap(header=b"\x42\x42\x03\0\0\0\x08\0"), "llc"),  # a bridge's spanning tree
+        (snap(header=b"\xaa\xaa\x03\0\0\0\x05\xdc"), "llc"),  # a length again
+        (snap(1501), "ethertype"),  # IEEE 802.3, 3.2.6: neither
         (corrupt(datagram(), 14 + 9), "ipv4-checksum"),
         (corrupt(datagram(), 14 + 28), "udp-checksum"),
         (

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
 
 from motenet.stack.searches import MAXIMUM_UNRESOLVED
@@ -49,8 +49,10 @@ def test_rfc_5227_a_probe_is_answered_but_teaches_nothing(script: Any) -> None:
     ("frame", "reason"),
     [
         (arp(mac="01:00:5e:00:00:01"), "arp-group"),
-        (arp(sender="10.0.0.1"), "arp-conflict"),
+        (arp(mac=US, sender="10.0.0.2"), "arp-looped"),
+        (arp(mac=US, sender="10.0.0.1"), "arp-looped"),  # RFC 5227, 2.4: no conflict
         (arp(sender="192.168.0.9"), "arp-not-on-link"),
+        (arp(sender="10.0.0.255"), "arp-not-on-link"),
         (Ether(src=PEER, dst=US) / ARP(op=3, psrc="10.0.0.2", pdst="10.0.0.1"), "arp-operation"),
     ],
 )
@@ -209,5 +211,45 @@ def test_the_cache_is_bounded_and_the_oldest_goes(script: Any) -> None:
 def test_rfc_5227_announcements_go_out_on_request(script: Any) -> None:
     script.stack.poll(0)
     script.stack.announce()
-    (frame,) = script.sent()
+    (frame,) = script.pass_time(0)
     assert (frame.dst, frame.op, frame.psrc, frame.pdst) == (BROADCAST, 1, "10.0.0.1", "10.0.0.1")
+
+
+def test_rfc_5227_2_4_c_an_address_given_by_hand_is_defended(script: Any) -> None:
+    (frame,) = script.hear(arp(sender="10.0.0.1"))
+    assert (frame.dst, frame.op, frame.psrc, frame.pdst) == (BROADCAST, 1, "10.0.0.1", "10.0.0.1")
+    assert script.hear(arp(sender="10.0.0.1")) == []
+    assert (script.drops, script.stack.list_addresses()[0]["address"]) == ({"address-conflict": 2}, "10.0.0.1/24")
+
+
+def test_rfc_5227_2_1_1_probes_and_announcements_go_out_when_they_are_due(script: Any) -> None:
+    script.sent()
+    script.stack.add_address("10.0.0.9/24", probe=True)
+    told: list[tuple[int, str]] = []
+    while (at := script.stack.poll_at(script.bench.now)) is not None:
+        script.bench.now = at
+        told += [(at, frame.psrc) for frame in script.sent()]
+    assert [source for _, source in told] == ["0.0.0.0"] * 3 + ["10.0.0.9"] * 2
+    assert [at - told[2][0] for at, _ in told[3:]] == [2 * SECOND, 4 * SECOND]
+
+
+def test_rfc_5227_2_4_connections_from_an_address_that_is_given_up_are_reset(script: Any) -> None:
+    script.know_peer()
+    script.stack.add_address("10.0.0.9/24", probe=True)
+    script.pass_time(10 * SECOND)
+    script.stack.tcp_listen(80)
+    header = {"sport": 9, "dport": 80}
+    for ours in ("10.0.0.1", "10.0.0.9"):
+        (answer,) = script.hear(script.from_peer(dst=ours) / TCP(**header, flags="S", seq=1))
+        script.hear(script.from_peer(dst=ours) / TCP(**header, flags="A", seq=2, ack=answer[TCP].seq + 1))
+    script.hear(arp(sender="10.0.0.9"), arp(sender="10.0.0.9"))
+    (reset,) = script.pass_time(0)
+    assert (reset[IP].src, reset[IP].dst, str(reset[TCP].flags)) == ("10.0.0.9", "10.0.0.2", "RA")
+
+
+def test_rfc_4861_7_2_2_the_question_comes_from_where_the_answers_will_go(script: Any) -> None:
+    """The prompting packet's source, if it is ours (so also Linux's ARP: arp_announce 0)."""
+    script.stack.add_address("10.0.0.7/24")
+    script.stack.udp_socket(1000, "10.0.0.7").send_to(b"x", "10.0.0.2", 53)
+    script.stack.sockets.tcp_connect("10.0.0.3", 80)
+    assert [frame.psrc for frame in script.pass_time(SECOND)] == ["10.0.0.7", "10.0.0.1"] * 2

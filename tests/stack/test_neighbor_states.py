@@ -128,6 +128,8 @@ def test_rfc_4861_appendix_c_upper_layer_confirmation(before: str, after: str) -
     cache.confirm(IP6, now)
     assert state(cache, now) == after
     assert state(cache, now + 30 * SECOND - 1) == after
+    left = 30 * SECOND if after == REACHABLE else None
+    assert [row["expires_in"] for row in cache.rows(now)] == [left] * (before != NONE)
 
 
 def test_rfc_4861_appendix_c_timeouts() -> None:
@@ -194,6 +196,9 @@ def test_rfc_4861_6_3_2_reachable_time_is_random_and_drawn_anew() -> None:
     cache = make(1)
     cache.due(4 * 3600 * SECOND)  # "at least every few hours"
     assert cache.reachable_time != times[1]
+    times[1] = cache.reachable_time
+    cache.due(4 * 3600 * SECOND + 1)
+    assert cache.reachable_time == times[1]
     cache.adopt_times(reachable_time=100 * SECOND)
     drawn = cache.reachable_time
     assert 50 * SECOND <= drawn <= 150 * SECOND

@@ -12,7 +12,8 @@ REPLY = 2
 _PACKET = Struct("!HHBBH6s4s6s4s")
 LENGTH = _PACKET.size
 
-_ETHERNET = 1  # RFC 826, Packet format: ares_hrd$Ethernet
+_ETHERNET, _IEEE_802 = 1, 6
+"""RFC 826, Packet format: ares_hrd$Ethernet; RFC 1042, which Linux takes for the same."""
 
 
 @dataclass(slots=True)
@@ -38,7 +39,8 @@ def parse(view: memoryview) -> Packet:
     if len(view) < LENGTH:
         raise Malformed("arp-short")
     hardware, protocol, hardware_length, protocol_length, operation, *addresses = _PACKET.unpack_from(view)
-    if (hardware, protocol, hardware_length, protocol_length) != (_ETHERNET, ethernet.IPV4, 6, 4):
+    lengths = (hardware_length, protocol_length)
+    if hardware not in (_ETHERNET, _IEEE_802) or protocol != ethernet.IPV4 or lengths != (6, 4):
         raise Malformed("arp-type")
     if operation not in (REQUEST, REPLY):
         raise Malformed("arp-operation")

@@ -1,4 +1,4 @@
-"""Ethernet II frames (IEEE 802.3, 3.2), also with an IEEE 802.1Q tag; without the frame check sequence."""
+"""Ethernet II frames, also with an IEEE 802.1Q tag, and IEEE 802.3 ones; without the frame check sequence."""
 
 from dataclasses import dataclass
 from struct import Struct
@@ -19,6 +19,11 @@ SERVICE_VLAN = 0x88A8
 BROADCAST = b"\xff\xff\xff\xff\xff\xff"
 UNKNOWN = bytes(6)
 """Stands where an address is not known yet (RFC 5227, 1.1)."""
+
+LARGEST_LENGTH = 1500
+"""IEEE 802.3, 3.2.6: up to here the type is the length of what follows."""
+_SNAP = bytes.fromhex("aaaa03 000000")
+"""RFC 1042: LLC's header for SNAP, and the organization code of types as in Ethernet II."""
 
 _TAG = Struct("!HH")
 TAG_LENGTH = _TAG.size
@@ -52,6 +57,17 @@ def parse(view: memoryview) -> Frame:
     if ethertype in (VLAN, SERVICE_VLAN):
         raise Malformed("vlan-stacked")
     return Frame(destination, source, ethertype, view[HEADER_LENGTH + _TAG.size :], tag)
+
+
+def unwrap(frame: Frame) -> Frame:
+    """What an IEEE 802.3 frame carries behind its LLC and SNAP headers; Malformed if those are not RFC 1042's."""
+    header, length = len(_SNAP) + 2, frame.ethertype
+    if length > len(frame.payload):
+        raise Malformed("llc-short")
+    ethertype = int.from_bytes(frame.payload[len(_SNAP) : header], "big")
+    if length < header or frame.payload[: len(_SNAP)] != _SNAP or ethertype <= LARGEST_LENGTH:
+        raise Malformed("llc")
+    return Frame(frame.destination, frame.source, ethertype, frame.payload[header:length], frame.vlan)
 
 
 def emit(view: memoryview, destination: bytes, source: bytes, ethertype: int, tag: int | None = None) -> int:

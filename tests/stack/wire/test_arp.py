@@ -35,7 +35,7 @@ GOOD = bytes.fromhex("0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a
     ("data", "reason"),
     [
         (GOOD[:27], "arp-short"),
-        (b"\0\6" + GOOD[2:], "arp-type"),
+        (b"\0\7" + GOOD[2:], "arp-type"),
         (GOOD[:2] + b"\x86\xdd" + GOOD[4:], "arp-type"),
         (GOOD[:4] + b"\x08" + GOOD[5:], "arp-type"),
         (GOOD[:5] + b"\x10" + GOOD[6:], "arp-type"),
@@ -45,6 +45,10 @@ GOOD = bytes.fromhex("0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a
 def test_rfc_826_packet_reception_asks_for_types_and_operation(data: bytes, reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         arp.parse(memoryview(data))
+
+
+def test_rfc_1042_the_hardware_type_may_be_ieee_802s() -> None:
+    assert arp.parse(memoryview(b"\0\6" + GOOD[2:])) == arp.parse(memoryview(GOOD))
 
 
 def test_rfc_5227_1_1_probes_and_announcements() -> None:
