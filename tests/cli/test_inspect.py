@@ -17,6 +17,9 @@ world.link(alice, bob)
 listener = bob.stack.tcp_listen(80)
 client = alice.stack.tcp_connect("fd00::2", 80)
 client.send(b"four")
+client.keep_alive = "75s"
+alice.stack.sockets.tcp_connect("192.0.2.7", 9).send(b"x")
+alice.stack.udp_socket(54).connect("10.0.0.2", 9)
 alice.stack.udp_socket(53).send_to(b"lost", "192.0.2.1", 9)
 world.run("3s")
 print("the script's own words")
@@ -30,17 +33,26 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_host_is_shown_with_what_it_knows(motenet: Callable[..., Any], script: Path) -> None:
+def test_every_host_is_shown_with_what_it_knows(
+    motenet: Callable[..., Any], script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the words of ip(8) and ss(8)."""
+    monkeypatch.setenv("COLUMNS", "120")
     done = motenet("inspect", str(script))
     assert done.code == 0
-    lines = [line.split() for line in done.out.splitlines()]
+    lines = [line.split() for line in done.out.splitlines() if line]
     assert ["alice", "E1000"] in lines
     assert ["eth0", "UP", "1500", "52:54:00:00:00:01"] in lines
-    assert ["fd00::1/64", "eth0", "preferred", "static"] in lines
+    assert ["fd00::1/64", "eth0", "preferred", "static", "forever"] in lines
     assert ["default", "10.0.0.254", "eth0", "static"] in lines
-    assert ["fd00::2", "eth0", "52:54:00:00:00:02", "reachable"] in lines
-    assert any(line[:4] == ["tcp", "ESTABLISHED", "0", "0"] and line[-1] == "[fd00::2]:80" for line in lines)
-    assert ["tcp-listener", "LISTEN", "1", "0", "*:80", "*"] in lines
+    assert ["10.0.0.0/24", "eth0", "kernel"] in lines
+    assert ["fd00::2", "eth0", "52:54:00:00:00:02", "REACHABLE"] in lines
+    rows = [line[:4] + line[5:] for line in lines if line[0] == "tcp"]  # without the local port, which is random
+    assert ["tcp", "ESTAB", "0", "0", "[fd00::2]:80", "keepalive,1min12sec,0"] in rows
+    assert ["tcp", "SYN-SENT", "0", "1", "192.0.2.7:9", "on,1sec,0"] in rows
+    assert ["tcp", "LISTEN", "1", "128", "*:80", "*"] in lines
+    assert ["udp", "UNCONN", "0", "0", "*:53", "*"] in lines
+    assert ["udp", "ESTAB", "0", "0", "*:54", "10.0.0.2:9"] in lines
     assert "neighbor-unreachable" in done.out
     assert "the script's own words" in done.err
 
@@ -114,7 +126,7 @@ def test_into_a_pipe_each_row_is_one_line(
     monkeypatch.delenv("COLUMNS")
     done = motenet("inspect", str(script))
     (row,) = [line.split() for line in done.out.splitlines() if LOCAL in line and line.startswith("tcp ")][:1]
-    assert row[:4] == ["tcp", "ESTABLISHED", "0", "0"]
+    assert row[:4] == ["tcp", "ESTAB", "0", "0"]
     assert row[5] == REMOTE
 
 
@@ -125,7 +137,7 @@ def test_each_host_once_with_its_cards_and_nothing_of_what_it_has_not(
     done = motenet("inspect", str(script))
     headings = [line.strip() for line in done.out.splitlines() if line.startswith(("alice", "router", "lonely"))]
     assert headings == ["alice  E1000", "router  E1000, Rtl8139  router", "lonely  E1000"]
-    assert done.out.partition("lonely")[2].split()[1:7] == ["links", "interface", "state", "mtu", "mac", "vlan"]
+    assert done.out.partition("lonely")[2].split()[1:7] == ["links", "dev", "state", "mtu", "mac", "vlan"]
     assert "sockets" not in done.out.partition("lonely")[2]
     found = json.loads(motenet("inspect", "--json", str(script)).out)
     assert list(found) == ["alice", "router", "lonely"]

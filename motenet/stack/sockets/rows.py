@@ -2,29 +2,52 @@
 
 from typing import TYPE_CHECKING, Any
 
+from motenet.core.clock import FOREVER
 from motenet.stack.address import format_address
 from motenet.stack.sockets.datagram import DatagramSocket
 from motenet.stack.sockets.dhcp import DhcpClient
 from motenet.stack.sockets.dns import DnsClient
 from motenet.stack.sockets.icmp import IcmpSocket
 from motenet.stack.sockets.raw import RawSocket
+from motenet.stack.sockets.tcp.departure import keep_alive_at
 from motenet.stack.sockets.tcp.socket import TcpSocket
+from motenet.stack.sockets.tcp.state import State
 from motenet.stack.sockets.udp import UdpSocket
 
 if TYPE_CHECKING:
     from motenet.stack.sockets.set import AnySocket
 
 
-def row(socket: "AnySocket") -> dict[str, Any]:
-    """kind, local, remote (as text; "*" is every one), state, and how many bytes wait each way."""
+def row(socket: "AnySocket", now: int) -> dict[str, Any]:
+    """kind, local, remote (as text; "*" is every one), state, how many bytes wait each way, and the next timer."""
+    timer = _timer(socket, now) if isinstance(socket, TcpSocket) else None
+    return {**_row(socket), "timer": timer}
+
+
+def _timer(socket: TcpSocket, now: int) -> dict[str, Any] | None:
+    """As ss(8), --options, names them; those that wait for an acknowledgment are one, "on"."""
+    sender = socket.sender
+    timers = [
+        (min(sender.rto_at, sender.tail_at(), sender.rack.due), "on", sender.rtt.backoffs),
+        (sender.probe_at, "persist", sender.probes),
+        (socket.close_at, "timewait", 0),
+        (FOREVER if socket.keep_alive is None else keep_alive_at(socket), "keepalive", socket.probes),
+    ]
+    at, name, retries = min(timers)
+    if at == FOREVER or socket.state is State.CLOSED:
+        return None
+    return {"name": name, "expires_in": max(at - now, 0), "retries": retries}
+
+
+def _row(socket: "AnySocket") -> dict[str, Any]:
     if isinstance(socket, TcpSocket):
         return {
             "kind": socket.kind,
             "local": _endpoint(socket.local),
             "remote": _endpoint(socket.remote),
             "state": str(socket.state),
-            "receive_queue": len(socket.receiver.ring),
-            "send_queue": len(socket.sender.ring),
+            "receive_queue": socket.recv_queue,
+            "send_queue": socket.send_queue,
         }
     if isinstance(socket, DatagramSocket):
         return {
@@ -50,7 +73,7 @@ def row(socket: "AnySocket") -> dict[str, Any]:
         "remote": "*",
         "state": "CLOSED" if socket.closed else "LISTEN",
         "receive_queue": len(socket.pending),
-        "send_queue": 0,
+        "send_queue": socket.backlog,
     }
 
 

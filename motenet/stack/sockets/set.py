@@ -223,7 +223,7 @@ class SocketSet(Watched):
             raise ConfigurationError("bind, connect or listen first: the set has to know what is for this socket")
         other = self._tables[socket.kind].get(key)
         if other is not None and not other.finished:
-            known = row(other)
+            known = row(other, self.clock.now)
             raise AddressInUse(f"{known['kind']} {known['local']} is there already: close that, or take another port")
         handle = self.next_handle
         self.next_handle += 1
@@ -353,8 +353,8 @@ class SocketSet(Watched):
                     socket.path_mss(limit)
 
     def rows(self) -> list[dict[str, Any]]:
-        """All sockets, for people: handle, kind, local and remote address and port, state, bytes queued."""
-        return [{"handle": handle, **row(socket)} for handle, socket in self._sockets.items()]
+        """All sockets, for people: handle, kind, local and remote address and port, state, bytes queued, timer."""
+        return [{"handle": handle, **row(socket, self.clock.now)} for handle, socket in self._sockets.items()]
 
     # --- state
 
