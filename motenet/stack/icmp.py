@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
-from motenet.stack.address import Cidr, is_loopback, is_multicast, is_single_host, is_unspecified
+from motenet.stack.address import Cidr, is_loopback, is_multicast, is_single_host
 from motenet.stack.addressing import UNICAST
 from motenet.stack.output import Output
 from motenet.stack.packet import Outgoing, Packet
@@ -273,9 +273,7 @@ class Icmp(Watched):
     def _send(
         self, kind: int, code: int, source: bytes, destination: bytes, quoted: bytes, word: int, scope: str = ""
     ) -> None:
-        if not _can_be_told(destination) or is_unspecified(destination):
-            return
-        if not self.may_send():
+        if not _can_be_told(destination) or not self.may_send():
             return
         if len(destination) == 16:
             packet = Outgoing(source, destination, ipv6.ICMP, icmpv6.Message(kind, code, word, quoted[:QUOTED6]))

@@ -50,10 +50,10 @@ def test_what_goes_to_all_is_neither_answered_nor_believed(script: Any, to: str,
 
 def test_rfc_1122_4_1_3_1_a_datagram_for_nobody_is_answered_by_port_unreachable(script: Any) -> None:
     script.know_peer()
-    (error,) = script.hear(script.from_peer() / UDP(sport=5, dport=6) / b"nobody")
+    (error,) = script.hear(script.from_peer() / UDP(sport=0x0305, dport=6) / b"nobody")
     assert (error[ICMP].type, error[ICMP].code) == (3, 3)
     quoted = error[ICMP].payload
-    assert (quoted.src, quoted.dst, quoted.sport, quoted.dport) == ("10.0.0.2", "10.0.0.1", 5, 6)
+    assert (quoted.src, quoted.dst, quoted.sport, quoted.dport) == ("10.0.0.2", "10.0.0.1", 0x0305, 6)
 
 
 def test_rfc_1812_4_3_2_3_an_error_has_at_most_576_bytes(script: Any) -> None:

@@ -95,6 +95,17 @@ def test_rfc_4007_6_an_address_of_the_links_scope_needs_its_link() -> None:
     assert client.recv(5000) == DATA[:5000]
 
 
+def test_an_idle_router_that_becomes_a_host_asks_for_routers_at_once() -> None:
+    world = motenet.World(seed=1)
+    one, other = (world.host(name, address="auto", forwarding=True) for name in ("one", "other"))
+    world.link(one, other)
+    other.stack.advertise("fd00::/64")
+    world.run("100s")
+    one.stack.forwarding = False
+    world.run("4s")
+    assert [row["origin"] for row in one.stack.list_routes() if row["network"] == "::/0"] == ["ra"]
+
+
 def test_equal_seeds_make_equal_worlds() -> None:
     ends = []
     for seed in (4, 4, 5):
