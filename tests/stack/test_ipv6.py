@@ -375,7 +375,7 @@ def test_rfc_8201_4_udp_fragments_by_what_the_path_has_told(six: Any) -> None:
 
 def test_rfc_8201_4_the_answer_to_a_large_echo_learns_of_its_path(six: Any) -> None:
     """No socket waits for it; but that it was sent, a moment ago, is known."""
-    (reply,) = six.hear(peer() / ICMPv6EchoRequest(data=DATA[:1400]))
+    (reply,) = six.hear(peer() / ICMPv6EchoRequest(id=7, seq=9, data=DATA[:1400]))
     too_big = peer(src="2001:db8::ffff") / ICMPv6PacketTooBig(mtu=1280) / bytes(reply[IPv6])[:1200]
     six.hear(too_big)
     frames = six.hear(peer() / ICMPv6EchoRequest(data=DATA[:1400]))

@@ -154,8 +154,11 @@ def test_rfc_792_nor_is_one_of_unknown_code_or_about_what_others_sent(
     assert (learned(host), host.drops) == ([], {reason: 1})
 
 
-def test_rfc_1812_5_2_7_2_a_router_obeys_none(host: Any) -> None:
-    host.stack.forwarding = True
+@pytest.mark.parametrize("router", [True, False])
+def test_rfc_1812_5_2_7_2_a_router_obeys_none_nor_does_a_host_that_is_told_so(host: Any, router: bool) -> None:
+    host.stack.forwarding = router
+    if not router:
+        host.stack.interface.accept_redirects = False
     host.hear(redirect(host))
     assert learned(host) == []
 
