@@ -10,93 +10,31 @@ from typing import Any
 
 import pytest
 
-from motenet.core.errors import DriverError
 from motenet.datasheets import e1000 as ds
 from motenet.datasheets.e1000.eeprom import image
 from motenet.datasheets.e1000.pci import config_header
 from motenet.drivers import E1000Driver
-from motenet.machine.dma import MachineDma
-from motenet.machine.memory import Allocator, PhysicalMemory
-
-MAC = bytes.fromhex("525400123456")
+from tests.drivers.fakes import MAC, FakeConfig, FakeFunction
 
 
-class FakeClock:
-    """Time that moves when somebody delays, or a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0
-        self.in_interrupt = False
-
-    def post(self, callback: Callable[[Any], None], argument: Any = None) -> None:
-        raise AssertionError("an e1000 driver needs no events of its own")
-
-    def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
-        raise AssertionError("a driver never blocks")
-
-    def delay(self, nanoseconds: int) -> None:
-        if self.in_interrupt:
-            raise DriverError("a handler may not delay")
-        self.now += nanoseconds
-
-
-class FakeConfig:
-    """Configuration space as the datasheet has it, BAR 0 and 2 assigned."""
-
-    def __init__(self) -> None:
-        self.content = bytearray(config_header())
-        pack_into("<I", self.content, 0x10, 0xE0000000)
-        pack_into("<I", self.content, 0x18, 0xC001)
-
-    def read(self, offset: int, width: int) -> int:
-        return int.from_bytes(self.content[offset : offset + width], "little")
-
-    def write(self, offset: int, value: int, width: int) -> None:
-        self.content[offset : offset + width] = value.to_bytes(width, "little")
-
-
-class FakeInterrupts:
-    def __init__(self) -> None:
-        self.handler: Callable[[], bool] | None = None
-        self.kinds: tuple[str, ...] = ()
-
-    def allocate(self, count: int = 1, kinds: tuple[str, ...] = ()) -> list[int]:
-        self.kinds = tuple(kinds)
-        return [7]
-
-    def connect(self, vector: int, handler: Callable[[], bool]) -> None:
-        assert vector == 7
-        self.handler = handler
-
-    def free(self) -> None:
-        self.handler = None
-
-
-class Fake:
+class Fake(FakeFunction):
     """PciFunction, its window, and the card's hands, in one."""
 
-    size, kind, name = 128 << 10, "memory", "fake"
+    size, kind = 128 << 10, "memory"
 
     def __init__(self) -> None:
-        self.memory = PhysicalMemory(16 << 20)
-        self.dma = MachineDma(self.memory, Allocator(self.memory.size))
-        self.config, self.interrupts, self.clock = FakeConfig(), FakeInterrupts(), FakeClock()
+        config = FakeConfig(config_header())
+        config.write(0x10, 0xE0000000, 4)
+        config.write(0x18, 0xC001, 4)
+        super().__init__(config)
         self.registers = {r.offset: r.reset for r in ds.REGISTERS}
         self.registers[ds.STATUS.offset] = ds.STATUS["LU"] | ds.STATUS["FD"] | 2 << 6
-        self.log: list[tuple[str, str, int]] = []
         self.eeprom: list[int] | None = list(image(MAC))
         self.phy: dict[int, int] | None = {0: 0x1140, 1: 0x796D, 2: 0x0141, 3: 0x0C20, 17: 0xAC00}
         self.head = 0
         self.reset_bit_stuck = False
 
     # --- PciFunction
-
-    @property
-    def now(self) -> int:
-        return self.clock.now
-
-    def delay(self, nanoseconds: int) -> None:
-        self.clock.delay(nanoseconds)
 
     def bar(self, index: int) -> "Fake":
         assert index == 0
@@ -144,9 +82,8 @@ class Fake:
 
     # --- the card's hands
 
-    def writes(self, *names: str) -> list[tuple[str, int]]:
-        """The logged writes, of these registers or of all."""
-        return [(name, value) for kind, name, value in self.log if kind == "write" and (not names or name in names)]
+    def cause(self, causes: int) -> None:
+        self.registers[ds.ICR.offset] |= causes
 
     def ring(self, name: str) -> tuple[int, int]:
         """Address and count of the "R" or "T" ring."""
@@ -178,15 +115,12 @@ class Fake:
             first = (first + 1) % count
         return found
 
-    def raise_interrupt(self, causes: int) -> bool:
-        """Set causes, and call the handler as the machine does."""
-        self.registers[ds.ICR.offset] |= causes
-        assert self.interrupts.handler is not None
-        self.clock.in_interrupt = True
-        try:
-            return self.interrupts.handler()
-        finally:
-            self.clock.in_interrupt = False
+
+def start(fake: Fake, **options: Any) -> E1000Driver:
+    driver = E1000Driver(fake, **options)  # type: ignore[arg-type]
+    driver.start()
+    fake.log.clear()
+    return driver
 
 
 @pytest.fixture
@@ -197,25 +131,15 @@ def fake() -> Fake:
 @pytest.fixture
 def started(fake: Fake) -> Callable[..., E1000Driver]:
     """A function that makes a driver with these options, starts it, and forgets the log."""
-
-    def start(**options: Any) -> E1000Driver:
-        driver = E1000Driver(fake, **options)  # type: ignore[arg-type]
-        driver.start()
-        fake.log.clear()
-        return driver
-
-    return start
+    return lambda **options: start(fake, **options)
 
 
 @pytest.fixture(scope="session")
 def make_started() -> Callable[..., tuple[Fake, E1000Driver]]:
     """A function that makes a fake and a started driver with these options, for hypothesis."""
 
-    def start(**options: Any) -> tuple[Fake, E1000Driver]:
+    def make(**options: Any) -> tuple[Fake, E1000Driver]:
         fake = Fake()
-        driver = E1000Driver(fake, **options)  # type: ignore[arg-type]
-        driver.start()
-        fake.log.clear()
-        return fake, driver
+        return fake, start(fake, **options)
 
-    return start
+    return make

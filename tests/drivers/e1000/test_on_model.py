@@ -1,84 +1,23 @@
 """The driver on the model of its card: two machines and a wire, nothing between them but registers and descriptors."""
 
-from collections.abc import Callable
-
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 
 from motenet.core.checksum import pseudo_header_sum
-from motenet.core.clock import Clock
-from motenet.core.state import Component, canonical, walk
-from motenet.core.trace import Watched
+from motenet.core.state import canonical
+from motenet.core.units import MS, SECOND
 from motenet.datasheets import e1000 as ds
 from motenet.devices import E1000
 from motenet.doors import FrameFacts, NetworkDriver, PciFunction
 from motenet.drivers import E1000Driver
-from motenet.machine import Machine, Port
-
-ADDRESSES = ("52:54:00:00:00:01", "52:54:00:00:00:02")
-MS, SECOND = 1_000_000, 1_000_000_000
+from tests.drivers.model import ADDRESSES, CardPair, plain, unsummed
 
 
-class Wire(Component):
-    """Joins two ports: a frame arrives 1 us after it was sent, in an event of its own."""
-
-    path = "wire"
-
-    def __init__(self, clock: Clock, ends: list[Port]) -> None:
-        self.clock, self.ends = clock, ends
-        self.frames: list[bytes] = []
-        for end in ends:
-            end.connect(self)
-
-    def frame_sent(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
-        assert facts is None
-        self.frames.append(frame)
-        self.clock.at(port.clock.now + 1000, self.arrive, (self.ends.index(port) ^ 1, frame))
-
-    def arrive(self, sent: tuple[int, bytes]) -> None:
-        self.ends[sent[0]].deliver(sent[1])
-
-
-class Pair:
-    """Two machines with a card and a driver each; what arrives is taken up when the driver wakes its stack."""
-
+class Pair(CardPair):
     def __init__(self, timing: str = "instant", **options: object) -> None:
-        self.clock = Clock()
-        self.machines = [Machine(self.clock, name=name) for name in ("alice", "bob")]
-        self.cards = [m.plug(E1000(mac, timing)) for m, mac in zip(self.machines, ADDRESSES, strict=True)]
-        self.drivers = [E1000Driver(machine.pci.functions[0], **options) for machine in self.machines]  # type: ignore[arg-type]
-        self.wire = Wire(self.clock, [machine.slots[0].port for machine in self.machines])
-        self.received: list[list[tuple[bytes, list[bytes], bool, int | None]]] = [[], []]
-        for index, driver in enumerate(self.drivers):
-            driver.wake = self.waker(index)
-            driver.start()
-        self.run()
-
-    def waker(self, index: int) -> Callable[[], None]:
-        def wake() -> None:
-            self.machines[index].clock.post(lambda _: self.take(index))
-
-        return wake
-
-    def take(self, index: int) -> None:
-        driver = self.drivers[index]
-        driver.poll()
-        while (received := driver.receive()) is not None:
-            more = [bytes(view) for view in received.more]
-            self.received[index].append((bytes(received.frame), more, received.checksum_ok, received.vlan))
-
-    def run(self, duration: int = SECOND) -> None:
-        self.clock.run(self.clock.now + duration)
-
-    def components(self) -> list[Component]:
-        """Everything with state, machines, drivers and wire."""
-        roots = [*self.machines, *self.drivers, self.wire]
-        return [component for root in roots for component in walk(root)]
-
-    def drops(self) -> dict[str, dict[str, int]]:
-        return {c.path: c.drops for c in self.components() if isinstance(c, Watched) and c.drops}
+        super().__init__(lambda mac: E1000(mac, timing), lambda function: E1000Driver(function, **options))
 
 
 def put(driver: E1000Driver, frame: bytes, facts: FrameFacts | None = None) -> bool:
@@ -88,19 +27,6 @@ def put(driver: E1000Driver, frame: bytes, facts: FrameFacts | None = None) -> b
     view[:] = frame
     driver.commit(facts)
     return True
-
-
-def plain(n: int, size: int = 200) -> bytes:
-    return bytes(Ether(src=ADDRESSES[0], dst=ADDRESSES[1], type=0x88B5) / (n.to_bytes(4, "big") * (size // 4)))
-
-
-def unsummed(payload: bytes, vlan: int | None = None, **tcp: object) -> bytes:
-    """A TCP frame whose checksum field holds the pseudo-header's sum, as stacks hand it to an offloading card."""
-    packet = IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1, dport=2, flags="A", **tcp) / payload
-    frame = bytearray(bytes(Ether(src=ADDRESSES[0], dst=ADDRESSES[1]) / packet))
-    seed = pseudo_header_sum(b"\x0a\0\0\x01", b"\x0a\0\0\x02", 6, len(frame) - 34)
-    frame[50:52] = seed.to_bytes(2, "big")
-    return bytes(frame)
 
 
 def test_it_is_what_the_doors_ask_for():

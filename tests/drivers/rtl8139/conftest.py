@@ -11,16 +11,14 @@ from typing import Any
 
 import pytest
 
-from motenet.core.errors import DriverError
 from motenet.datasheets import rtl8139 as ds
 from motenet.datasheets.rtl8139.eeprom import image
 from motenet.datasheets.rtl8139.pci import REVISION_C, REVISION_CPLUS, config_header
 from motenet.devices.parts.eeprom93c46 import Eeprom93C46
 from motenet.drivers.rtl8139 import Rtl8139CpDriver, Rtl8139Driver, probe
 from motenet.machine.dma import MachineDma
-from motenet.machine.memory import Allocator, PhysicalMemory
+from tests.drivers.fakes import MAC, FakeConfig, FakeFunction
 
-MAC = bytes.fromhex("525400123456")
 LOCKED = {"IDR0", "IDR4", "CONFIG1", "CONFIG3", "CONFIG4", "BMCR"}
 FCS = 4
 
@@ -39,55 +37,6 @@ def after_reset() -> bytes:
 AFTER_RESET = after_reset()
 
 
-class FakeClock:
-    """Time that moves when somebody delays, or a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0
-        self.in_interrupt = False
-
-    def post(self, callback: Callable[[Any], None], argument: Any = None) -> None:
-        raise AssertionError("an RTL8139's driver needs no events of its own")
-
-    def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
-        raise AssertionError("a driver never blocks")
-
-    def delay(self, nanoseconds: int) -> None:
-        if self.in_interrupt:
-            raise DriverError("a handler may not delay")
-        self.now += nanoseconds
-
-
-class FakeConfig:
-    """Configuration space as the datasheet has it, both BARs assigned."""
-
-    def __init__(self, revision: int) -> None:
-        self.content = bytearray(config_header(revision))
-        pack_into("<II", self.content, 0x10, 0xC001, 0xE0000000)
-
-    def read(self, offset: int, width: int) -> int:
-        return int.from_bytes(self.content[offset : offset + width], "little")
-
-    def write(self, offset: int, value: int, width: int) -> None:
-        self.content[offset : offset + width] = value.to_bytes(width, "little")
-
-
-class FakeInterrupts:
-    def __init__(self) -> None:
-        self.handler: Callable[[], bool] | None = None
-
-    def allocate(self, count: int = 1, kinds: tuple[str, ...] = ()) -> list[int]:
-        assert kinds == ("intx",)
-        return [7]
-
-    def connect(self, vector: int, handler: Callable[[], bool]) -> None:
-        assert vector == 7
-        self.handler = handler
-
-    def free(self) -> None:
-        self.handler = None
-
-
 class FakeDma(MachineDma):
     """Notes, among the register accesses, where barriers are."""
 
@@ -97,16 +46,15 @@ class FakeDma(MachineDma):
         self.log.append(("barrier", "", 0))
 
 
-class Fake:
+class Fake(FakeFunction):
     """PciFunction, its window, and the card's hands, in one."""
 
-    size, name = 256, "fake"
+    size = 256
 
     def __init__(self, revision: int = REVISION_CPLUS) -> None:
-        self.memory = PhysicalMemory(16 << 20)
-        self.dma = FakeDma(self.memory, Allocator(self.memory.size))
-        self.config, self.interrupts, self.clock = FakeConfig(revision), FakeInterrupts(), FakeClock()
-        self.log: list[tuple[str, str, int]] = []
+        config = FakeConfig(config_header(revision))
+        config.write(0x10, 0xE0000000_0000C001, 8)
+        super().__init__(config, dma=FakeDma)
         self.dma.log = self.log
         self.eeprom = Eeprom93C46(image(MAC))
         self.registers = bytearray(256)
@@ -130,13 +78,6 @@ class Fake:
         self.write_pointer = self.current = 0
 
     # --- PciFunction
-
-    @property
-    def now(self) -> int:
-        return self.clock.now
-
-    def delay(self, nanoseconds: int) -> None:
-        self.clock.delay(nanoseconds)
 
     def bar(self, index: int) -> "Fake":
         self.bars.append(index)
@@ -229,22 +170,8 @@ class Fake:
         at = register.offset + index * register.stride
         self.registers[at : at + register.width // 8] = value.to_bytes(register.width // 8, "little")
 
-    def writes(self, *names: str) -> list[tuple[str, int]]:
-        """The logged writes, of these registers or of all."""
-        return [(name, value) for kind, name, value in self.log if kind == "write" and (not names or name in names)]
-
     def cause(self, causes: int) -> None:
         self.set(ds.ISR, self.get(ds.ISR) | causes)
-
-    def raise_interrupt(self, causes: int) -> bool:
-        """Set causes, and call the handler as the machine does."""
-        self.cause(causes)
-        assert self.interrupts.handler is not None
-        self.clock.in_interrupt = True
-        try:
-            return self.interrupts.handler()
-        finally:
-            self.clock.in_interrupt = False
 
     def free(self) -> int:
         """Bytes of the ring that the driver has given; an empty ring is all free."""

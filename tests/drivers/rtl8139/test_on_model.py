@@ -4,21 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import TCP
 from scapy.layers.l2 import Dot1Q, Ether
 
-from motenet.core.checksum import pseudo_header_sum
-from motenet.core.clock import Clock
-from motenet.core.state import Component, canonical, walk
-from motenet.core.trace import Watched
+from motenet.core.state import canonical
+from motenet.core.units import MS, SECOND, US
 from motenet.datasheets import rtl8139 as ds
 from motenet.devices import Rtl8139
 from motenet.doors import FrameFacts, NetworkDriver
 from motenet.drivers.rtl8139 import Rtl8139CpDriver, probe
-from motenet.machine import Machine, Port
-
-ADDRESSES = ("52:54:00:00:00:01", "52:54:00:00:00:02")
-US, MS, SECOND = 1_000, 1_000_000, 1_000_000_000
+from tests.drivers.model import CardPair, plain, unsummed
 
 C: dict[str, Any] = {"revision": "C"}
 PIO: dict[str, Any] = {"revision": "C", "io": True, "rx_ring": "8KiB", "wrap": False}
@@ -27,57 +22,20 @@ CPLUS: dict[str, Any] = {"revision": "C+"}
 ALL = pytest.mark.parametrize("options", [C, PIO, C_ON_CPLUS, CPLUS, CPLUS | {"io": True, "rx_ring": 8, "tx_ring": 3}])
 
 
-class Wire(Component):
-    """Joins two ports: a frame arrives 1 us after it was sent, in an event of its own."""
-
-    path = "wire"
-
-    def __init__(self, clock: Clock, ends: list[Port]) -> None:
-        self.clock, self.ends = clock, ends
-        self.frames: list[bytes] = []
-        for end in ends:
-            end.connect(self)
-
-    def frame_sent(self, port: Port, frame: bytes, facts: FrameFacts | None) -> None:
-        assert facts is None
-        self.frames.append(frame)
-        self.clock.at(port.clock.now + US, self.arrive, (self.ends.index(port) ^ 1, frame))
-
-    def arrive(self, sent: tuple[int, bytes]) -> None:
-        self.ends[sent[0]].deliver(sent[1])
-
-
-class Pair:
-    """Two machines with a card and a driver each; what arrives is taken up when the driver wakes its stack."""
+class Pair(CardPair):
+    """Whenever alice or bob take what has come, alice goes on sending."""
 
     def __init__(self, revision: str = "C+", timing: str = "instant", **options: Any) -> None:
-        self.clock = Clock()
-        self.machines = [Machine(self.clock, name=name) for name in ("alice", "bob")]
-        self.cards = [m.plug(Rtl8139(mac, revision, timing)) for m, mac in zip(self.machines, ADDRESSES, strict=True)]
-        self.drivers: list[Any] = [probe(machine.pci.functions[0], **options) for machine in self.machines]
-        self.wire = Wire(self.clock, [machine.slots[0].port for machine in self.machines])
-        self.received: list[list[tuple[bytes, list[bytes], bool, int | None]]] = [[], []]
         self.sender: Callable[[], None] = lambda: None
-        for index, driver in enumerate(self.drivers):
-            driver.wake = self.waker(index)
-            driver.start()
-        self.run(5 * SECOND)
+        super().__init__(
+            lambda mac: Rtl8139(mac, revision, timing), lambda function: probe(function, **options), 5 * SECOND
+        )
         for index in (0, 1):
             self.take(index)
 
-    def waker(self, index: int) -> Callable[[], None]:
-        return lambda: self.machines[index].clock.post(lambda _: self.take(index))
-
     def take(self, index: int) -> None:
-        driver = self.drivers[index]
-        driver.poll()
-        while (received := driver.receive()) is not None:
-            more = [bytes(view) for view in received.more]
-            self.received[index].append((bytes(received.frame), more, received.checksum_ok, received.vlan))
+        super().take(index)
         self.sender()
-
-    def run(self, duration: int = SECOND) -> None:
-        self.clock.run(self.clock.now + duration)
 
     def send(self, frames: list[bytes], group: int = 3) -> None:
         """From alice, so many at a time, or as soon as her card takes them."""
@@ -92,25 +50,6 @@ class Pair:
             more()
             self.run(20 * MS)
             assert rest == []
-
-    def components(self) -> list[Component]:
-        return [component for root in (*self.machines, *self.drivers, self.wire) for component in walk(root)]
-
-    def drops(self) -> dict[str, dict[str, int]]:
-        return {c.path: c.drops for c in self.components() if isinstance(c, Watched) and c.drops}
-
-
-def plain(n: int, size: int = 200) -> bytes:
-    return bytes(Ether(src=ADDRESSES[0], dst=ADDRESSES[1], type=0x88B5) / (n.to_bytes(4, "big") * (size // 4)))
-
-
-def unsummed(payload: bytes, **tcp: object) -> bytes:
-    """A TCP frame whose checksum field holds the pseudo-header's sum, as stacks hand it to an offloading card."""
-    packet = IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1, dport=2, flags="A", **tcp) / payload
-    frame = bytearray(bytes(Ether(src=ADDRESSES[0], dst=ADDRESSES[1]) / packet))
-    seed = pseudo_header_sum(b"\x0a\0\0\x01", b"\x0a\0\0\x02", 6, len(frame) - 34)
-    frame[50:52] = seed.to_bytes(2, "big")
-    return bytes(frame)
 
 
 def put(driver: Any, frame: bytes, facts: FrameFacts | None = None) -> None:

@@ -278,6 +278,7 @@ def test_stop_takes_leave_of_a_card_that_is_gone(fake, started, mode):
     assert driver.drops["card gone"] > 0
     assert driver.drops["tx lost"] == 1
     assert fake.config.read(0x04, 2) & 4 == 0
+    assert fake.interrupts.kinds == ("intx",)
     assert fake.interrupts.handler is None
     fake.gone = False
     driver.start()

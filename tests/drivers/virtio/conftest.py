@@ -18,8 +18,8 @@ from motenet.drivers.virtio.packed import PackedQueue
 from motenet.drivers.virtio.split import SplitQueue
 from motenet.machine.dma import MachineDma
 from motenet.machine.memory import Allocator, PhysicalMemory
+from tests.drivers.fakes import MAC, FakeClock, FakeConfig, FakeFunction
 
-MAC = bytes.fromhex("525400123456")
 BASIC = ("MAC", "STATUS", "MRG_RXBUF", "CTRL_VQ", "CTRL_RX", "CTRL_MAC_ADDR", "GUEST_ANNOUNCE", "VERSION_1")
 CAPABILITIES = {1: (4, 0x0000, 0x1000), 3: (4, 0x1000, 0x1000), 4: (4, 0x2000, 0x1000), 2: (4, 0x3000, 0x1000)}
 """cfg_type: BAR, offset, length."""
@@ -29,26 +29,22 @@ def bits(*names: str) -> int:
     return sum(FEATURES[name] for name in names)
 
 
-class FakeClock:
+class Clock(FakeClock):
+    """It remembers what is posted."""
+
     def __init__(self) -> None:
-        self.now = 0
+        super().__init__()
         self.posted: list[tuple[Callable[[Any], None], Any]] = []
 
     def post(self, callback: Callable[[Any], None], argument: Any = None) -> None:
         self.posted.append((callback, argument))
 
-    def wait(self, ready: Callable[[], bool], deadline: int) -> bool:
-        raise AssertionError("a driver never blocks")
 
-    def delay(self, nanoseconds: int) -> None:
-        self.now += nanoseconds
-
-
-class FakeConfig:
+class Config(FakeConfig):
     """Configuration space with virtio's capabilities; `extra` ones come first."""
 
     def __init__(self, device: int, capabilities: dict, msix: bool, extra: tuple[bytes, ...]) -> None:
-        self.content = bytearray(256)
+        super().__init__(bytes(256))
         self.reads: list[int] = []
         pack_into("<HHHHB", self.content, 0, 0x1AF4, device, 0, 0x10, device < 0x1040)
         pack_into("<I", self.content, 0x10, 0xC001)
@@ -70,10 +66,7 @@ class FakeConfig:
 
     def read(self, offset: int, width: int) -> int:
         self.reads.append(offset)
-        return int.from_bytes(self.content[offset : offset + width], "little")
-
-    def write(self, offset: int, value: int, width: int) -> None:
-        self.content[offset : offset + width] = value.to_bytes(width, "little")
+        return super().read(offset, width)
 
 
 class FakeInterrupts:
@@ -352,7 +345,7 @@ class MmioWindow(FakeWindow):
         return name, 0
 
 
-class Fake:
+class Fake(FakeFunction):
     """A function with its device. `device_id` 0x1041 or 0x1000; `messages`: MSI-X vectors."""
 
     def __init__(
@@ -365,25 +358,14 @@ class Fake:
         capabilities: dict | None = None,
         extra: tuple[bytes, ...] = (),
     ) -> None:
-        self.name = "fake"
-        self.memory = PhysicalMemory(16 << 20)
-        self.dma = MachineDma(self.memory, Allocator(self.memory.size))
-        self.clock = FakeClock()
-        self.device = FakeDevice(bits(*(features or BASIC)), queues, limit)
         chosen = CAPABILITIES if capabilities is None else capabilities
-        self.config = FakeConfig(device_id, chosen, bool(messages), extra)
+        super().__init__(Config(device_id, chosen, bool(messages), extra), Clock())
+        self.device = FakeDevice(bits(*(features or BASIC)), queues, limit)
         self.interrupts = FakeInterrupts(self, messages)
         self.windows: dict[int, FakeWindow] = {4: ModernWindow(self.device, "memory")}
         io = LegacyWindow(self.device, "io")
         io.has_messages = lambda: bool(messages and self.config.content[self.config.msix_at + 3] & 0x80)
         self.windows[0] = io
-
-    @property
-    def now(self) -> int:
-        return self.clock.now
-
-    def delay(self, nanoseconds: int) -> None:
-        self.clock.delay(nanoseconds)
 
     def bar(self, index: int) -> FakeWindow:
         if index not in self.windows:
