@@ -177,9 +177,14 @@ def test_rfc_9406_4_2_what_was_no_queue_lets_slow_start_go_on() -> None:
 def test_may_18_the_application_chooses_the_algorithm(tcp: SimpleNamespace) -> None:
     talk = tcp.established()
     assert talk.tcp.congestion_control == "cubic"
-    for name, shown in (("reno", "newreno"), ("newreno", "newreno"), ("none", "none"), ("cubic", "cubic")):
+    for name, shown, tenths in (("reno", "newreno", 5), ("newreno", "newreno", 5), ("cubic", "cubic", 7)):
         talk.tcp.congestion_control = name
         assert talk.tcp.congestion_control == shown
+        control = talk.tcp.sender.congestion
+        control.lost(0, control.window)
+        assert control.threshold == control.window * tenths // 10  # RFC 5681, 3.1; RFC 9438, 4.6
+    talk.tcp.congestion_control = "none"
+    assert talk.tcp.sender.congestion.window > 1 << 60
     with pytest.raises(ConfigurationError, match="cubic, newreno, none"):
         talk.tcp.congestion_control = "vegas"
 

@@ -308,7 +308,9 @@ def test_rfc_6582_the_first_partial_acknowledgment_restarts_the_timer(tcp: Simpl
         ack(talk, 0)
     seqs(talk)
     talk.wait(500 * MS)
+    window = talk.tcp.sender.congestion.window
     ack(talk, 1)
+    assert talk.tcp.sender.congestion.window == window  # deflated by one segment, and one added
     seqs(talk)
     at = talk.tcp.sender.rto_at
     assert at == talk.clock.now + talk.tcp.sender.rtt.timeout

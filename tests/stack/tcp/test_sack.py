@@ -103,6 +103,7 @@ def test_rfc_6675_5_recovery_with_prr(tcp: SimpleNamespace) -> None:
     assert talk.tcp.sender.recovering
     assert talk.tcp.sender.recover == 101 + 12_000  # (4.1) RecoveryPoint <- HighData
     assert control.threshold == 5000  # (4.2) FlightSize / 2, without the two of limited transmit (RFC 5681, 3.2)
+    assert talk.tcp.sender.prr.flight == 10_000  # RFC 9937, 6.1: without the two that were reported before
     assert talk.numbers() == [0]  # (4.3); pipe was 12 - 3 - 2 = 7; RFC 9937: sndcnt = ceil(1 * 5 / 10) - 0 = 1
     talk.ack(0, (4, 6), (1, 3))
     assert talk.numbers() == []  # ceil(2 * 5 / 10) - 1 = 0
@@ -285,6 +286,7 @@ def test_rfc_3522_an_echo_from_before_the_retransmission_undoes_a_timeout(tcp: S
     talk.expire()
     assert talk.numbers() == [0]
     assert talk.tcp.sender.congestion.window <= 2000
+    talk.ack(0, (1, 2), more=f"<TS=5001/{sent & 0xFFFFFFFF}>")  # no answer to it
     talk.wait(10 * MS)
     talk.ack(1, more=f"<TS=5001/{sent & 0xFFFFFFFF}>")
     assert talk.tcp.statistics["undone"] == 1

@@ -237,7 +237,6 @@ def timed_out(sender: "Sender", now: int) -> None:
         _begin_episode(sender)
     sender.phase = LOSS
     sender.recover = sender.max  # RFC 6582, 3.2, step 4
-    sender.duplicates = 0
     sender.tail.cancel()
     if not sender.sack:
         board.lose_from(sender.una, sender.nxt)
