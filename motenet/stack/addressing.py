@@ -22,7 +22,10 @@ from motenet.stack.address import (
     solicited_node,
 )
 
-UNICAST, BROADCAST, MULTICAST = 1, 2, 3
+UNICAST, BROADCAST, MULTICAST, ANYCAST = 1, 2, 3, 4
+
+LONGEST_ANYCAST = 126
+"""RFC 6164, 5: a network of two routers has no Subnet-Router anycast address."""
 
 TENTATIVE, OPTIMISTIC, PREFERRED, DEPRECATED = "tentative", "optimistic", "preferred", "deprecated"
 """RFC 4862, 2 and 5.5.4; RFC 4429, 2: may not be used yet; may, though not proven unique; may; had better not."""
@@ -64,12 +67,14 @@ class Addressing(Component):
         """Our addresses, in the order in which they were given."""
         self.prefixes: dict[Cidr, int] = {}
         """Networks on the link beside those of our addresses -> until when, in ns (RFC 4861, 6.3.4)."""
+        self.ours: dict[Cidr, None] = {}
+        """Networks all of whose addresses are ours (AnyIP), in the order in which they were given."""
         self.groups: dict[bytes, int] = {}
         """Multicast groups -> how often they have been joined."""
         self.router = False
         """We forward packets, and so belong to the routers' groups."""
         self.listening: dict[bytes, int] = {}
-        """All destinations that mean us -> UNICAST, BROADCAST or MULTICAST."""
+        """All destinations that mean us -> UNICAST, BROADCAST, MULTICAST or ANYCAST."""
         self.members: dict[bytes, None] = {}
         """All groups that we listen to, in order; those of our addresses too."""
         self.macs: dict[bytes, None] = {}
@@ -119,7 +124,9 @@ class Addressing(Component):
 
     def has(self, address: bytes) -> bool:
         """Whether it is one of our own, and usable."""
-        return self.listening.get(address) == UNICAST
+        if self.listening.get(address) == UNICAST:
+            return True
+        return bool(self.ours) and any(network.contains(address) for network in self.ours)
 
     @property
     def cidrs(self) -> list[Cidr]:
@@ -182,6 +189,14 @@ class Addressing(Component):
         """Whether the address is on the link: in one of its networks, or of the link's scope."""
         return (len(address) == 16 and is_link_local(address)) or self.network_of(address) is not None
 
+    def have_all(self, network: Cidr, on: bool) -> None:
+        """Every address of a network is ours (AnyIP), or no more."""
+        if on:
+            self.ours[network] = None
+        else:
+            self.ours.pop(network, None)
+        self.changed()
+
     # --- groups
 
     def join(self, group: bytes) -> None:
@@ -208,7 +223,7 @@ class Addressing(Component):
         self._update()
 
     def _update(self) -> None:
-        six = [address for address in self.entries if len(address) == 16]
+        six = [address for address in self.entries if len(address) == 16] + self._anycast()
         groups = [ALL_HOSTS, *([ALL_ROUTERS] if self.router else [])]
         if six:
             groups += [ALL_NODES6, *([ALL_ROUTERS6] if self.router else []), *map(solicited_node, six)]
@@ -220,16 +235,23 @@ class Addressing(Component):
         for cidr in self.cidrs:
             if cidr.broadcast is not None:
                 self.listening[cidr.broadcast] = BROADCAST
+        self.listening.update(dict.fromkeys(self._anycast(), ANYCAST))
         for cidr in self.cidrs:
             self.listening[cidr.address] = UNICAST
         self.changed()
+
+    def _anycast(self) -> list[bytes]:
+        """RFC 4291, 2.6.1: each router has the Subnet-Router anycast address of each of its networks."""
+        six = [cidr for cidr in self.cidrs if len(cidr.address) == 16 and cidr.prefix <= LONGEST_ANYCAST]
+        return list(dict.fromkeys(cidr.network for cidr in six if cidr.prefix)) if self.router else []
 
     # --- state
 
     def save(self) -> Plain:
         entries = [(entry.cidr.address, entry.cidr.prefix, *astuple(entry)[1:]) for entry in self.entries.values()]
         prefixes = [(prefix.address, prefix.prefix, until) for prefix, until in self.prefixes.items()]
-        return super().save() | {"entries": entries, "prefixes": prefixes}
+        ours = [(network.address, network.prefix) for network in self.ours]
+        return super().save() | {"entries": entries, "prefixes": prefixes, "ours": ours}
 
     def load(self, state: Plain) -> None:
         super().load(state)
@@ -238,4 +260,6 @@ class Addressing(Component):
             self.entries[address] = Entry(Cidr(address, prefix), *rest)
         self.prefixes.clear()
         self.prefixes.update({Cidr(address, prefix): until for address, prefix, until in state["prefixes"]})
+        self.ours.clear()
+        self.ours.update({Cidr(*network): None for network in state["ours"]})
         self._update()

@@ -1,11 +1,14 @@
 """Who is who on the link: ARP (RFC 826, RFC 5227) and neighbor discovery (RFC 4861), as far as frames go."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from motenet.core.rng import Stream
 from motenet.core.trace import HasNow, Watched
+from motenet.core.units import SECOND
 from motenet.stack.address import ALL_NODES6, ANY, ANY6, is_link_local, multicast_mac, solicited_node
-from motenet.stack.addressing import OPTIMISTIC
+from motenet.stack.addressing import ANYCAST, OPTIMISTIC, UNICAST
 from motenet.stack.packet import Outgoing, Packet
+from motenet.stack.selection import select
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.wire import arp, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndisc
 
@@ -17,13 +20,22 @@ _REDIRECTED = ipv6.MINIMUM_MTU - ipv6.HEADER_LENGTH - 64 & ~7
 _LEAST_QUOTED = 100
 """Bytes: shorter packets are not quoted, or they and the redirect would be more than three times what came."""
 
+MAX_ANYCAST_DELAY_TIME = 1 * SECOND
+"""RFC 4861, 10."""
+_MOST_DELAYED = 64  # answers
+
 
 class Discovery(Watched):
     """Asks for neighbors, answers for us, and hears what is said; the caches and clocks are other components'."""
 
-    def __init__(self, clock: HasNow, interface: "Interface") -> None:
+    STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "delayed")
+
+    def __init__(self, clock: HasNow, stream: Stream, interface: "Interface") -> None:
         super().__init__(clock, "discovery")
+        self.stream = stream
         self.interface = interface
+        self.delayed: list[tuple[int, bytes, bytes, bytes]] = []
+        """Advertisements: when one is due, its target, to whom, and to which Ethernet address."""
 
     @property
     def mac(self) -> bytes:
@@ -81,13 +93,15 @@ class Discovery(Watched):
         if len(address) == 4:
             self.interface.link.send_arp(arp.announcement(self.mac, address), ethernet.BROADCAST)
         else:
-            self._advertise(address, ALL_NODES6)
+            self._advertise(address, ALL_NODES6, multicast_mac(ALL_NODES6))
 
-    def _advertise(self, address: bytes, destination: bytes, mac: bytes | None = None) -> None:
-        """Who hears of an address that is not proven does not override what it knows (RFC 4429, 3.2)."""
+    def _advertise(self, address: bytes, destination: bytes, mac: bytes) -> None:
+        """What is not proven to be ours alone overrides nobody's cache (RFC 4429, 3.2; RFC 4861, 7.2.7)."""
         router, solicited = self.interface.node.forwarding.enabled, destination != ALL_NODES6
         record = ndisc.NeighborAdvertisement(address, router, solicited, self._is_proven(address), self.mac)
-        self.send(record, address, destination, mac)
+        addressing = self.interface.addressing
+        source = address if addressing.has(address) else select(addressing, destination, destination)
+        self.send(record, source or ANY6, destination, mac)
 
     # --- what is heard
 
@@ -136,15 +150,34 @@ class Discovery(Watched):
         interface, now, target, source = self.interface, self.interface.node.now, record.target, packet.source
         if interface.housekeeping.detection.heard_solicitation(target, source, record.nonce):
             return
-        if not interface.addressing.has(target) or interface.ingress.sender[0] & 1:
+        kind = interface.addressing.listening.get(target)
+        if kind not in (UNICAST, ANYCAST) or interface.ingress.sender[0] & 1:
             self.drop("ndisc-other-host")
             return
-        if not any(source):
-            self._advertise(target, ALL_NODES6)
-            return
-        interface.resolved(record.source_mac, interface.neighbors.heard(source, record.source_mac or None, now))
-        # who has no proven address does not say its Ethernet address (RFC 4429, 3.2): the frame does
-        self._advertise(target, source, interface.neighbors.lookup(source, now) or interface.ingress.sender)
+        destination, mac = ALL_NODES6, multicast_mac(ALL_NODES6)
+        if any(source):
+            heard = interface.neighbors.heard(source, record.source_mac or None, now)
+            interface.resolved(record.source_mac, heard)
+            # who has no proven address does not say its Ethernet address (RFC 4429, 3.2): the frame does
+            destination, mac = source, interface.neighbors.lookup(source, now) or interface.ingress.sender
+        if kind == UNICAST:
+            self._advertise(target, destination, mac)
+        elif len(self.delayed) < _MOST_DELAYED:
+            at = now + self.stream.between(0, MAX_ANYCAST_DELAY_TIME)
+            self.delayed.append((at, target, destination, mac))
+        else:
+            self.drop("ndisc-delayed")
+
+    def due(self, now: int) -> None:
+        """Send the answers for anycast addresses whose time has come (RFC 4861, 7.2.7)."""
+        for answer in [answer for answer in self.delayed if answer[0] <= now]:
+            self.delayed.remove(answer)
+            if self.interface.addressing.listening.get(answer[1]) == ANYCAST:
+                self._advertise(*answer[1:])
+
+    def poll_at(self) -> int | None:
+        """When `due` next has something, in ns."""
+        return min((answer[0] for answer in self.delayed), default=None)
 
     def _advertised(self, record: ndisc.NeighborAdvertisement) -> None:
         """RFC 4861, 7.2.5; RFC 4862, 5.4.4."""

@@ -132,6 +132,7 @@ class Housekeeping(Watched):
         self.detection.retain(self.interface.addressing.entries)
         self._detect(now)
         if self.six:
+            self.interface.discovery.due(now)
             self._find_routers(now)
         for group, message in self.membership.due(now):
             self._report(group, message)
@@ -142,7 +143,8 @@ class Housekeeping(Watched):
             return None
         if self.interface.addressing.members != self.members:
             return 0
-        parts = (self.detection, self.autoconfiguration, self.advertising, self.membership)
+        discovery = self.interface.discovery
+        parts = (self.detection, discovery, self.autoconfiguration, self.advertising, self.membership)
         return min((at for part in parts if (at := part.poll_at()) is not None), default=None)
 
     def _detect(self, now: int) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.trace import HasNow, Watched
 from motenet.doors import Received
 from motenet.stack.address import is_link_local, is_loopback, is_mapped, is_multicast
-from motenet.stack.addressing import UNICAST
+from motenet.stack.addressing import ANYCAST, MULTICAST, UNICAST
 from motenet.stack.packet import Packet
 from motenet.stack.wire import Malformed, arp, ethernet, icmpv6, ipv4, ipv6
 
@@ -107,6 +107,8 @@ class Ingress(Watched):
         kind = listening.get(packet.destination)
         if kind is None and not interface.alone and interface.node.routing.is_ours(packet.destination):
             kind = UNICAST  # RFC 1122, 3.3.4.2: the weak end system model, as Linux has it
+        if kind is None and interface.addressing.ours and interface.addressing.has(packet.destination):
+            kind = UNICAST  # AnyIP
         if self._looped and is_loopback(packet.destination):
             kind = UNICAST
         if kind is None and not interface.node.forwarding.enabled:
@@ -138,7 +140,10 @@ class Ingress(Watched):
         interface, node = self.interface, self.interface.node
         source, destination = header.source, header.destination
         kind = interface.addressing.listening.get(destination)
-        if kind is None and not (interface.alone or is_link_local(destination)) and node.routing.is_ours(destination):
+        if kind is None and not (interface.alone or is_link_local(destination)):
+            kinds = [one.addressing.listening.get(destination) for one in node.interfaces]
+            kind = next((one for one in kinds if one in (UNICAST, ANYCAST)), None)
+        if kind is None and interface.addressing.ours and interface.addressing.has(destination):
             kind = UNICAST
         if self._looped and is_loopback(destination):
             kind = UNICAST
@@ -150,7 +155,7 @@ class Ingress(Watched):
         if is_multicast(source) or inside or (ours and not _is_advertisement(header)):
             self.drop("source-address")  # RFC 4291, 2.7, 2.5.3 and 2.5.5.2: these name no single other host
             return
-        if (kind == UNICAST or kind is None) and frame.destination != self.mac:
+        if kind != MULTICAST and frame.destination != self.mac:
             self.drop("link-broadcast")
             return
         if kind is None:

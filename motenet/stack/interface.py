@@ -66,7 +66,7 @@ class Interface(Watched):
         """Whether there is a carrier, as of the last poll."""
         self.housekeeping = Housekeeping(clock, stream, self)
         self.leasing = Leasing(clock, self)
-        self.discovery = Discovery(clock, self)
+        self.discovery = Discovery(clock, stream, self)
         self.ingress = Ingress(clock, self)
         self._capable = self.link.mtu
         self.max_segmented: dict[int, int] = {4: 0, 16: 0}

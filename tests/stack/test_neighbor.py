@@ -4,6 +4,14 @@ from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6EchoReply,
+    ICMPv6EchoRequest,
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6NDOptDstLLAddr,
+    IPv6,
+)
 from scapy.layers.l2 import ARP, Ether
 
 from motenet.stack.searches import MAXIMUM_UNRESOLVED
@@ -197,17 +205,6 @@ def test_rfc_4861_7_3_3_what_nothing_is_sent_to_is_not_probed(script: Any) -> No
     assert addresses(script) == {"10.0.0.2": PEER}
 
 
-def test_the_cache_is_bounded_and_the_oldest_goes(script: Any) -> None:
-    script.stack.add_address("10.8.0.1/16")
-    for number in range(1, 1100):
-        script.bench.now = number
-        script.hear(arp(sender=f"10.8.{number >> 8}.{number & 255 or 2}", target="10.8.0.1"))
-    found = addresses(script)
-    assert len(found) == 1024
-    assert "10.8.4.75" in found
-    assert "10.8.0.3" not in found
-
-
 def test_rfc_5227_announcements_go_out_on_request(script: Any) -> None:
     script.stack.poll(0)
     script.stack.announce()
@@ -253,3 +250,44 @@ def test_rfc_4861_7_2_2_the_question_comes_from_where_the_answers_will_go(script
     script.stack.udp_socket(1000, "10.0.0.7").send_to(b"x", "10.0.0.2", 53)
     script.stack.sockets.tcp_connect("10.0.0.3", 80)
     assert [frame.psrc for frame in script.pass_time(SECOND)] == ["10.0.0.7", "10.0.0.1"] * 2
+
+
+# --- IPv6
+
+
+def solicit(target: str, source: str = "2001:db8:1::2") -> Any:
+    six = IPv6(src=source, dst="ff02::1:ff00:0", hlim=255) / ICMPv6ND_NS(tgt=target)
+    return Ether(src=PEER, dst="33:33:ff:00:00:00") / six
+
+
+def test_rfc_4861_7_2_7_the_subnet_router_anycast_address_is_told_later_and_overrides_nothing(router: Any) -> None:
+    """RFC 4291, 2.6.1: each router has it on each of its networks."""
+    assert router.hear(*[solicit("2001:db8:1::")] * 65) == []
+    answers = router.pass_time(SECOND)
+    assert (len(answers), router.stack.drop_reasons) == (64, {"ndisc-delayed": 1})
+    assert len({answer[IPv6].hlim for _, answer in answers}) == 1
+    (_, answer), *_ = answers
+    assert (answer[IPv6].src, answer[IPv6].dst, answer.dst) == ("2001:db8:1::1", "2001:db8:1::2", PEER)
+    advertisement = answer[ICMPv6ND_NA]
+    assert (advertisement.tgt, advertisement.R, advertisement.S, advertisement.O) == ("2001:db8:1::", 1, 1, 0)
+    assert answer[ICMPv6NDOptDstLLAddr].lladdr == US
+    router.hear(solicit("2001:db8:1::"))
+    router.stack.forwarding = False
+    assert [frame for _, frame in router.pass_time(SECOND) if ICMPv6ND_NA in frame] == []
+
+
+@pytest.mark.parametrize("target", ["2001:db8:1::", "2001:db8:2::", "fe80::"])
+def test_rfc_4291_2_6_1_any_packet_to_the_anycast_address_reaches_the_router(router: Any, target: str) -> None:
+    echo = Ether(src=PEER, dst=US) / IPv6(src="2001:db8:1::2", dst=target) / ICMPv6EchoRequest(data=b"x")
+    ((side, reply),) = router.hear(echo)
+    assert (side, reply[ICMPv6EchoReply].data) == (0, b"x")
+    assert reply[IPv6].src == "2001:db8:1::1"
+
+
+def test_rfc_6164_5_a_network_of_two_routers_has_none_and_a_host_neither(router: Any, script: Any) -> None:
+    router.stack.add_address("fd00::1/127")
+    script.stack.add_address("2001:db8:1::1/64")
+    for one, target in ((router, "fd00::"), (script, "2001:db8:1::")):
+        assert "ff02::1:ff00:0" not in [row["group"] for row in script.stack.list_groups()]
+        one.hear(Ether(src=PEER, dst=US) / IPv6(src="2001:db8:1::2", dst=target) / ICMPv6EchoRequest())
+        assert one.stack.statistics["echoes"] == 0
