@@ -271,6 +271,17 @@ class Stack(Watched):
         for one in (DEFAULT, DEFAULT6) if network == "default" else (_network(network),):
             self.node.routing.routes.remove(one)
 
+    def add_local(self, network: str | Cidr, interface: str = "") -> None:
+        """Have every address of a network: what is sent to any of them is ours (AnyIP; `ip route add local`).
+
+        Of IPv4's, neighbors are told so by ARP; to IPv6's they need a route by way of one of our addresses.
+        """
+        self._interface(interface).addressing.have_all(_network(network), True)
+
+    def remove_local(self, network: str | Cidr, interface: str = "") -> None:
+        """Take back `add_local`; a network that was not given is no mistake."""
+        self._interface(interface).addressing.have_all(_network(network), False)
+
     def join_group(self, group: str | bytes, interface: str = "") -> None:
         """Listen to a multicast group, until `leave_group` was called as often."""
         self._interface(interface).addressing.join(parse_address(group))
@@ -336,7 +347,10 @@ class Stack(Watched):
         return listings.neighbors(self.node, self.clock.now)
 
     def list_routes(self) -> list[dict[str, Any]]:
-        """One row a route: network, gateway (None: on the link), interface, origin, expires_in; our networks first."""
+        """One row a route: network, gateway (None: on the link), interface, origin, expires_in; our networks first.
+
+        Origin "link": the network is on the link; "local": all of it is ours; else who has told of the route.
+        """
         return listings.routes(self.node, self.clock.now)
 
 

@@ -103,10 +103,14 @@ def routes(node: Node, now: int) -> Rows:
             "network": str(Cidr(cidr.network, cidr.prefix)),
             "gateway": None,
             "interface": one.name,
-            "origin": "link",
+            "origin": origin,
             "expires_in": None,
         }
         for one in node.interfaces
-        for cidr in (*one.addressing.cidrs, *one.addressing.prefixes)
+        for origin, networks in (
+            ("local", one.addressing.ours),
+            ("link", (*one.addressing.cidrs, *one.addressing.prefixes)),
+        )
+        for cidr in networks
     ]
     return own + node.routing.routes.rows(now)

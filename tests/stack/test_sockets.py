@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 
 from motenet.core.clock import Clock
 from motenet.core.errors import ConfigurationError
@@ -264,6 +264,49 @@ def test_without_carrier_a_full_device_is_not_asked_all_the_time_and_timers_go_o
     assert isinstance(socket.error, OSError)
     script.driver.room, script.driver.is_link_up = 100, True
     assert [frame.type for frame in script.pass_time(SECOND)][:1] == [0x0800]
+
+
+def test_a_hop_limit_is_that_of_what_the_socket_brings_forth(script: Any) -> None:
+    """A listener's is its connections', as ip(7) has it; a DNS client's is its questions'."""
+    script.know_peer()
+    listener = script.stack.tcp_listen(80)
+    listener.hop_limit = script.stack.dns.hop_limit = 5
+    frames = script.hear(script.from_peer() / TCP(sport=9, dport=80, flags="S", seq=1))
+    script.stack.dns_servers = ["10.0.0.2"]
+    script.stack.dns.start_query("a.test", 4)
+    assert [frame[IP].ttl for frame in (*frames, *script.sent())] == [5, 5]
+
+
+def test_a_socket_says_whether_it_has_room_and_shows_what_waits(script: Any) -> None:
+    script.know_peer()
+    socket, raw = script.stack.udp_socket(7), script.stack.sockets.raw_bind(253)
+    echo = script.stack.sockets.icmp_bind(3)
+    assert (socket.peek(), raw.peek(), echo.peek(), socket.can_send) == (None, None, None, True)
+    script.hear(script.from_peer() / UDP(sport=9, dport=7) / b"x", script.from_peer(proto=253) / b"y")
+    script.hear(script.from_peer() / ICMP(type=0, id=3, seq=4) / b"z")
+    for one in (socket, raw, echo):
+        assert one.peek() is not None
+        assert one.peek() == one.receive()
+        assert one.peek() is None
+    socket.queue_bytes = 65
+    assert socket.can_send
+    socket.send_to(b"x", "10.0.0.2", 7)
+    assert not socket.can_send
+    script.sent()
+    assert socket.can_send
+    socket.close()
+    assert not socket.can_send
+
+
+def test_a_connection_s_queues_are_what_ss_shows(script: Any) -> None:
+    client = script.stack.sockets.tcp_connect("127.0.0.1", script.stack.tcp_listen(80).local[1])
+    client.send(b"four")
+    assert (client.send_queue, client.recv_queue) == (4, 0)
+    script.pass_time(SECOND)
+    server = next(one for _, one in script.stack.sockets if one.kind == "tcp" and one is not client)
+    assert (client.send_queue, server.recv_queue) == (0, 4)
+    rows = [(row["kind"], row["receive_queue"], row["send_queue"]) for row in script.stack.list_sockets()]
+    assert rows == [("tcp-listener", 1, 128), ("tcp", 0, 0), ("tcp", 4, 0)]
 
 
 def test_a_connection_is_made_from_our_own_addresses_only(script: Any) -> None:

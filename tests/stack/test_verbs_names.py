@@ -95,3 +95,59 @@ def test_a_name_server_that_says_nothing_takes_no_longer_than_the_verb(room: Roo
     with pytest.raises(errors.DnsError, match=r"bob\.test|10\.0\.0\.53"):
         room.stack.tcp_connect("bob.test", 80, timeout="1500ms")
     assert room.world.now - started <= 1500 * MS
+
+
+def test_all_of_a_network_may_be_ours(room: Room) -> None:
+    """AnyIP: smoltcp's set_any_ip, Linux's `ip route add local`; answers come from the address that was meant."""
+    alice, bob = room.stack, room.bob.stack
+    for network, gateway in (("10.9.0.0/16", "10.0.0.2"), ("fd09::/32", "fd00::2")):
+        alice.add_route(network, gateway)
+        bob.add_local(network)
+    bob.add_local("10.0.0.128/25")
+    assert bob.list_routes()[0] == {
+        "network": "10.9.0.0/16", "gateway": None, "interface": "eth0", "origin": "local", "expires_in": None
+    }  # fmt: skip
+    for address in ("10.9.8.7", "fd09::7", "10.0.0.200"):
+        assert None not in alice.ping(address, count=1)
+    listener = bob.tcp_listen(80, "10.9.1.1")
+    client = alice.tcp_connect("10.9.1.1", 80)
+    assert bob.tcp_accept(listener).local == client.remote
+    server, asker = bob.udp_socket(53), alice.udp_socket()
+    asker.connect("fd09::53", 53)
+    asker.send(b"?")
+    room.world.run("10ms")
+    question = server.peek()
+    assert question == server.receive() is not None
+    server.send_to(b"!", question.address, question.port, source=question.destination)
+    room.world.run("10ms")
+    assert asker.receive() is not None
+    before = room.world.snapshot()
+    bob.remove_local("10.9.0.0/16")
+    assert alice.ping("10.9.8.7", count=1) == [None]
+    room.world.restore(before)
+    assert alice.ping("10.9.8.7", count=1) != [None]
+
+
+def test_the_way_to_an_address_is_told_as_ip_route_get_does(room: Room) -> None:
+    room.stack.add_route("10.9.0.0/16", "10.0.0.2")
+    assert room.stack.route_to("10.9.8.7") == {
+        "destination": "10.9.8.7", "gateway": "10.0.0.2", "interface": "eth0", "source": "10.0.0.1", "mtu": 1500
+    }  # fmt: skip
+    assert [room.stack.route_to("fd00::9")[name] for name in ("gateway", "source")] == [None, "fd00::1"]
+    with pytest.raises(errors.NetworkUnreachable, match=r"no route leads to 192\.0\.2\.1"):
+        room.stack.route_to("192.0.2.1")
+
+
+def test_groups_are_listed_as_ip_maddress_does(room: Room) -> None:
+    """RFC 1112, 6.4: 239.1.2.3 is 01-00-5E-01-02-03; RFC 4291, 2.7.1: fd00::1's solicited-node group."""
+    room.stack.join_group("239.1.2.3")
+    rows = {row["group"]: (row["mac"], row["users"]) for row in room.stack.list_groups()}
+    assert rows["239.1.2.3"] == ("01:00:5e:01:02:03", 1)
+    assert rows["ff02::1:ff00:1"] == ("33:33:ff:00:00:01", 0)
+
+
+def test_poll_delay_counts_from_now(room: Room) -> None:
+    at = room.stack.poll_at(room.world.now)
+    assert at is not None
+    assert room.stack.poll_delay(room.world.now) == at - room.world.now > 0
+    assert room.stack.poll_delay(at + 5) == 0

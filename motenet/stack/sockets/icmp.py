@@ -25,7 +25,8 @@ class Reply(NamedTuple):
 class IcmpSocket(DatagramSocket):
     """Sends echo requests under one identifier, and receives the replies.
 
-    For the application: bind, send_echo, receive, can_receive, failures, close. What says "For the stack" is not.
+    For the application: bind, send_echo, receive, peek, can_send, can_receive, failures, close.
+    What says "For the stack" is not.
     """
 
     kind: ClassVar[str] = "icmp"
@@ -54,6 +55,10 @@ class IcmpSocket(DatagramSocket):
         """The next reply, or None."""
         message = self._next()
         return None if message is None else Reply(*message)
+
+    def peek(self) -> Reply | None:
+        """As `receive`, but the reply stays."""
+        return Reply(*self.incoming[0]) if self.incoming else None
 
     # --- towards the set
 

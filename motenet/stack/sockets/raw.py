@@ -24,7 +24,8 @@ class Payload(NamedTuple):
 class RawSocket(DatagramSocket):
     """Sends and receives whatever follows the IP header; it sees a copy of what other sockets get too.
 
-    For the application: bind, send_to, receive, can_receive, failures, close. What says "For the stack" is not.
+    For the application: bind, send_to, receive, peek, can_send, can_receive, failures, close.
+    What says "For the stack" is not.
     """
 
     kind: ClassVar[str] = "raw"
@@ -55,6 +56,10 @@ class RawSocket(DatagramSocket):
         """The next payload, or None."""
         message = self._next()
         return None if message is None else Payload(message[2], message[0], message[1])
+
+    def peek(self) -> Payload | None:
+        """As `receive`, but the payload stays."""
+        return Payload(self.incoming[0][2], *self.incoming[0][:2]) if self.incoming else None
 
     # --- towards the set
 

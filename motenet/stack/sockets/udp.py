@@ -25,8 +25,8 @@ class Message(NamedTuple):
 class UdpSocket(DatagramSocket):
     """Sends and receives datagrams at one port. Addresses go in as text or bytes, and come out as bytes.
 
-    For the application: bind, connect, send_to, send, receive, can_receive, failures, close. What says "For the
-    stack" is not.
+    For the application: bind, connect, send_to, send, receive, peek, can_send, can_receive, failures,
+    close. What says "For the stack" is not.
     """
 
     kind: ClassVar[str] = "udp"
@@ -102,6 +102,10 @@ class UdpSocket(DatagramSocket):
         self._raise_failure()
         message = self._next()
         return None if message is None else Message(message[4], *message[:4])
+
+    def peek(self) -> Message | None:
+        """As `receive`, but the datagram stays, and nothing is raised."""
+        return Message(self.incoming[0][4], *self.incoming[0][:4]) if self.incoming else None
 
     def _raise_failure(self) -> None:
         if self.remote is not None and self.failures:

@@ -182,7 +182,7 @@ class Lookup(Component):
                 continue
         else:
             socket = sockets.udp_bind(0, source)
-        socket.interface, socket.group_hop_limit = zone, MDNS_HOP_LIMIT
+        socket.interface, socket.group_hop_limit, socket.hop_limit = zone, MDNS_HOP_LIMIT, self.client.hop_limit
         return socket
 
     def _ask_by_tcp(self, now: int, fleeing: str = "") -> None:
@@ -197,6 +197,7 @@ class Lookup(Component):
         try:
             zone = self.client.zones.get(self.server, "")
             socket = self.client.sockets.tcp_connect(self.server, dns.PORT, interface=zone)
+            socket.hop_limit = self.client.hop_limit
         except StackError as error:
             self._cannot(now, str(error))
             return

@@ -155,6 +155,7 @@ class TcpListener(Socket):
             self.drop("tcp-backlog-full")  # the peer's SYN comes again
             return None
         socket = self.spawn(self.buffer)
+        socket.hop_limit = self.hop_limit
         socket.open_passively(now, (destination, self.local[1]), (source, segment.source_port), segment, former)
         self.adopt(socket)
         socket.listener = self.path
