@@ -40,10 +40,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "virtio, MMIO": ("virtio-net-mmio", {}),
     "virtio, MMIO, split": ("virtio-net-mmio", {"packed": False}),
 }
-SIZE = 150_000
+SIZE = 48_000
+"""Bytes each way: the RTL8139C's ring is turned, and TCP's window has grown."""
 V4, V6, TAGGED4, TAGGED6 = ((f"{network}1", f"{network}2") for network in ("10.0.0.", "fd00::", "10.0.10.", "fd10::"))
 """The two hosts' addresses, on the link and in VLAN 10."""
-FAMILIES = pytest.mark.parametrize("addresses", [V4, V6], ids=["IPv4", "IPv6"])
 
 
 def build(
@@ -104,17 +104,19 @@ def exam(
 
 
 @pytest.mark.parametrize(("nic", "peer"), list(product(KINDS, KINDS)))
-@FAMILIES
-def test_all_nine_pairings(nic: str, peer: str, addresses: tuple[str, str]) -> None:
-    exam(*build((nic, peer), ({}, {})), addresses)
+def test_all_nine_pairings(nic: str, peer: str) -> None:
+    hosts = build((nic, peer), ({}, {}))
+    exam(*hosts, V4, 3 * SIZE)
+    exam(*hosts, V6)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("peer", ["e1000", "virtio-net"])
-@FAMILIES
-def test_variants(variant: str, peer: str, addresses: tuple[str, str]) -> None:
+def test_variants(variant: str, peer: str) -> None:
     nic, options = VARIANTS[variant]
-    exam(*build((nic, peer), (options, {})), addresses, SIZE if addresses == V4 else SIZE // 3)
+    hosts = build((nic, peer), (options, {}))
+    exam(*hosts, V4)
+    exam(*hosts, V6, SIZE // 2)
 
 
 @pytest.mark.parametrize("nic", ["e1000", "rtl8139", "rtl8139cp", "virtio-net"])
@@ -129,15 +131,14 @@ def test_over_a_vlan(nic: str, peer: str, offloads: dict[str, Any]) -> None:
         lambda event: isinstance(event, FramePassed) and tags.add(int.from_bytes(event.frame[12:16], "big")),
         world.links[0],
     )
-    exam(world, one, other, TAGGED4, 40_000)
-    exam(world, one, other, TAGGED6, 40_000)
+    exam(world, one, other, TAGGED4, SIZE // 2)
+    exam(world, one, other, TAGGED6, SIZE // 2)
     assert {tag for tag in tags if tag >> 16 == 0x8100} == {0x8100_000A}
 
 
 @pytest.mark.parametrize(("nic", "peer"), list(product(("e1000", "virtio-net"), repeat=2)))
 @pytest.mark.parametrize("offloads", [{}, OFF], ids=["offloads", "no offloads"])
-@FAMILIES
-def test_jumbo_frames(nic: str, peer: str, offloads: dict[str, Any], addresses: tuple[str, str]) -> None:
+def test_jumbo_frames(nic: str, peer: str, offloads: dict[str, Any]) -> None:
     """RCTL.LPE (8254x 13.4.22) and VIRTIO_NET_F_MTU (virtio 5.1.4.1): frames are as long as both take them."""
     options = {"mtu": 9000, **offloads}
     world, one, other = build((nic, peer), (options, options))
@@ -146,7 +147,8 @@ def test_jumbo_frames(nic: str, peer: str, offloads: dict[str, Any], addresses: 
         lambda event: isinstance(event, FramePassed) and lengths.append(len(event.frame)),
         world.links[0],
     )
-    exam(world, one, other, addresses, mtu=9000)
+    exam(world, one, other, V4, 3 * SIZE, mtu=9000)
+    exam(world, one, other, V6, mtu=9000)
     assert max(lengths) >= 9014
     if offloads:
         assert max(lengths) == 9014
@@ -180,10 +182,7 @@ def streams(frames: list[bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize(("nic", "peer"), list(product(KINDS, KINDS)))
-@FAMILIES
-def test_without_offloads_each_pairing_carries_the_same_streams(
-    nic: str, peer: str, addresses: tuple[str, str]
-) -> None:
+def test_without_offloads_each_pairing_carries_the_same_streams(nic: str, peer: str) -> None:
     """Timing.instant, offloads off: what is seen on the cable is what the applications gave, whoever carries it."""
     world, one, other = build((nic, peer), (PLAIN.get(nic, OFF), PLAIN.get(peer, OFF)), timing="instant")
     frames: list[bytes] = []
@@ -191,9 +190,11 @@ def test_without_offloads_each_pairing_carries_the_same_streams(
         lambda event: isinstance(event, FramePassed) and event.direction == "tx" and frames.append(event.frame),
         world.links[0],
     )
-    exam(world, one, other, addresses)
-    assert max(map(len, frames)) <= 1514
-    assert dict(streams(frames)) == {addresses[0]: data(0), addresses[1]: data(1)}
+    for addresses in (V4, V6):
+        frames.clear()
+        exam(world, one, other, addresses)
+        assert max(map(len, frames)) <= 1514
+        assert dict(streams(frames)) == {addresses[0]: data(0), addresses[1]: data(1)}
 
 
 @pytest.mark.parametrize(("nic", "peer"), [("e1000", "rtl8139"), ("rtl8139cp", "e1000"), ("virtio-net", "rtl8139")])
@@ -218,4 +219,4 @@ def test_offloads_over_ipv6_leave_what_scapy_would_have_sent(nic: str, peer: str
                 packet[layer].chksum = None
                 checked += 1
         assert bytes(packet) == frame
-    assert checked > 100
+    assert checked > 50
