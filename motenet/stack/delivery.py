@@ -43,7 +43,8 @@ class Delivery(Watched):
         elif protocol == ipv6.ICMP and isinstance(packet, ipv6.Packet):
             self.icmp.process6(interface, packet, kind)
         elif protocol == ipv4.IGMP and isinstance(packet, ipv4.Packet):
-            interface.housekeeping.membership.process(igmp.parse(packet.payload), self.output.now)
+            message = igmp.parse(packet.payload, packet.hop_limit)
+            interface.housekeeping.membership.process(message, self.output.now)
         elif protocol == ipv6.NO_NEXT_HEADER and len(packet.source) == 16:
             return  # RFC 8200, 4.7: nothing follows
         elif raw is None:

@@ -441,8 +441,8 @@ def test_rfc_4443_2_4_b_unknown_types(six: Any) -> None:
 
 @pytest.mark.parametrize(("mtu", "believed"), [(1279, 1500), (1280, 1280)])
 def test_rfc_8201_4_an_mtu_below_the_smallest_is_no_news(six: Any, mtu: int, believed: int) -> None:
-    six.stack.udp_socket(7)
-    quoted = bytes(IPv6(src=OURS, dst=THEIRS) / UDP(sport=7, dport=9) / DATA[:1000])
+    six.stack.sockets.icmp_bind(7)
+    quoted = bytes(IPv6(src=OURS, dst=THEIRS) / ICMPv6EchoRequest(id=7, data=DATA[:1000]))
     six.hear(peer() / ICMPv6PacketTooBig(mtu=mtu) / quoted)
     assert six.stack.node.routing.way(parse_address(THEIRS)).mtu == believed
     assert six.drops == ({} if mtu == believed else {"icmp-mtu": 1})

@@ -112,11 +112,16 @@ def test_rfc_2236_3_another_members_report_is_enough(member: Any) -> None:
     assert igmp(member.pass_time(20 * SECOND)) == []
 
 
-def test_rfc_2710_5_a_query_from_afar_is_not_believed(member: Any) -> None:
-    frame = query6()
-    frame[IPv6].src = "2001:db8::2"  # no address of the link's scope
-    member.hear(frame)
+def test_rfc_2236_2_and_rfc_2710_5_a_query_from_afar_is_not_believed(member: Any) -> None:
+    member.stack.join_group(GROUP)
+    member.sent()
+    member.pass_time(20 * SECOND)
+    four, six = query(), query6()
+    four[IP].ttl = 2
+    six[IPv6].src = "2001:db8::2"  # no address of the link's scope
+    member.hear(four, six)
     assert member.pass_time(20 * SECOND) == []
+    assert member.drops == {"igmp-hop-limit": 1, "mld-source": 1}
 
 
 def test_groups_are_reported_again_when_the_carrier_comes_back(member: Any) -> None:

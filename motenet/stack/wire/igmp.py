@@ -10,6 +10,9 @@ from motenet.core.checksum import internet_checksum, ones_sum
 from motenet.core.units import SECOND
 from motenet.stack.wire import Malformed
 
+HOP_LIMIT = 1
+"""RFC 2236, 2."""
+
 # RFC 2236, 2.1
 QUERY = 0x11
 REPORT_1 = 0x12
@@ -56,11 +59,13 @@ class Message:
         view[2:4] = internet_checksum(view).to_bytes(2, "big")
 
 
-def parse(view: memoryview) -> Message:
-    """Read a message; Malformed if it is short or its checksum wrong.
+def parse(view: memoryview, hop_limit: int = HOP_LIMIT) -> Message:
+    """Read a message that came with this time to live; Malformed if it is short, or that or its checksum wrong.
 
     The checksum is over all of it, but what follows the first 8 bytes is ignored (RFC 2236, 2.3 and 2.5).
     """
+    if hop_limit != HOP_LIMIT:
+        raise Malformed("igmp-hop-limit")  # a router has forwarded it, or might have: it is none of this link's
     if len(view) < LENGTH:
         raise Malformed("igmp-short")
     if ones_sum(view) != 0xFFFF:
