@@ -118,7 +118,10 @@ class Discovery(Watched):
         if interface.housekeeping.detection.heard_arp(sender, mac, target, now):
             return
         if interface.addressing.has(sender):
-            interface.housekeeping.detection.defend(sender, mac, now)  # RFC 5227, 2.4
+            if sender in interface.addressing.entries:
+                interface.housekeeping.detection.defend(sender, mac, now)  # RFC 5227, 2.4
+            else:
+                self.drop("arp-conflict")
             return
         ours = interface.addressing.has(target)
         if sender != ANY and (ours or interface.neighbors.knows(sender)):

@@ -105,10 +105,8 @@ class Ingress(Watched):
             raise
         listening = interface.addressing.listening
         kind = listening.get(packet.destination)
-        if kind is None and not interface.alone and interface.node.routing.is_ours(packet.destination):
-            kind = UNICAST  # RFC 1122, 3.3.4.2: the weak end system model, as Linux has it
-        if kind is None and interface.addressing.ours and interface.addressing.has(packet.destination):
-            kind = UNICAST  # AnyIP
+        if kind is None:
+            kind = self._elsewhere(packet.destination)
         if self._looped and is_loopback(packet.destination):
             kind = UNICAST
         if kind is None and not interface.node.forwarding.enabled:
@@ -128,6 +126,18 @@ class Ingress(Watched):
         else:
             interface.node.delivery.deliver(interface, packet, kind, self._received)
 
+    def _elsewhere(self, destination: bytes) -> int | None:
+        """How a destination that is none of this interface's means us after all.
+
+        RFC 1122, 3.3.4.2: the weak end system model, as Linux has it.
+        """
+        for interface in self.interface.node.interfaces:
+            if interface.addressing.has(destination):
+                return UNICAST
+            if interface.addressing.listening.get(destination) == ANYCAST:
+                return ANYCAST
+        return None
+
     def _is_sound(self, source: bytes) -> bool:
         """RFC 1122, 3.2.1.3: groups, broadcasts, loopback and our own addresses name no single other host."""
         first, interface = source[0], self.interface
@@ -140,11 +150,8 @@ class Ingress(Watched):
         interface, node = self.interface, self.interface.node
         source, destination = header.source, header.destination
         kind = interface.addressing.listening.get(destination)
-        if kind is None and not (interface.alone or is_link_local(destination)):
-            kinds = [one.addressing.listening.get(destination) for one in node.interfaces]
-            kind = next((one for one in kinds if one in (UNICAST, ANYCAST)), None)
-        if kind is None and interface.addressing.ours and interface.addressing.has(destination):
-            kind = UNICAST
+        if kind is None and not is_link_local(destination):
+            kind = self._elsewhere(destination)
         if self._looped and is_loopback(destination):
             kind = UNICAST
         if kind is None and not node.forwarding.enabled:
