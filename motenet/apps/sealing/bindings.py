@@ -20,6 +20,8 @@ def rebind(pairs: Iterable[tuple[Any, Any]]) -> None:
         names = getattr(module, "__dict__", None)
         if not isinstance(names, dict):
             continue  # a lazy stand-in for a module
+        if swap.keys().isdisjoint(map(id, names.values())):
+            continue  # so it is with nearly all, and this is quick
         for key, value in list(names.items()):
             found = swap.get(id(value))
             if found is not None:
