@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from motenet.core.units import SECOND
+from motenet.core.units import MS, SECOND
 from motenet.stack.sockets.tcp import State, TcpListener, TcpSocket, reset_reply
 from motenet.stack.sockets.tcp.handshake import initial_sequence
 from motenet.stack.sockets.tcp.timers import KEEP_ALIVE
@@ -200,7 +200,7 @@ def test_may_2_the_isn_is_larger_than_all_that_was_used(tcp: SimpleNamespace, be
         ("<TS=50/0>", "<TS=50/0>", 302, False),
         ("<TS=50/0>", "", 302, False),
         ("<TS=50/0>", "", 5000, True),
-        ("", "<TS=1/0>", 200, True),
+        ("", "<TS=4000000000/0>", 200, True),
         ("", "", 200, False),
     ],
 )
@@ -454,14 +454,18 @@ def test_must_25_keep_alive_is_off_by_default_and_must_28_two_hours_at_least(tcp
 
 def test_must_26_27_and_29_keep_alive_probes(tcp: SimpleNamespace) -> None:
     """MAY-5. SHLD-12: without data, at SND.NXT - 1. One unanswered probe proves nothing."""
-    talk = tcp.established(keep_alive=7200 * SECOND)
-    assert talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") == 7200 * SECOND
+    talk = tcp.established(keep_alive=4000 * SECOND)
+    assert talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") == 4000 * SECOND
     assert talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") == 75 * SECOND
     talk.send("<SEQ=301><ACK=101><CTL=ACK>")
-    assert talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") == 7200 * SECOND
-    waits = [talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") for _ in range(8)]
+    talk.wait(3999 * SECOND)
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=5>")
+    talk.wait_for("<SEQ=101><ACK=306><CTL=ACK>")
+    talk.wait(3999 * SECOND)
+    assert talk.wait_for("<SEQ=100><ACK=306><CTL=ACK>") == 990 * MS
+    waits = [talk.wait_for("<SEQ=100><ACK=306><CTL=ACK>") for _ in range(8)]
     assert waits == [75 * SECOND] * 8
-    assert talk.wait_for("<SEQ=101><ACK=301><CTL=RST,ACK>") == 75 * SECOND
+    assert talk.wait_for("<SEQ=101><ACK=306><CTL=RST,ACK>") == 75 * SECOND
     assert isinstance(talk.tcp.error, TimeoutError)
 
 

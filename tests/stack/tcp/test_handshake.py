@@ -28,6 +28,9 @@ def test_shld_1_the_isn_depends_on_connection_and_secret(key: bytes, port: int) 
     assert 0 <= isn < 2**32
     assert isn != initial_sequence(key + b"x", 0, HERE, (THERE[0], port))
     assert isn != initial_sequence(key, 0, (HERE[0], 1025), (THERE[0], port))
+    assert isn != initial_sequence(key, 0, (THERE[0], HERE[1]), (THERE[0], port))
+    assert isn != initial_sequence(key, 0, HERE, (THERE[0], port ^ 1))
+    assert isn != initial_sequence(key, 0, HERE, (HERE[0], port))
     assert isn == initial_sequence(key, 0, HERE, (THERE[0], port))
 
 
@@ -144,7 +147,8 @@ def test_must_16_the_effective_send_mss_is_the_smaller_one(
     assert talk.take()[0].payload_length == effective
 
 
-def test_rfc_6691_options_are_taken_from_the_mss(tcp: SimpleNamespace) -> None:
+def test_must_16_options_are_taken_from_the_mss(tcp: SimpleNamespace) -> None:
+    """RFC 6691."""
     talk = tcp.Conversation(timestamps=True)
     talk.connect()
     talk.take()
@@ -208,6 +212,15 @@ def test_in_syn_received_an_unacceptable_ack_is_reset(tcp: SimpleNamespace, ack:
     talk = tcp.in_state(State("SYN-RECEIVED"))
     assert talk.send(f"<SEQ=301><ACK={ack}><CTL=ACK>") == f"<SEQ={ack}><ACK=0><CTL=RST>"
     assert talk.tcp.state == "SYN-RECEIVED"
+
+
+def test_must_11_a_reset_of_an_active_open_is_a_refusal(tcp: SimpleNamespace) -> None:
+    """3.10.7.4, second: SYN-RECEIVED was reached by SYN-SENT, so the user is told."""
+    talk = tcp.in_state(State("SYN-SENT"))
+    talk.send("<SEQ=300><CTL=SYN>")
+    assert talk.tcp.state == "SYN-RECEIVED"
+    talk.send("<SEQ=301><CTL=RST>")
+    assert isinstance(talk.tcp.error, ConnectionRefusedError)
 
 
 def test_a_syn_that_comes_again_is_answered_again(tcp: SimpleNamespace) -> None:

@@ -56,16 +56,16 @@ def accepted(script: Any) -> tuple[TcpSocket, Any]:
 
 def test_must_51_an_active_open_may_name_a_source_route(script: Any) -> None:
     """MUST-16: what its option takes is taken from the segments."""
-    socket = script.stack.sockets.tcp_connect(PEER, 80, source_route=[GATEWAY, FARTHER])
+    socket = script.stack.sockets.tcp_connect(PEER, 80, source_route=[GATEWAY, FARTHER, OTHER])
     (syn,) = script.sent()
-    assert route_of(syn) == [GATEWAY, FARTHER, PEER]
+    assert route_of(syn) == [GATEWAY, FARTHER, OTHER, PEER]
     fields = {"sport": 80, "dport": syn[TCP].sport, "seq": 300, "ack": syn[TCP].seq + 1, "options": [("MSS", 1460)]}
     (third,) = script.hear(script.from_peer(src=PEER) / TCP(flags="SA", **fields))
     socket.send(bytes(5000))
     data = script.sent()
-    assert [len(bytes(one[TCP].payload)) for one in data] == [1448, 1448, 1448, 656]
+    assert [len(bytes(one[TCP].payload)) for one in data] == [1444, 1444, 1444, 668]
     for frame in (syn, third, *data):
-        assert route_of(frame) == [GATEWAY, FARTHER, PEER]
+        assert route_of(frame) == [GATEWAY, FARTHER, OTHER, PEER]
         assert len(frame[IP]) <= 1500
         check_checksum(frame)
 

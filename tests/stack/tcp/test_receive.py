@@ -217,12 +217,14 @@ def test_shld_14_the_right_edge_never_moves_left(tcp: SimpleNamespace) -> None:
 
 
 def test_must_39_the_window_opens_by_a_segment_or_half_the_buffer(tcp: SimpleNamespace) -> None:
-    """min(Fr * RCV.BUFF, Eff.snd.MSS), Fr = 1/2."""
+    """min(Fr * RCV.BUFF, Eff.snd.MSS), Fr = 1/2; until then an acknowledgment moves no edge either."""
     talk = tcp.established(receive_capacity=3000, mss_limit=500)
     talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=3000>")
     talk.wait_for("<SEQ=101><ACK=3301><CTL=ACK><WND=0>")
     assert talk.tcp.recv(499) == tcp.stream(301, 499)
     talk.recv()
+    talk.send("<SEQ=3301><ACK=101><CTL=ACK><DATA=1>")
+    talk.recv("<SEQ=101><ACK=3301><CTL=ACK><WND=0>")
     talk.tcp.recv(1)
     talk.recv("<SEQ=101><ACK=3301><CTL=ACK><WND=500>")
 
@@ -300,15 +302,18 @@ def test_a_zero_window_still_takes_acknowledgments_resets_and_urgency(tcp: Simpl
 
 
 def test_must_32_and_33_the_application_learns_of_urgent_data(tcp: SimpleNamespace) -> None:
+    """MUST-62: the pointer counts from the segment's number to behind the urgent data."""
     talk = tcp.established()
     woken = talk.woken
-    talk.send("<SEQ=301><ACK=101><CTL=ACK,URG><UP=200><DATA=150>")
-    assert talk.woken > woken
+    for pointer, told in ((100, 1), (100, 1), (200, 2), (150, 2)):  # whenever it advances; it cannot recede
+        talk.send(f"<SEQ=301><ACK=101><CTL=ACK,URG><UP={pointer}>")
+        assert talk.woken == woken + told
     assert talk.tcp.urgent_remaining == 200
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=150>")
     talk.tcp.recv(150)
     assert talk.tcp.urgent_remaining == 50
-    talk.send("<SEQ=451><ACK=101><CTL=ACK,URG><UP=20><DATA=50>")  # it cannot recede
-    talk.tcp.recv(50)
+    talk.send("<SEQ=451><ACK=101><CTL=ACK,URG><UP=20><DATA=60>")
+    talk.tcp.recv(60)
     assert talk.tcp.urgent_remaining == 0
 
 

@@ -85,6 +85,7 @@ def test_rfc_2018_3_sack_option_bytes() -> None:
 @pytest.mark.parametrize("option", [{"mss": 1460}, {"window_scale": 7}, {"sack_permitted": True}])
 def test_must_65_options_of_a_syn_are_sent_on_no_other_segment(option: dict[str, Any]) -> None:
     assert len(emitted(Segment(1, 2, 3, 4, tcp.ACK, 5, **option))) == 20
+    assert len(emitted(Segment(1, 2, 3, 4, tcp.ACK, 5, sack=((1, 2),), **option))) == 32
     assert len(emitted(Segment(1, 2, 3, 4, tcp.SYN, 5, **option))) == 24
 
 
@@ -127,11 +128,11 @@ def test_must_6_unknown_options_are_passed_over_by_their_length() -> None:
 
 
 def test_must_64_options_begin_at_any_octet() -> None:
-    segment = tcp.parse(with_options(bytes.fromhex("01 030307 01 020405b4 0402")))
+    segment = tcp.parse(with_options(bytes.fromhex("030307 020405b4 01 0402")))
     assert (segment.window_scale, segment.mss, segment.sack_permitted) == (7, 1460, True)
 
 
-@pytest.mark.parametrize("illegal", ["0c00", "0c01", "0cff", "0c", "0200020405b4"])
+@pytest.mark.parametrize("illegal", ["0c00", "0c01", "0cff", "0c", "0200020405b4", "0201020405b4"])
 def test_must_7_an_illegal_option_length_ends_the_list(illegal: str) -> None:
     segment = tcp.parse(with_options(bytes.fromhex("030307" + illegal)))
     assert (segment.window_scale, segment.mss) == (7, None)
