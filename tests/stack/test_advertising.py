@@ -165,18 +165,6 @@ def test_rfc_4861_6_2_5_who_does_not_forward_is_no_default_router() -> None:
     assert (record.lifetime, record.preference, len(record.prefixes)) == (0, 0, 1)
 
 
-def test_rfc_4861_6_2_5_and_6_3_7_a_router_becomes_a_host_and_a_host_a_router(bench: Any) -> None:
-    one, other = bench.stack(["auto", "fe80::77/64"], forwarding=True), bench.stack("auto")
-    one.advertise("2001:db8::/64")
-    bench.run(30 * SECOND)
-    assert [row["gateway"] for row in other.list_routes() if row["origin"] == "ra"] == ["fe80::77"]
-    other.forwarding, one.forwarding = True, False
-    assert other.list_routes()[-1]["origin"] != "ra"
-    other.advertise("2001:db8:2::/64")
-    bench.run(4 * SECOND)
-    assert [row["gateway"] for row in one.list_routes() if row["origin"] == "ra"] == ["fe80::ff:fe00:2"]
-
-
 def test_rfc_4861_6_2_4_what_changes_is_told_quickly() -> None:
     run = Run(maximum_interval=600)
     run.until(1000 * SECOND)

@@ -95,15 +95,22 @@ def test_rfc_4007_6_an_address_of_the_links_scope_needs_its_link() -> None:
     assert client.recv(5000) == DATA[:5000]
 
 
-def test_an_idle_router_that_becomes_a_host_asks_for_routers_at_once() -> None:
+def test_rfc_4861_6_2_5_and_6_3_7_idle_stacks_change_their_roles_at_once() -> None:
     world = motenet.World(seed=1)
     one, other = (world.host(name, address="auto", forwarding=True) for name in ("one", "other"))
     world.link(one, other)
     other.stack.advertise("fd00::/64")
     world.run("100s")
-    one.stack.forwarding = False
-    world.run("4s")
-    assert [row["origin"] for row in one.stack.list_routes() if row["network"] == "::/0"] == ["ra"]
+    for host, forwards, routers in (
+        (one, True, 0),
+        (one, False, 1),
+        (other, False, 0),
+        (other, True, 1),
+        (one, True, 0),
+    ):
+        host.stack.forwarding = forwards
+        world.run("4s")
+        assert [row["origin"] for row in one.stack.list_routes() if row["gateway"]] == ["ra"] * routers
 
 
 def test_equal_seeds_make_equal_worlds() -> None:

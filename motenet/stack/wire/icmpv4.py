@@ -43,11 +43,6 @@ class Message(icmp.Message):
         return self.word.to_bytes(4, "big")
 
     @property
-    def pointer(self) -> int:
-        """Parameter Problem: the offset of what is wrong (RFC 792)."""
-        return self.word >> 24
-
-    @property
     def kind(self) -> str:
         """What an error says, in a word that sockets understand (RFC 792; RFC 1122, 3.2.2.1; RFC 1812, 5.2.7.1)."""
         if self.type == UNREACHABLE:

@@ -52,11 +52,6 @@ class Message(icmp.Message):
         return self.word
 
     @property
-    def pointer(self) -> int:
-        """Parameter Problem: the offset of what is wrong (RFC 4443, 3.4)."""
-        return self.word
-
-    @property
     def kind(self) -> str:
         """What an error says, in ICMPv4's words where it has one."""
         if self.type == UNREACHABLE:

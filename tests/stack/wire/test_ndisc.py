@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.inet6 import ICMPv6ND_RA
 
 from motenet.stack.wire import Malformed, icmpv6, ndisc
 
@@ -43,6 +44,25 @@ def test_rfc_4861_4_2_router_advertisement_field_by_field() -> None:
     assert record.prefixes == [ndisc.Prefix(prefix, 64, True, True, 3600, 1800)]
     assert record.servers == [ndisc.Servers(600, [GLOBAL])]
     assert record.search == [ndisc.SearchList(600, [(b"example", b"com"), (b"a",)])]
+
+
+@pytest.mark.parametrize(("field", "preference"), [(0b01, 1), (0b00, 0), (0b11, -1), (0b10, 0)])
+def test_rfc_4191_2_1_the_preference_of_a_router(field: int, preference: int) -> None:
+    data = bytes(ICMPv6ND_RA(prf=field, routerlifetime=1800, chlim=64))
+    word = int.from_bytes(data[4:8], "big")
+    record = ndisc.parse(icmpv6.Message(icmpv6.ROUTER_ADVERTISEMENT, 0, word, data[8:]))
+    assert isinstance(record, ndisc.RouterAdvertisement)
+    assert record.preference == preference
+    if field != 0b10:
+        assert ndisc.emit(record).word == word
+
+
+def test_rfc_3971_5_3_2_a_nonce() -> None:
+    message = ndisc.emit(ndisc.NeighborSolicitation(TARGET, nonce=b"\1\2\3\4\5\6"))
+    assert message.payload == TARGET + bytes((14, 1, 1, 2, 3, 4, 5, 6))
+    record = ndisc.parse(message)
+    assert isinstance(record, ndisc.NeighborSolicitation)
+    assert (record.nonce, record.source_mac) == (b"\1\2\3\4\5\6", b"")
 
 
 def test_rfc_8106_5_2_names_that_fill_their_option_need_no_padding() -> None:

@@ -156,7 +156,7 @@ def test_icmpv4_all_types(kind: int, code: int, word: int, payload: bytes) -> No
     if kind == 5:
         assert text(message.gateway) == theirs.gw
     if kind == 12:
-        assert message.pointer == theirs.ptr
+        assert message.word >> 24 == theirs.ptr
 
 
 @QUICK
