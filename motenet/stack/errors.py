@@ -95,7 +95,7 @@ class BadHandle(StackError, KeyError):
 
 
 class MessageTooLong(StackError):
-    """The datagram is longer than its protocol can carry."""
+    """The datagram is longer than its protocol can carry, or its path: sent again, it goes in fragments."""
 
     number = EMSGSIZE
 

@@ -8,6 +8,7 @@ from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
 from scapy.layers.l2 import Ether
 
 from motenet.stack.address import parse_address
+from motenet.stack.errors import ConnectionRefused, HostUnreachable, MessageTooLong, NetworkUnreachable
 from motenet.stack.icmp import ERROR_BURST
 
 MS, SECOND = 1_000_000, 1_000_000_000
@@ -136,14 +137,24 @@ def test_rfc_4884_extensions_behind_the_quotation_do_no_harm(script: Any) -> Non
     assert list(socket.failures) == [("port", REMOTE, 53)]
 
 
-def test_a_connected_udp_socket_raises_what_it_hears_once(script: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "code", "error", "words"),
+    [
+        (3, 0, NetworkUnreachable, "network unreachable$"), (3, 1, HostUnreachable, "host unreachable$"),
+        (3, 3, ConnectionRefused, "port unreachable$"), (3, 4, MessageTooLong, "fragmentation-needed$"),
+        (11, 0, HostUnreachable, "time-exceeded$"),
+    ],
+)  # fmt: skip
+def test_a_connected_udp_socket_raises_what_it_hears_once(
+    script: Any, kind: int, code: int, error: Any, words: str
+) -> None:
     socket = script.stack.udp_socket(1000)
     socket.connect("10.0.0.2", 53)
     script.hear(
         unreachable(script, 3, IP(src="10.0.0.1", dst="10.0.0.9") / UDP(sport=1000, dport=53)),
-        unreachable(script, 1, IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1000, dport=53)),
+        unreachable(script, code, IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1000, dport=53), kind),
     )
-    with pytest.raises(OSError, match="host unreachable"):
+    with pytest.raises(error, match=words):
         socket.receive()
     assert socket.receive() is None
 

@@ -27,14 +27,18 @@ _EXCEPTIONS: dict[str, type[errors.StackError]] = {
     "port": errors.ConnectionRefused,
     "protocol": errors.ConnectionRefused,
     "network": errors.NetworkUnreachable,
+    "fragmentation-needed": errors.MessageTooLong,
+    "packet-too-big": errors.MessageTooLong,
 }
+"""As in Linux; of all other kinds: HostUnreachable."""
 
 
 def exception(failure: Failure) -> errors.StackError:
     """The error that an application gets for a failure."""
     kind, address, port = failure
+    why = f"{kind} unreachable" if kind in ("network", "host", "protocol", "port") else kind
     return _EXCEPTIONS.get(kind, errors.HostUnreachable)(
-        f"what was sent to {format_endpoint(address, port)} could not be delivered: {kind} unreachable"
+        f"what was sent to {format_endpoint(address, port)} could not be delivered: {why}"
     )
 
 
