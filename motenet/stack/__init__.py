@@ -2,6 +2,7 @@
 
 from motenet.stack.advertising import AdvertisedPrefix, RouterConfiguration
 from motenet.stack.interface import Interface
+from motenet.stack.middleware import FaultInjector, FuzzInjector, Middleware, Tracer
 from motenet.stack.network_stack import NetworkStack
 from motenet.stack.phy import Device, DeviceWrapper, Loopback, RxToken, TxToken
 from motenet.stack.sockets.set import SocketSet
@@ -12,14 +13,18 @@ __all__ = [
     "AdvertisedPrefix",
     "Device",
     "DeviceWrapper",
+    "FaultInjector",
+    "FuzzInjector",
     "Interface",
     "Loopback",
+    "Middleware",
     "NetworkStack",
     "RouterConfiguration",
     "RxToken",
     "SocketSet",
     "TcpListener",
     "TcpSocket",
+    "Tracer",
     "TxToken",
     "UdpSocket",
 ]

@@ -56,7 +56,6 @@ class DeviceWrapper:
         self.driver = driver
         self.full = False
         """The ring has refused a frame since the last `begin`."""
-        self._capabilities = driver.capabilities
         self._rx = DriverRxToken()
         self._tx = DriverTxToken(self)
         self._pair = (self._rx, self._tx)
@@ -77,7 +76,7 @@ class DeviceWrapper:
         return None if self.full else self._tx
 
     def capabilities(self) -> Capabilities:
-        return self._capabilities
+        return self.driver.capabilities
 
     def flush(self) -> None:
         """Tell the card of all frames that were sent, after a poll of the interface: one doorbell."""
@@ -125,8 +124,10 @@ class Loopback(Component):
         self.limit = limit
         self._capabilities = capabilities if capabilities is not None else Capabilities()
 
-    def receive(self, now: int) -> "tuple[QueueRxToken, QueueTxToken] | None":
-        return (QueueRxToken(self.queue.popleft()), QueueTxToken(self.queue)) if self.queue else None
+    def receive(self, now: int) -> "tuple[HeldRxToken, QueueTxToken] | None":
+        if not self.queue:
+            return None
+        return HeldRxToken(Received(memoryview(self.queue.popleft()))), QueueTxToken(self.queue)
 
     def transmit(self, now: int) -> "QueueTxToken | None":
         return QueueTxToken(self.queue) if len(self.queue) < self.limit else None
@@ -135,14 +136,14 @@ class Loopback(Component):
         return self._capabilities
 
 
-class QueueRxToken:
-    """A frame taken from a queue."""
+class HeldRxToken:
+    """A frame in memory of its own."""
 
-    def __init__(self, frame: bytes) -> None:
-        self.frame = frame
+    def __init__(self, received: Received) -> None:
+        self.received = received
 
     def consume(self, f: Callable[[Received], T]) -> T:
-        return f(Received(memoryview(self.frame)))
+        return f(self.received)
 
 
 class QueueTxToken:
