@@ -37,7 +37,7 @@ class Ingress(Watched):
         self._count(received)
         try:
             frame = ethernet.parse(received.frame)
-            if frame.vlan is None and received.vlan is None and self.interface.vlan is None:
+            if frame.vlan is None and received.vlan is None:
                 self._ethernet(frame)
             else:
                 self._tagged(frame, received.vlan)
@@ -54,11 +54,9 @@ class Ingress(Watched):
 
     def _tagged(self, frame: ethernet.Frame, tag: int | None) -> None:
         """IEEE 802.1Q: identifier 0 is only a priority; all others are other networks, which have interfaces."""
-        if tag is None:
-            tag = frame.vlan
-        elif frame.vlan is not None:
+        if tag is not None and frame.vlan is not None:
             raise Malformed("vlan-stacked")  # one tag the card has stripped, another is in the frame
-        identifier = 0 if tag is None else tag & _VLAN_IDENTIFIER
+        identifier = ((tag or 0) | (frame.vlan or 0)) & _VLAN_IDENTIFIER
         if identifier == (self.interface.vlan or 0):
             self._ethernet(frame)
         elif identifier in self.interface.vlans:

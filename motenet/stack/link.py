@@ -120,7 +120,7 @@ class Link(Watched):
         payload = memoryview(packet.payload())
         ident = self.stream.bits(32) if len(packet.destination) == 16 else None
         if ident is not None:
-            packet.fragment, packet.router_alert = (0, True, ident), False
+            packet.fragment = (0, True, ident)
         packet.header = header = packet.header_length
         step = (mtu - header) & ~7
         packet.checksum = False

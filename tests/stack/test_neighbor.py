@@ -9,7 +9,10 @@ from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
+    ICMPv6ND_RA,
+    ICMPv6ND_RS,
     ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptSrcLLAddr,
     IPv6,
 )
 from scapy.layers.l2 import ARP, Ether
@@ -291,3 +294,30 @@ def test_rfc_6164_5_a_network_of_two_routers_has_none_and_a_host_neither(router:
         assert "ff02::1:ff00:0" not in [row["group"] for row in script.stack.list_groups()]
         one.hear(Ether(src=PEER, dst=US) / IPv6(src="2001:db8:1::2", dst=target) / ICMPv6EchoRequest())
         assert one.stack.statistics["echoes"] == 0
+
+
+def test_rfc_4861_7_2_6_announcements_override_unless_the_address_is_optimistic(script: Any) -> None:
+    script.stack.add_address("fd00::1/64")
+    script.sent()
+    for proven in (0, 1):  # RFC 4429, 3.2
+        script.stack.announce()
+        told = {frame[ICMPv6ND_NA].tgt: frame for frame in script.sent() if ICMPv6ND_NA in frame}
+        frame = told["fd00::1"]
+        assert (frame.dst, frame[IPv6].src, frame[IPv6].dst) == ("33:33:00:00:00:01", "fd00::1", "ff02::1")
+        advertisement = frame[ICMPv6ND_NA]
+        assert (advertisement.R, advertisement.S, advertisement.O) == (0, 0, proven)
+        assert frame[ICMPv6NDOptDstLLAddr].lladdr == US
+        script.pass_time(10 * SECOND)
+
+
+def test_rfc_4861_6_2_6_a_solicitation_is_heard_by_routers_that_advertise(router: Any) -> None:
+    solicitation = ICMPv6ND_RS() / ICMPv6NDOptSrcLLAddr(lladdr=OTHER)
+    frame = Ether(src=OTHER, dst="33:33:00:00:00:02") / IPv6(src="fe80::3", dst="ff02::2", hlim=255) / solicitation
+    router.hear(frame)
+    assert (router.stack.drop_reasons, router.pass_time(SECOND)) == ({"rs-no-router": 1}, [])
+    router.stack.advertise("2001:db8:1::/64")
+    router.pass_time(60 * SECOND)
+    router.hear(frame)
+    assert [side for side, frame in router.pass_time(SECOND) if ICMPv6ND_RA in frame] == [0]
+    (row,) = [row for row in router.stack.list_neighbors() if row["address"] == "fe80::3"]
+    assert (row["mac"], row["state"], row["router"]) == (OTHER, "stale", False)

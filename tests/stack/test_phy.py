@@ -96,6 +96,16 @@ def test_a_wrapper_rings_the_bell_once_a_poll_and_asks_no_more_of_a_full_ring(sc
     assert script.stack.poll_at(0) == MS  # not at once: the driver will say when there is room
 
 
+def test_a_datagram_whose_first_fragment_finds_no_room_waits_whole(script: Any) -> None:
+    script.know_peer()
+    script.driver.room = 0
+    script.stack.udp_socket(1000).send_to(bytes(3000), "10.0.0.2", 7)
+    assert script.sent() == []
+    script.driver.room = 10
+    assert [len(frame) for frame in script.pass_time(MS)] == [1514, 1514, 14 + 20 + 8 + 3000 - 2 * 1480]
+    assert script.stack.statistics["fragmented"] == 1
+
+
 def test_the_wrappers_tokens_lend_the_drivers_memory(script: Any) -> None:
     device = DeviceWrapper(script.driver)
     written: list[memoryview] = []
