@@ -62,11 +62,14 @@ class Routes(Component):
         Several stay that routers tell of ("ra"), or the DHCP servers of several interfaces.
         """
         by = interface if origin in ("dhcp", "ra") else ""  # fe80::1 is another router on each link (RFC 4007, 6)
+        cidr = Cidr(network.network, network.prefix)
+        known = [(one.network, one.gateway, one.interface, one.origin) for one in self.table]
+        same = (cidr, gateway, interface, origin)
+        place = known.index(same) if same in known else len(known)  # a route that is told again is no younger for it
         self.remove(network, gateway if origin == "ra" else None, origin, by)
         if origin == "redirect":
             self._bound_redirects()
-        cidr = Cidr(network.network, network.prefix)
-        self.table.append(Route(cidr, gateway, interface, expires, origin, preference))
+        self.table.insert(place, Route(cidr, gateway, interface, expires, origin, preference))
         self.table.sort(key=lambda route: (-route.network.prefix, -route.preference))
         self.changed()
 
