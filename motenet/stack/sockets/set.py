@@ -49,6 +49,8 @@ class SocketSet(Watched):
     """Sockets by handle (an integer, never used twice), and by what packets carry. Nothing here blocks.
 
     A socket that has finished is forgotten, but a TCP connection only once its application has let go of it.
+    For the application: tcp_connect, tcp_listen, udp_bind, icmp_bind, raw_bind, dhcp_client, dns_client, add, remove,
+    get, len() and iteration, which gives (handle, socket). The rest is for the stack.
     """
 
     STATE: ClassVar[tuple[str, ...]] = (*Watched.STATE, "next_handle")

@@ -31,7 +31,11 @@ def check_endpoint(endpoint: Endpoint) -> None:
 
 
 class TcpSocket(Connection):
-    """One end of a connection (RFC 9293, 3.9.1). An endpoint is (address in network order, port)."""
+    """One end of a connection (RFC 9293, 3.9.1). An endpoint is (address in network order, port).
+
+    For the application is what this class has, with state, local, remote, hop_limit, keep_alive, user_timeout,
+    traffic_class, time_wait, timestamps, ecn, soft_failure and waker; the rest of Connection is for the stack.
+    """
 
     kind: ClassVar[str] = "tcp"
 
