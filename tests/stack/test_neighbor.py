@@ -12,6 +12,7 @@ from scapy.layers.inet6 import (
     ICMPv6ND_RA,
     ICMPv6ND_RS,
     ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptMTU,
     ICMPv6NDOptSrcLLAddr,
     IPv6,
 )
@@ -304,10 +305,22 @@ def test_rfc_4861_7_2_6_announcements_override_unless_the_address_is_optimistic(
         told = {frame[ICMPv6ND_NA].tgt: frame for frame in script.sent() if ICMPv6ND_NA in frame}
         frame = told["fd00::1"]
         assert (frame.dst, frame[IPv6].src, frame[IPv6].dst) == ("33:33:00:00:00:01", "fd00::1", "ff02::1")
-        advertisement = frame[ICMPv6ND_NA]
-        assert (advertisement.R, advertisement.S, advertisement.O) == (0, 0, proven)
+        flags = [frame[ICMPv6ND_NA].fields[name] for name in "RSO"]
+        assert flags == [0, 0, proven]
         assert frame[ICMPv6NDOptDstLLAddr].lladdr == US
         script.pass_time(10 * SECOND)
+
+
+def test_rfc_4861_6_3_4_what_a_router_says_of_the_links_mtu_counts_at_once(script: Any) -> None:
+    script.sent()
+    script.stack.add_address("auto")
+    script.pass_time(5 * SECOND)
+    told = []
+    for mtu in (1500, 1400):
+        advertisement = IPv6(src="fe80::9", dst="ff02::1", hlim=255) / ICMPv6ND_RA() / ICMPv6NDOptMTU(mtu=mtu)
+        script.hear(Ether(src=PEER, dst="33:33:00:00:00:01") / advertisement)
+        told.append(script.stack.route_to("fe80::9")["mtu"])
+    assert told == [1500, 1400]
 
 
 def test_rfc_4861_6_2_6_a_solicitation_is_heard_by_routers_that_advertise(router: Any) -> None:
