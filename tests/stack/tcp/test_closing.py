@@ -459,6 +459,7 @@ def test_must_26_27_and_29_keep_alive_probes(tcp: SimpleNamespace) -> None:
     assert talk.wait_for("<SEQ=100><ACK=301><CTL=ACK>") == 75 * SECOND
     talk.send("<SEQ=301><ACK=101><CTL=ACK>")
     talk.wait(3999 * SECOND)
+    talk.recv()
     talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=5>")
     talk.wait_for("<SEQ=101><ACK=306><CTL=ACK>")
     talk.wait(3999 * SECOND)
