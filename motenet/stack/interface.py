@@ -71,8 +71,8 @@ class Interface(Watched):
         self._capable = self.link.mtu
         self.max_segmented: dict[int, int] = {4: 0, 16: 0}
         """For each length of an address: payload bytes that the card cuts into TCP segments; 0: it does not."""
-        self.dead: dict[bytes, None] = {}
-        """Routers that have not answered: others go first, until they do."""
+        self.dead: dict[bytes, int] = {}
+        """Routers that have not answered, and when that was last found, in ns: others go first, until they do."""
         self.unreachable: dict[bytes, None] = {}
         """Neighbors that were not found in this poll: what waited for them counts as sent and lost."""
         self.more = False
@@ -151,7 +151,7 @@ class Interface(Watched):
         if routing.has_gateway(address):
             for other in [one for one in self.dead if not routing.has_gateway(one)]:
                 del self.dead[other]
-            self.dead[address] = None
+            self.dead[address] = self.node.now
             routing.forget()
 
     def _turned(self, address: bytes, reachable: bool) -> None:

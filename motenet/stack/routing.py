@@ -154,16 +154,16 @@ class Routing(Watched):
         return self._by(interface, destination, destination if chosen.gateway is None else chosen.gateway, b"")
 
     def _route(self, named: list["Interface"], destination: bytes) -> tuple[Route, "Interface"] | None:
-        """The best route whose router is not known to be dead; if all are, the best (RFC 4861, 6.3.6)."""
-        fallback = None
+        """The best route whose router is not known to be dead; if all are, by turns (RFC 4861, 6.3.6)."""
+        dead: list[tuple[int, Route, Interface]] = []
         for route in self.routes.candidates(destination):
             interface = self._interface_of(named, route)
-            if interface is None or (fallback is not None and route.network.prefix < fallback[0].network.prefix):
+            if interface is None or (dead and route.network.prefix < dead[0][1].network.prefix):
                 continue
             if route.gateway is None or route.gateway not in interface.dead:
                 return route, interface
-            fallback = fallback or (route, interface)
-        return fallback
+            dead.append((interface.dead[route.gateway], route, interface))
+        return min(dead, key=lambda one: one[0])[1:] if dead else None
 
     def _interface_of(self, named: list["Interface"], route: Route) -> "Interface | None":
         for interface in named:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet6 import ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.l2 import Ether
 
 from motenet.core.clock import FOREVER, Clock
 from motenet.core.rng import Stream
@@ -204,6 +205,21 @@ def test_rfc_4861_7_2_5_a_router_that_becomes_a_host_is_removed(host: Host) -> N
     assert [route.origin for route in host.table.table] == ["redirect", "ra", "static"]
     host.neighbors.advertised(ROUTER, ROUTER_MAC, 0, solicited=True, override=True, is_router=False)
     assert [route.origin for route in host.table.table] == ["static"]
+
+
+def test_rfc_4861_6_3_6_routers_of_whom_none_answers_are_tried_by_turns(script: Any) -> None:
+    script.stack.add_address("auto")
+    script.sent()
+    script.pass_time(10 * SECOND)
+    for number in (1, 2, 3):
+        header = IPv6(src=f"fe80::{number}", dst="ff02::1", hlim=255)
+        script.hear(Ether(src="02:00:00:00:00:02", dst="33:33:00:00:00:01") / header / ICMPv6ND_RA())
+    asked = []
+    for _ in range(7):
+        script.stack.udp_socket().send_to(b"x", "2001:db8:9::9", 9)
+        (target,) = {frame[ICMPv6ND_NS].tgt for frame in script.sent() + script.pass_time(4 * SECOND)}
+        asked.append(int(target[-1]))
+    assert asked == [1, 2, 3, 1, 2, 3, 1]
 
 
 def test_rfc_4007_6_a_router_of_the_same_address_on_another_link_is_another(host: Host) -> None:
