@@ -135,6 +135,29 @@ def test_fin_and_acknowledgment_of_ours_in_one_segment(tcp: SimpleNamespace) -> 
     talk.recv("<SEQ=102><ACK=302><CTL=ACK>")
 
 
+def test_a_fin_that_an_acknowledgment_has_overtaken_counts(tcp: SimpleNamespace) -> None:
+    """Linux's selftest tcp_disorder_fin_in_FIN_WAIT: its acknowledgment is below SND.UNA by then."""
+    talk = tcp.in_state(State.FIN_WAIT_1)
+    talk.send("<SEQ=302><ACK=102><CTL=ACK>")
+    talk.send("<SEQ=301><ACK=101><CTL=FIN,ACK>")
+    assert talk.tcp.state == "TIME-WAIT"
+    talk.recv("<SEQ=102><ACK=302><CTL=ACK>")
+
+
+def test_closing_before_our_data_and_fin_were_sent(tcp: SimpleNamespace) -> None:
+    """Case 3 of 3.6 in another order: the peer's FIN comes first (smoltcp, simultaneous_close_raced_with_data)."""
+    talk = tcp.established()
+    talk.tcp.send(b"abc")
+    talk.tcp.close()
+    talk.send("<SEQ=301><ACK=101><CTL=FIN,ACK>")
+    assert talk.tcp.state == "CLOSING"
+    talk.recv("<SEQ=101><ACK=302><CTL=FIN,ACK><DATA=abc>")
+    talk.send("<SEQ=302><ACK=104><CTL=ACK>")
+    assert talk.tcp.state == "CLOSING"
+    talk.send("<SEQ=302><ACK=105><CTL=ACK>")
+    assert talk.tcp.state == "TIME-WAIT"
+
+
 # --- TIME-WAIT (MUST-13) ---
 
 

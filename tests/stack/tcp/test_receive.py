@@ -298,6 +298,16 @@ def test_a_zero_window_still_takes_acknowledgments_resets_and_urgency(tcp: Simpl
     assert talk.tcp.state == "CLOSED"
 
 
+def test_a_fin_needs_no_room(tcp: SimpleNamespace) -> None:
+    """Linux's selftest tcp_rcv_zero_wnd_fin: some peers send it into a window that is shut."""
+    talk = tcp.established(receive_capacity=100)
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=100>")
+    talk.wait_for("<SEQ=101><ACK=401><CTL=ACK><WND=0>")
+    talk.send("<SEQ=401><ACK=101><CTL=FIN,ACK>")
+    assert talk.tcp.state == "CLOSE-WAIT"
+    talk.recv("<SEQ=101><ACK=402><CTL=ACK><WND=0>")
+
+
 # --- urgent data (3.8.5) ---
 
 
