@@ -184,8 +184,8 @@ def test_rfc_4861_6_3_4_the_default_router_list(host: Host) -> None:
     host.now = 10 * SECOND
     host.hear(lifetime=100)
     assert host.routes[0] == ("::/0 via fe80::1", 110 * SECOND)  # 6.3.6: the same router is chosen on
-    host.hear(lifetime=0)
-    host.hear(lifetime=0)
+    for router in (ROUTER, parse_address("fe80::3")):  # which has been none
+        host.hear(router, lifetime=0)
     assert host.routes == [("::/0 via fe80::2", 60 * SECOND)]
     assert [event.detail for event in told] == ["fe80::1 is one", "fe80::2 is one", "fe80::1 is none any more"]
 
@@ -360,6 +360,8 @@ def test_rfc_4862_5_4_5_a_duplicate_link_local_address_ends_it_all(host: Host) -
     assert host.auto.disabled
     host.hear_prefix(600, 600)
     assert (host.addresses.entries, host.routes, host.until(100 * SECOND)) == ({}, [], [])
+    host.auto.start(MAC, 1500, host.now)
+    assert (list(host.addresses.entries), host.auto.disabled) == ([LINK_LOCAL], False)
 
 
 def test_a_flood_of_advertisements_stays_within_bounds(host: Host) -> None:
