@@ -54,8 +54,13 @@ class Discovery(Watched):
             record = ndisc.NeighborSolicitation(target, self.mac if self._is_proven(source) else b"")
             self.send(record, source, target if mac else solicited_node(target), mac)
         else:
-            request = arp.Packet(arp.REQUEST, self.mac, source, ethernet.UNKNOWN, target)
-            self.interface.link.send_arp(request, mac or ethernet.BROADCAST)
+            self._send_arp(arp.Packet(arp.REQUEST, self.mac, source, ethernet.UNKNOWN, target), mac)
+
+    def _send_arp(self, packet: arp.Packet, mac: bytes | None) -> None:
+        """RFC 3927, 2.5: what has a sender of the link's scope goes to everybody, so that conflicts are found."""
+        if mac is None or is_link_local(packet.sender_address):
+            mac = ethernet.BROADCAST
+        self.interface.link.send_arp(packet, mac)
 
     def _prompting(self, target: bytes) -> bytes:
         """The source of what waits for a neighbor: answers to that go there (RFC 4861, 7.2.2; Linux's arp_announce)."""
@@ -76,7 +81,7 @@ class Discovery(Watched):
     def probe(self, address: bytes) -> None:
         """Ask whether anybody has an address that is to be ours (RFC 5227, 2.1.1; RFC 4862, 5.4.2)."""
         if len(address) == 4:
-            self.interface.link.send_arp(arp.probe(self.mac, address), ethernet.BROADCAST)
+            self._send_arp(arp.probe(self.mac, address), None)
         else:
             nonce = self.interface.housekeeping.detection.nonce(address)
             self.send(ndisc.NeighborSolicitation(address, nonce=nonce), ANY6, solicited_node(address))
@@ -91,7 +96,7 @@ class Discovery(Watched):
     def announce(self, address: bytes) -> None:
         """Tell all neighbors that an address is ours (RFC 5227, 2.3; RFC 4861, 7.2.6)."""
         if len(address) == 4:
-            self.interface.link.send_arp(arp.announcement(self.mac, address), ethernet.BROADCAST)
+            self._send_arp(arp.announcement(self.mac, address), None)
         else:
             self._advertise(address, ALL_NODES6, multicast_mac(ALL_NODES6))
 
@@ -131,7 +136,7 @@ class Discovery(Watched):
             is_reply = packet.operation == arp.REPLY
             interface.resolved(mac, interface.neighbors.learn(sender, mac, now, is_reply))
         if ours and packet.operation == arp.REQUEST:
-            interface.link.send_arp(arp.Packet(arp.REPLY, self.mac, target, mac, sender), mac)
+            self._send_arp(arp.Packet(arp.REPLY, self.mac, target, mac, sender), mac)
 
     def process_ndisc(self, packet: ipv6.Packet, message: icmpv6.Message) -> None:
         """Take a message of neighbor discovery; Malformed if it may not come so."""
@@ -180,7 +185,7 @@ class Discovery(Watched):
 
     def poll_at(self) -> int | None:
         """When `due` next has something, in ns."""
-        return min((answer[0] for answer in self.delayed), default=None)
+        return min(self.delayed)[0] if self.delayed else None
 
     def _advertised(self, record: ndisc.NeighborAdvertisement) -> None:
         """RFC 4861, 7.2.5; RFC 4862, 5.4.4."""

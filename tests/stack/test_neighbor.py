@@ -40,6 +40,12 @@ def test_rfc_826_a_request_for_our_address_is_answered_and_its_sender_learned(sc
     assert addresses(script) == {"10.0.0.2": PEER}
 
 
+def test_rfc_3927_2_5_whoever_has_an_address_of_the_links_scope_answers_everybody(script: Any) -> None:
+    script.stack.add_address("169.254.1.1/16")
+    (reply,) = script.hear(arp(sender="169.254.1.2", target="169.254.1.1"))
+    assert (reply.dst, reply.op, reply.hwdst) == (BROADCAST, 2, PEER)
+
+
 def test_rfc_826_a_request_for_somebody_else_is_neither_answered_nor_learned(script: Any) -> None:
     assert script.hear(arp(target="10.0.0.7")) == []
     assert addresses(script) == {}
