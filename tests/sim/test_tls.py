@@ -122,7 +122,7 @@ def test_a_conversation_on_a_link_that_loses_two_in_a_hundred(
     assert client.cipher[2] >= 128
     names = [value for _, value in client.peer_certificate["subjectAltName"]]
     assert (names[:2], server.peer_certificate) == (["bob.test", IPV4], None)
-    data = Random(1).randbytes(100_000)
+    data = Random(1).randbytes(50_000)
     assert pair.transfer(client, server, data) == data
     assert pair.transfer(server, client, data[::-1]) == data[::-1]
     pair.alice.tcp_close(client)
@@ -135,11 +135,11 @@ def test_a_conversation_on_a_link_that_loses_two_in_a_hundred(
 def test_data_larger_than_the_windows_by_far(authority: Authority) -> None:
     pair = Pair(bandwidth="100Mbit/s")
     client, server = pair.connect(authority, buffer="8KiB")
-    data = Random(2).randbytes(1 << 20)
+    data = Random(2).randbytes(1 << 18)
     assert pair.transfer(client, server, data) == data
     pair = Pair(bandwidth="1Gbit/s")
     client, server = pair.connect(authority, buffer="1MiB")
-    data = Random(3).randbytes(8 << 20)
+    data = Random(3).randbytes(3 << 20)
     assert pair.transfer(server, client, data) == data
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 EVERYWHERE = ["e1000", "rtl8139", "virtio-net", "real"]
-BIG = 2 << 20
+BIG = 1 << 19
 
 
 async def echo(reader: Any, writer: Any) -> None:

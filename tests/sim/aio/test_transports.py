@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 EVERYWHERE = ["e1000", "rtl8139", "virtio-net", "real"]
-BIG = 3 << 20
+BIG = 1 << 20
 """More than the buffers of a connection hold, once `squeeze` has made a real one's small."""
 
 
