@@ -286,6 +286,7 @@ def do(run: Run, act: tuple[Any, ...]) -> list[tuple[int, str, bytes]]:
 @given(st.lists(ACTS, max_size=30), st.integers(0, 30))
 def test_any_sequence_ends_settled_or_duplicate_and_goes_on_after_load(acts: list[Any], cut: int) -> None:
     run, twin = Run(), Run(1)
+    twin.detection.begin(bytes(4), 0)
     for number, act in enumerate(acts):
         if number == cut:
             for part, other in ((run.detection, twin.detection), (run.detection.stream, twin.detection.stream)):

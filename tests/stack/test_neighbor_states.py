@@ -304,6 +304,17 @@ def test_a_search_that_gives_way_is_not_repeated_within_the_second() -> None:
     assert (cache.given_up, cache.drops) == ({}, {})
 
 
+def test_what_waits_is_bounded_in_packets_and_in_bytes() -> None:
+    cache = make()
+    for _ in range(40):
+        cache.hold(IP6, (b"xx",), 0)
+    assert (len(cache.unresolved[IP6].packets), cache.held_bytes) == (32, 64)
+    for number in range(17):
+        cache.hold(IP4, (bytes([number]) * 65_536,), 0)
+    assert [packet[0][0] for packet in cache.unresolved[IP4].packets] == list(range(2, 17))
+    assert (cache.held_bytes, cache.drops) == (64 + 15 * 65_536, {"neighbor-queue": 8 + 2})
+
+
 def test_packets_of_a_search_that_gives_way_are_counted() -> None:
     cache = make()
     cache.hold(IP6, (b"xx",), 0)
@@ -367,6 +378,8 @@ class Run:
 @given(st.lists(ACTS, max_size=40), st.integers(0, 40))
 def test_any_sequence_keeps_the_bounds_comes_to_rest_and_goes_on_after_load(acts: list[Any], cut: int) -> None:
     run, twin = Run(0), Run(1)
+    twin.cache.park(bytes(4), 9, 0)
+    twin.cache.heard(b"\1" * 4, A, 0)
     for number, act in enumerate(acts):
         if number == cut:
             twin.cache.load(run.cache.save())
