@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from motenet.core.units import MS, SECOND
 from motenet.stack.sockets.tcp import State
+from motenet.stack.sockets.tcp.assembler import LIMIT
 
 DATA_STATES = (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
 
@@ -109,6 +110,16 @@ def test_segments_in_any_order_make_the_stream(tcp: SimpleNamespace, order: list
         talk.send(f"<SEQ={301 + 100 * number}><ACK=101><CTL=ACK><DATA=150>")
     assert talk.tcp.recv(5000) == tcp.stream(301, 1250)
     assert not talk.tcp.receiver.assembler.lefts
+    assert talk.tcp.drops == {}
+
+
+def test_one_gap_too_many_is_answered_and_counted(tcp: SimpleNamespace) -> None:
+    talk = tcp.established()
+    for number in range(LIMIT):
+        talk.tcp.receiver.assembler.add(1000 + 2 * number, 1001 + 2 * number)
+    talk.send("<SEQ=20000><ACK=101><CTL=ACK><DATA=10>")
+    talk.recv("<SEQ=101><ACK=301><CTL=ACK>")
+    assert talk.tcp.drops == {"tcp-not-taken": 1}
 
 
 def test_rfc_2018_4_sack_blocks_report_the_latest_first(tcp: SimpleNamespace) -> None:

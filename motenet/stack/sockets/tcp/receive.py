@@ -152,16 +152,18 @@ class Receiver(Component):
             self.duplicates += 1
             self.ack_now = True
             return False
-        if left > self.nxt and not self.assembler.add(left, right):
-            return False
+        early = left > self.nxt
+        if early:
+            self.owed += len(pieces)  # one for each segment, so that the peer can count to three
+            if not self.assembler.add(left, right):
+                return False
         position = seq
         for piece in pieces:
             begin, end = max(left - position, 0), min(right - position, len(piece))
             if begin < end:
                 self.ring.place(position + begin, memoryview(piece)[begin:end])
             position += len(piece)
-        if left > self.nxt:
-            self.owed += len(pieces)  # one for each segment, so that the peer can count to three
+        if early:
             return True
         gap = bool(self.assembler.lefts)
         self.nxt = self.ring.end = self.assembler.advance(right) if gap else right
