@@ -9,7 +9,7 @@ from motenet.stack.address import check_port, format_address, format_endpoint, p
 from motenet.stack.errors import HostUnreachable, StackError, TimedOut
 from motenet.stack.sockets.datagram import check_data
 from motenet.stack.sockets.secure import SecureListener, SecureStream, Security, Stream
-from motenet.stack.sockets.tcp.connection import CAPACITY, check_buffer
+from motenet.stack.sockets.tcp.control_block import CAPACITY, check_buffer
 from motenet.stack.sockets.tcp.handshake import Endpoint
 from motenet.stack.sockets.tcp.listener import BACKLOG, TcpListener
 from motenet.stack.sockets.tcp.socket import TcpSocket

@@ -3,7 +3,7 @@
 from motenet.core.clock import FOREVER
 from motenet.stack.errors import StackError
 from motenet.stack.sockets.tcp import arrival, departure, recovery
-from motenet.stack.sockets.tcp.control_block import CAPACITY, ControlBlock, check_buffer
+from motenet.stack.sockets.tcp.control_block import ControlBlock
 from motenet.stack.sockets.tcp.handshake import (
     LEAST_PAYLOAD,
     SMALLEST_MSS,
@@ -20,8 +20,6 @@ from motenet.stack.sockets.tcp.state import Failure, State
 from motenet.stack.sockets.tcp.timers import CONFIRM_INTERVAL, FIN_WAIT_2_ORPHANED, STAMP_TICK
 from motenet.stack.wire import source_route
 from motenet.stack.wire.tcp import MASK, Segment, unwrap
-
-__all__ = ["CAPACITY", "Connection", "check_buffer"]
 
 _HALF = 0x8000_0000
 _PATH_MTU = ("fragmentation-needed", "packet-too-big")  # no failure: path MTU discovery looks after them
