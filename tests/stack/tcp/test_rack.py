@@ -70,6 +70,7 @@ def test_6_2_step_4_the_window_widens_with_d_sacks_and_narrows_after_sixteen_rec
     rack.duplicated(una=10, nxt=30)
     rack.duplicated(una=20, nxt=40)  # the same round trip
     assert rack.window(True, TRIP) == TRIP // 2
+    rack.recovered()
     for nxt in range(50, 150, 10):
         rack.duplicated(una=nxt, nxt=nxt)
     assert rack.window(True, TRIP) == TRIP  # never more than SRTT
@@ -82,6 +83,9 @@ def test_6_2_step_4_the_window_widens_with_d_sacks_and_narrows_after_sixteen_rec
 
 def test_6_2_step_2_an_acknowledgment_that_comes_too_soon_is_of_the_first_transmission() -> None:
     rack = Rack()
+    rack.begin(0, TRIP)
+    rack.delivered(SECOND, 5, 0, False)
+    assert rack.minimum == TRIP
     rack.delivered(TRIP, 10, 0, False)
     rack.delivered(TRIP + 30 * MS, 20, TRIP, True)  # 30 ms after it was sent again: less than min_RTT
     assert rack.at == 0
@@ -208,11 +212,12 @@ def test_7_3_behind_the_probe_comes_the_retransmission_timeout(tcp: SimpleNamesp
     ("answers", "halved"),
     [
         ([(10, [])], False),  # it may have been either
-        ([(10, [(9, 10)])], False),  # case 1: a D-SACK tells that nothing was lost
-        ([(10, []), (10, [])], False),  # case 3: the duplicate of a peer that sends no D-SACK
+        ([(10, [(9, 10)]), (11, [])], False),  # case 1: a D-SACK tells that nothing was lost
+        ([(10, []), (10, []), (11, [])], False),  # case 3: the duplicate of a peer that sends no D-SACK
+        ([(10, []), (10, [(7, 8)]), (11, [])], True),  # a D-SACK, but of something else
         ([(10, []), (11, [])], True),  # the probe was needed
     ],
-    ids=["acknowledged", "d-sack", "duplicate", "repaired"],
+    ids=["acknowledged", "d-sack", "duplicate", "another", "repaired"],
 )
 def test_7_4_2_a_loss_that_the_probe_has_repaired_is_congestion_too(
     tcp: SimpleNamespace, answers: list[tuple[int, list[tuple[int, int]]]], halved: bool

@@ -197,6 +197,17 @@ def test_rfc_5681_3_1_a_timeout_leaves_one_segment_and_half_the_flight_as_thresh
     assert seqs(talk) == [1, 2]  # slow start, going back to what was not acknowledged
 
 
+def test_the_card_cuts_whole_segments_also_of_what_is_sent_again(tcp: SimpleNamespace) -> None:
+    talk = tcp.in_state(tcp.State.SYN_SENT, max_segmented=64_000)
+    talk.send("<SEQ=300><ACK=101><CTL=SYN,ACK><MSS=1000>")
+    talk.tcp.send(tcp.stream(101, 40_000))
+    talk.take()
+    talk.clock.now = talk.tcp.poll_at(0)
+    assert [one.payload_length for one in talk.take()] == [1000]
+    talk.tcp.sender.congestion.take(3500)
+    assert [one.payload_length for one in talk.take()] == [2000]
+
+
 def test_after_a_timeout_what_had_arrived_is_skipped(tcp: SimpleNamespace) -> None:
     talk = ready(tcp)
     talk.clock.now = talk.tcp.poll_at(talk.clock.now)

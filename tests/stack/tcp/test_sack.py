@@ -105,6 +105,7 @@ def test_rfc_6675_5_recovery_with_prr(tcp: SimpleNamespace) -> None:
     assert control.threshold == 5000  # (4.2) FlightSize / 2, without the two of limited transmit (RFC 5681, 3.2)
     assert talk.tcp.sender.prr.flight == 10_000  # RFC 9937, 6.1: without the two that were reported before
     assert talk.numbers() == [0]  # (4.3); pipe was 12 - 3 - 2 = 7; RFC 9937: sndcnt = ceil(1 * 5 / 10) - 0 = 1
+    assert talk.tcp.sender.rto_at == talk.clock.now + SECOND
     talk.ack(0, (4, 6), (1, 3))
     assert talk.numbers() == []  # ceil(2 * 5 / 10) - 1 = 0
     talk.ack(0, (4, 7), (1, 3))
@@ -190,6 +191,17 @@ def test_rfc_6675_5_step_1_three_duplicate_acknowledgments_are_enough_of_small_s
     for count in range(1, 4):
         assert not talk.tcp.sender.recovering
         talk.send(f"<SEQ=301><ACK=10101><CTL=ACK><SACK=10111-{10111 + 10 * count}>")
+    assert talk.tcp.sender.recovering
+
+
+def test_rfc_2883_5_a_d_sack_of_what_was_not_sent_again_changes_nothing(tcp: SimpleNamespace) -> None:
+    talk = streaming(tcp)
+    talk.wait(TRIP)
+    talk.ack(5, (0, 1))
+    talk.ack(5, (6, 9))
+    assert talk.numbers()[0] == 5
+    talk.ack(5, (0, 1))
+    assert talk.tcp.sender.rack.multiplier == 1
     assert talk.tcp.sender.recovering
 
 

@@ -6,6 +6,7 @@ from motenet.core.clock import FOREVER
 from motenet.stack.sockets.tcp import recovery
 from motenet.stack.sockets.tcp.handshake import reset_reply
 from motenet.stack.sockets.tcp.state import HAS_CLOSED, MAY_RECEIVE, Failure, State
+from motenet.stack.sockets.tcp.tail import NONE
 from motenet.stack.sockets.tcp.timers import CHALLENGE_INTERVAL, STAMP_LIFETIME
 from motenet.stack.wire.tcp import ACK, CWR, ECE, FIN, MASK, PSH, RST, SYN, URG, Segment, precedes, unwrap
 
@@ -256,8 +257,12 @@ def _blocks(sender: "Sender", segment: Segment) -> recovery.Blocks:
 
 
 def _is_duplicate(socket: "Connection", segment: Segment) -> bool:
-    """RFC 5681, 2: nothing else than an acknowledgment of what was acknowledged before."""
-    return socket.sender.nxt > socket.sender.una and not segment.length
+    """RFC 5681, 2: nothing else than an acknowledgment of what was acknowledged before, and more is on its way.
+
+    Or a probe's answer is awaited: what it has repeated is mostly the last (RFC 8985, 7.4.2, case 3).
+    """
+    sender = socket.sender
+    return (sender.nxt > sender.una or sender.tail.end != NONE) and not segment.length
 
 
 def _take_marks(socket: "Connection", segment: Segment) -> None:

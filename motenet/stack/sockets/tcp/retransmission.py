@@ -25,7 +25,9 @@ def next_lost(sender: "Sender", largest: int) -> tuple[int, int]:
     if room < min(wanted, mss):
         return seq, 0
     length = min(wanted, room, largest)
-    return seq, max(length if length <= mss else length - (length % mss if length < wanted else 0), 0)
+    if mss < length < wanted:
+        length -= length % mss
+    return seq, max(length, 0)
 
 
 def tail_probe(sender: "Sender") -> tuple[int, int]:
