@@ -99,7 +99,7 @@ class RouterConfiguration:
         most = self.maximum_interval * SECOND
         if self.minimum_interval is not None:
             return self.minimum_interval * SECOND, most
-        return (most * 33 // 100 if most >= 9 * SECOND else most), most
+        return (max(most * 33 // 100, MIN_DELAY_BETWEEN_RAS) if most >= 9 * SECOND else most), most
 
     def advertisement(self, mac: bytes) -> RouterAdvertisement:
         """RFC 4861, 6.2.3. `mac` goes into the source link-layer address option, unless it is empty."""

@@ -230,7 +230,8 @@ class Stack(Watched):
     def advertise(self, what: str | RouterConfiguration | None, interface: str = "") -> None:
         """Tell the hosts on a link of this router (RFC 4861, 6.2): of a network ("fd00:1::/64"), or of all else too.
 
-        None: no more. ConfigurationError for what cannot be advertised.
+        None: no more. Without `forwarding` hosts hear that this is no default router (RFC 4861, 6.2.5).
+        ConfigurationError for what cannot be advertised.
         """
         if isinstance(what, str):
             what = RouterConfiguration((AdvertisedPrefix(Cidr.parse(what)),))

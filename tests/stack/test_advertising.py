@@ -57,6 +57,8 @@ def test_rfc_4861_6_2_1_defaults() -> None:
     assert configuration.interval == (198 * SECOND, 600 * SECOND)  # 0.33 of 600 s
     assert configuration.advertisement(b"") == RouterAdvertisement(64, False, False, 1800, 0, 0)
     assert RouterConfiguration(maximum_interval=8).interval == (8 * SECOND, 8 * SECOND)
+    least = RouterConfiguration(maximum_interval=9, hop_limit=0, mtu=1280)
+    assert least.interval == (3 * SECOND, 9 * SECOND)  # "no less than 3 seconds", nor do RAs follow faster (6.2.6)
     prefix = AdvertisedPrefix(NETWORK)
     assert (prefix.valid, prefix.preferred) == (30 * 86400, 7 * 86400)
     assert prefix.on_link
