@@ -257,6 +257,21 @@ def test_rfc_5961_3_2_an_exact_reset_ends_the_connection(tcp: SimpleNamespace, s
     talk.recv()
 
 
+@pytest.mark.parametrize("state", [State.CLOSING, State.LAST_ACK])
+def test_must_12_a_reset_tells_that_data_is_lost_though_we_have_closed(tcp: SimpleNamespace, state: State) -> None:
+    talk = tcp.established()
+    if state is State.LAST_ACK:
+        talk.send("<SEQ=301><ACK=101><CTL=FIN,ACK>")
+    talk.tcp.send(b"abc")
+    talk.tcp.close()
+    talk.take()
+    if state is State.CLOSING:
+        talk.send("<SEQ=301><ACK=101><CTL=FIN,ACK>")
+    assert talk.tcp.state is state
+    talk.send("<SEQ=302><CTL=RST>")
+    assert isinstance(talk.tcp.error, ConnectionResetError)
+
+
 @pytest.mark.parametrize("state", SYNCHRONIZED)
 def test_rfc_5961_3_2_another_reset_in_the_window_is_challenged_and_one_outside_is_dropped(
     tcp: SimpleNamespace, state: State

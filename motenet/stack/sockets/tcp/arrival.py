@@ -193,10 +193,10 @@ def _check_reset(socket: "Connection", seq: int) -> Segment | None:
         return challenge(socket)
     if socket.state is State.SYN_RECEIVED:
         socket.fail(Failure.REFUSED)
-    elif socket.state in (State.CLOSING, State.LAST_ACK, State.TIME_WAIT):
+    elif socket.state in (State.CLOSING, State.LAST_ACK, State.TIME_WAIT) and not len(socket.sender.ring):
         socket.enter(State.CLOSED)
     else:
-        socket.fail(Failure.RESET)
+        socket.fail(Failure.RESET)  # MUST-12: data that nobody has acknowledged is lost, in LAST-ACK, too (as Linux)
     return None
 
 
