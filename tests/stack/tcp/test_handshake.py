@@ -106,11 +106,12 @@ def test_data_and_fin_that_come_with_the_syn_ack_are_processed(tcp: SimpleNamesp
     talk.recv("<SEQ=101><ACK=306><CTL=ACK>")
 
 
-def test_urgent_data_that_comes_with_the_syn_ack_is_told(tcp: SimpleNamespace) -> None:
+@pytest.mark.parametrize(("bits", "urgent"), [("SYN,ACK,URG", 2), ("SYN,ACK", 0), ("SYN,URG", 0)])
+def test_urgent_data_that_comes_with_the_syn_ack_is_told(tcp: SimpleNamespace, bits: str, urgent: int) -> None:
     """3.10.7.3: the sixth step. The pointer counts from the SYN's own number."""
     talk = tcp.in_state(State("SYN-SENT"))
-    talk.send("<SEQ=300><ACK=101><CTL=SYN,ACK,URG><UP=3><DATA=4>")
-    assert talk.tcp.urgent_remaining == 2
+    talk.send(f"<SEQ=300><ACK=101><CTL={bits}><UP=3><DATA=4>")
+    assert talk.tcp.urgent_remaining == urgent
 
 
 def test_data_that_comes_with_a_syn_waits_for_established(tcp: SimpleNamespace) -> None:

@@ -273,6 +273,23 @@ def test_an_open_window_is_not_updated_for_every_read(tcp: SimpleNamespace) -> N
     talk.wait_for("<SEQ=101><ACK=9301><CTL=ACK><WND=59000>")
 
 
+def test_a_quarter_of_the_buffer_is_worth_an_update(tcp: SimpleNamespace) -> None:
+    """FreeBSD's rule; or any segment's room, once no more than an eighth is offered."""
+    talk = tcp.established(receive_capacity=16_000)
+    talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=9000>")
+    talk.wait_for("<SEQ=101><ACK=9301><CTL=ACK><WND=7000>")
+    talk.tcp.recv(3999)
+    talk.recv()
+    talk.tcp.recv(1)
+    talk.recv("<SEQ=101><ACK=9301><CTL=ACK><WND=11000>")
+    talk.send("<SEQ=9301><ACK=101><CTL=ACK><DATA=9000>")
+    talk.wait_for("<SEQ=101><ACK=18301><CTL=ACK><WND=2000>")
+    talk.tcp.recv(1459)
+    talk.recv()
+    talk.tcp.recv(1)
+    talk.recv("<SEQ=101><ACK=18301><CTL=ACK><WND=3460>")
+
+
 def test_a_window_update_that_the_device_refuses_is_not_forgotten(tcp: SimpleNamespace) -> None:
     talk = tcp.established(receive_capacity=1000)
     talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=1000>")
