@@ -51,6 +51,9 @@ def test_a_tracer_tells_of_each_frame_both_ways(script: Any) -> None:
     script.stack.udp_socket(7).send_to(b"x", "10.0.0.2", 9)
     script.sent()
     assert len(told) == 3  # the card had no room
+    script.driver.room = 1
+    script.pass_time(1_000_000)
+    assert (len(told), len(told[3].frame)) == (4, 43)
 
 
 def test_a_tracer_leaves_the_card_its_work_and_an_injector_does_not(make_script: Any) -> None:
@@ -88,8 +91,13 @@ def test_flipped_bits_are_found_whatever_the_card_has_verified(make_script: Any,
     hear = script.hear_verified if verified else script.hear
     hear(*[script.from_peer() / UDP(sport=9, dport=7) / bytes(1000)] * 50)
     assert injector.corrupted >= 50
+    injector.corrupting = 0
     assert socket.receive() is None
     assert sum(script.drops.values()) >= 50
+    frame = bytearray(bytes(script.from_peer() / UDP(sport=9, dport=7) / b"x"))
+    frame[-1] ^= 1
+    hear(bytes(frame))
+    assert (socket.receive() is not None) == verified
 
 
 def test_long_frames_and_too_many_of_them_are_lost_in_each_direction(script: Any) -> None:
