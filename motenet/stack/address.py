@@ -162,7 +162,7 @@ def is_single_host(address: bytes) -> bool:
 
 def check_host_address(cidr: Cidr) -> Cidr:
     """The address, if an interface can have it; else ConfigurationError."""
-    if not is_single_host(cidr.address) or cidr.address == cidr.broadcast:
+    if not is_single_host(cidr.address) or cidr.address == cidr.broadcast or is_mapped(cidr.address):
         raise ConfigurationError(f"{cidr} cannot be a host's address: it is a group's, a broadcast or reserved")
     if len(cidr.address) == 4 and cidr.prefix < 31 and cidr.address == cidr.network:
         raise ConfigurationError(f"{cidr} is the network itself; a host's address has bits of its own")

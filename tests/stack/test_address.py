@@ -54,9 +54,12 @@ def test_what_is_no_network_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0.0.0.0/8", "127.0.0.1/8", "224.0.0.1/4", "255.255.255.255/32", "10.0.0.0/24", "10.0.0.255/24", "240.0.0.1/8"],
-)
-def test_rfc_1122_3_2_1_3_what_is_no_hosts_address_is_refused(text: str) -> None:
+    [
+        "0.0.0.0/8", "127.0.0.1/8", "224.0.0.1/4", "255.255.255.255/32", "10.0.0.0/24", "10.0.0.255/24", "240.0.0.1/8",
+        "::/64", "::1/128", "ff02::1/64", "::ffff:10.0.0.1/96",
+    ],
+)  # fmt: skip
+def test_rfc_1122_3_2_1_3_and_rfc_4291_what_is_no_hosts_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError):
         Addressing().add(text)
 
