@@ -21,10 +21,10 @@ def objects() -> dict[str, Any]:
     host = world.host("alice", address="10.0.0.1/24")
     stack, sockets = host.stack, host.stack.sockets
     return {
-        "world": world, "host": host, "stack": stack, "sockets": sockets, "interface": stack.interfaces[0],
+        "world": world, "stack": stack, "sockets": sockets, "interface": stack.interfaces[0],
         "tcp": sockets.tcp_connect("10.0.0.2", 80), "listener": sockets.tcp_listen(80), "udp": sockets.udp_bind(),
         "icmp": sockets.icmp_bind(), "raw": sockets.raw_bind(1), "dhcp": sockets.dhcp_client("eth0"), "dns": stack.dns,
-        "query": stack.dns.start_query("10.0.0.2"), "device": stack.attachments[0].device,
+        "query": stack.dns.start_query("10.0.0.2"), "card": stack.attachments[0], "device": stack.attachments[0].wrapper,
     }  # fmt: skip
 
 

@@ -236,7 +236,7 @@ def test_listings_are_plain_rows(bench: Any, pair: Pair) -> None:
     rows = pair[0].list_sockets()
     assert rows[0] | {"handle": 0, "local": ""} == {
         "handle": 0, "kind": "tcp", "local": "", "remote": "10.0.0.2:80", "state": "ESTABLISHED",
-        "receive_queue": 0, "send_queue": 10,
+        "receive_queue": 0, "send_queue": 10, "timer": None,
     }  # fmt: skip
     assert rows[1]["local"] == "*:7"
     (row,) = pair[0].list_neighbors()
