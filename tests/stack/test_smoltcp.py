@@ -20,11 +20,12 @@ def objects() -> dict[str, Any]:
     world = motenet.World(seed=7)
     host = world.host("alice", address="10.0.0.1/24")
     stack, sockets = host.stack, host.stack.sockets
+    card = stack.attachments[0]
     return {
         "world": world, "stack": stack, "sockets": sockets, "interface": stack.interfaces[0],
         "tcp": sockets.tcp_connect("10.0.0.2", 80), "listener": sockets.tcp_listen(80), "udp": sockets.udp_bind(),
         "icmp": sockets.icmp_bind(), "raw": sockets.raw_bind(1), "dhcp": sockets.dhcp_client("eth0"), "dns": stack.dns,
-        "query": stack.dns.start_query("10.0.0.2"), "card": stack.attachments[0], "device": stack.attachments[0].wrapper,
+        "query": stack.dns.start_query("10.0.0.2"), "card": card, "device": card.wrapper,
     }  # fmt: skip
 
 
