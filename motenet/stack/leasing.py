@@ -7,6 +7,7 @@ from motenet.core.trace import HasNow, Watched
 from motenet.stack.address import Cidr
 from motenet.stack.routes import DEFAULT
 from motenet.stack.sockets.dhcp import DhcpClient, Lease
+from motenet.stack.sockets.dns.names import is_name
 
 if TYPE_CHECKING:
     from motenet.stack.interface import Interface
@@ -78,7 +79,7 @@ class Leasing(Watched):
         for network, gateway in (*lease.routes, *((DEFAULT, router) for router in lease.routers[:1])):
             routes.add(network, gateway, interface.name, lease.expires_at, ORIGIN)
         self.servers[:] = lease.dns_servers
-        self.search[:] = lease.search or ([lease.domain] if lease.domain else [])
+        self.search[:] = filter(is_name, lease.search or (lease.domain,))
         self.mtu = lease.mtu
         interface.fit_mtu()
 

@@ -114,6 +114,11 @@ class Node(Watched):
         """Whether a socket may have this address: one of ours, or a loopback address."""
         return self.routing.is_local(address)
 
+    def is_neighbor(self, address: bytes, interface: str) -> bool:
+        """Whether an address is in a network of an interface's link."""
+        link = self.interface(interface)
+        return link is not None and link.addressing.is_neighbor(address)
+
     def suspect(self, destination: bytes) -> None:
         """It does not answer TCP: the neighbor on the way is probed (RFC 9293, MUST-20)."""
         way = self.routing.way(destination)
@@ -218,6 +223,8 @@ class Node(Watched):
             output.stalled = output.lost = None
             if isinstance(socket, TcpSocket):
                 socket.dispatch(now, partial(output.send_for, socket))
+            elif isinstance(socket, DhcpClient):
+                socket.dispatch(now, partial(output.send, keep=False))  # a RELEASE gives its source back
             elif not isinstance(socket, TcpListener):
                 socket.dispatch(now, output.send)
             if output.stalled is not None:

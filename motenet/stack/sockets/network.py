@@ -24,6 +24,9 @@ class Network(Protocol):
     def is_local(self, address: bytes) -> bool:
         """Whether a socket may have this address: one of ours, or a loopback address."""
 
+    def is_neighbor(self, address: bytes, interface: str) -> bool:
+        """Whether an address is in a network of an interface's link."""
+
     def confirm(self, destination: bytes) -> None:
         """TCP makes progress with it (RFC 4861, 7.3.1)."""
 
@@ -49,6 +52,9 @@ class NoNetwork:
         return False
 
     def is_local(self, address: bytes) -> bool:
+        return True
+
+    def is_neighbor(self, address: bytes, interface: str) -> bool:
         return True
 
     def confirm(self, destination: bytes) -> None: ...

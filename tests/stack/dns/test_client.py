@@ -303,6 +303,9 @@ def test_rfc_2308_5_what_is_not_there_is_remembered(resolver: Any, rcode: int, e
     resolver.pass_time(59.9)
     again = resolver.dns.start_query("www.example.test", 4)
     assert type(again.error) is error
+    other = resolver.dns.start_query("www.example.test", 6)
+    assert other.done == (rcode == dns.rcode.NXDOMAIN), "a name that is not there has nothing of any type"
+    other.cancel()
     resolver.pass_time(0.1)
     resolver.ask()
 
@@ -336,7 +339,7 @@ def test_other_servers_may_say_something_else(resolver: Any) -> None:
 
 
 def test_the_search_list_is_tried_in_its_order(resolver: Any) -> None:
-    resolver.dns.use_search(["lan", (b"Lab", b"test")])
+    resolver.dns.use_search(["lan", (b"no\0name",), (b"Lab", b"test")])  # labels come from routers
     query, first = resolver.ask("www")
     (second,) = resolver.asked(resolver.reply(first, rcode=dns.rcode.NXDOMAIN))
     (third,) = resolver.asked(resolver.reply(second))
@@ -402,8 +405,13 @@ def test_rfc_6762_5_1_names_of_local_are_asked_for_by_multicast(resolver: Any) -
     assert (four.server, four.message.flags, four.message.edns) == ("224.0.0.251", 0, -1)
     assert four.name == "printer.local."
     resolver.hear(four.answer("@ 10 IN A 6.6.6.6"), four.port, "10.0.0.66", sport=5354)
+    resolver.hear(four.answer("@ 10 IN A 6.6.6.6"), four.port, "10.0.1.66", sport=5353)  # 11: not of this link
+    for rcode in (dns.rcode.NXDOMAIN, dns.rcode.FORMERR, dns.rcode.SERVFAIL):  # 18.11: ignored
+        assert resolver.hear(four.answer(rcode=rcode), four.port, "10.0.0.66", sport=5353) == []
     assert not query.done
-    resolver.hear(four.answer("@ 10 IN A 10.0.0.7", flags=dns.flags.AA), four.port, "10.0.0.66", sport=5353)
+    assert resolver.drops == {"dns-source": 2, "dns-rcode": 3}
+    flags = dns.flags.AA | dns.flags.TC  # 18.5: TC is ignored
+    resolver.hear(four.answer("@ 10 IN A 10.0.0.7", flags=flags), four.port, "10.0.0.66", sport=5353)
     assert query.addresses == [A7], "who has no IPv6 address says nothing"
     assert six.kind == "AAAA"
 

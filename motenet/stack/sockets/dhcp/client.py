@@ -22,7 +22,7 @@ from motenet.stack.sockets.dhcp.state import (
     HOLDING,
     MINIMUM_RENEWAL_DELAY,
     NAK_DELAY,
-    RELEASE_LINGER,
+    RELEASE_WAIT,
     REQUESTED,
     STARTUP_DELAYS,
     State,
@@ -79,7 +79,7 @@ class DhcpClient(UdpSocket):
         self.notice: tuple[int, bytes, bytes] | None = None
         """A DECLINE or RELEASE to be sent: its type, the server, and the address that it is about."""
         self.released_at = FOREVER
-        """When the address goes, after a RELEASE."""
+        """When the address goes, though the RELEASE could not be sent."""
         self.bind(dhcpv4.CLIENT_PORT)
 
     @property
@@ -114,12 +114,12 @@ class DhcpClient(UdpSocket):
             self._enter(State.STOPPED, FOREVER)
         elif self.state is not State.RELEASING:
             self.notice = (dhcpv4.RELEASE, self.lease.server, self.lease.address.address)
-            self.released_at = self.clock.now + RELEASE_LINGER
+            self.released_at = self.clock.now + RELEASE_WAIT
             self._enter(State.RELEASING, FOREVER)
 
     def renew(self) -> None:
         """Have the lease extended now. RFC 2131, 4.4.5: "A client MAY choose to renew ... prior to T1"."""
-        if self.state is State.BOUND:
+        if self.state in (State.BOUND, State.RENEWING):
             self._enter(State.RENEWING, self.clock.now)
 
     def link(self, up: bool, mac: bytes) -> None:
@@ -135,6 +135,8 @@ class DhcpClient(UdpSocket):
         self.began_at = now
         if self.state in (State.SELECTING, State.REQUESTING):
             self._enter(State.INIT, now)
+        elif self.state is State.CHECKING:
+            self._lose(now)  # it was not ours yet
         elif self.state in (*HOLDING, State.REBOOTING):
             # RFC 2131, 3.7: verify the address "after a disconnection", as this may be another network
             self._enter(State.REBOOTING, now)
@@ -171,6 +173,8 @@ class DhcpClient(UdpSocket):
             if not emit(self._notice(*self.notice)):
                 return
             self.notice = None
+            if self.state is State.RELEASING:
+                self._stop()
         if self.send_at <= now:
             before = self.xid
             if emit(self._request(now)):
@@ -202,8 +206,7 @@ class DhcpClient(UdpSocket):
         lease, state = self.lease, self.state
         if state is State.RELEASING and now >= self.released_at:
             self.notice = None
-            self._drop_lease()
-            self._enter(State.STOPPED, FOREVER)
+            self._stop()
         elif lease is not None and now >= lease.expires_at and state is not State.RELEASING:
             self._lose(now)  # 4.4.5: "MUST immediately stop any other network processing"
         elif lease is not None and state is State.BOUND and now >= lease.renew_at:
@@ -234,6 +237,10 @@ class DhcpClient(UdpSocket):
         self.began_at = now
         self._enter(State.INIT, now + delay)
 
+    def _stop(self) -> None:
+        self._drop_lease()
+        self._enter(State.STOPPED, FOREVER)
+
     def _drop_lease(self) -> None:
         if self.lease is not None:
             self.lease = None
@@ -247,7 +254,7 @@ class DhcpClient(UdpSocket):
         if state in (State.REBOOTING, *EXTENDING):
             self.xid = self.stream.bits(32)  # an answer tells which message it is to: from that the lease counts
         message = self._message(self.xid, dhcpv4.DISCOVER if state is State.SELECTING else dhcpv4.REQUEST)
-        if state is State.SELECTING:
+        if state in (State.SELECTING, State.REBOOTING):
             elapsed = max(now - self.began_at, 0)  # asking a card for its carrier takes time: we may begin after `now`
             self.secs = min(elapsed // SECOND, 0xFFFF)
         source, destination = ANY, LIMITED_BROADCAST

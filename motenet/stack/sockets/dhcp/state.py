@@ -25,8 +25,10 @@ NAK_DELAY = 1 * SECOND
 STARTUP_DELAYS = (1 * SECOND, 10 * SECOND)
 """RFC 2131, 4.4.1: within which hosts that start at the same time begin, if they `desynchronize`."""
 
-RELEASE_LINGER = 1 * SECOND
-"""No clause; the address stays ours while the RELEASE may have to wait for its server's Ethernet address."""
+RELEASE_WAIT = 1 * SECOND
+"""No clause; how long a RELEASE may wait for its server's Ethernet address. The address goes without it then: RFC 2131,
+4.4.6: "the correct operation of DHCP does not depend on" it.
+"""
 
 REQUESTED = bytes(
     option.code

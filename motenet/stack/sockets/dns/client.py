@@ -23,7 +23,7 @@ from motenet.stack.sockets.dns.cache import (
     Outcome,
 )
 from motenet.stack.sockets.dns.lookup import Lookup
-from motenet.stack.sockets.dns.names import LOCAL, LOCALHOST, NOWHERE, candidates, encode
+from motenet.stack.sockets.dns.names import LOCAL, LOCALHOST, NOWHERE, candidates, encode, is_name
 from motenet.stack.sockets.dns.query import CANCELLED, Query
 from motenet.stack.sockets.socket import Socket
 from motenet.stack.wire.dns import AAAA, A, Name, name_text
@@ -117,13 +117,17 @@ class DnsClient(Socket):
         return [format_scoped(server, self.zones.get(server, "")) for server in self.servers]
 
     def use_search(self, domains: Sequence[str | Name], ndots: int = 1) -> None:
-        """Try names with fewer than `ndots` dots in these domains first; text or labels. BadName."""
+        """Try names with fewer than `ndots` dots in these domains first. BadName.
+
+        Labels are what routers tell (RFC 8106, 5.2): those that no host's domain can have are passed over.
+        """
         listed = not isinstance(domains, str | bytes) and isinstance(domains, Iterable)
         if not listed or not all(isinstance(domain, str | tuple) for domain in domains):
             raise ConfigurationError("give the domains as a list, like ['example.test']")
         if not isinstance(ndots, int) or ndots < 0:
             raise ConfigurationError(f"ndots={ndots!r}: give how many dots, 0 or more")
-        self.search[:] = [encode(domain if isinstance(domain, str) else name_text(domain)) for domain in domains]
+        texts = [(one, one if isinstance(one, str) else name_text(one)) for one in domains]
+        self.search[:] = [encode(text) for one, text in texts if isinstance(one, str) or is_name(text)]
         self.ndots = ndots
 
     def add_host(self, name: str, *addresses: str | bytes) -> None:
@@ -247,6 +251,9 @@ class DnsClient(Socket):
         key = name, kind = lookup.key
         self._forget(key)
         self.cache.put(key, outcome, FAILURE_LIFE if outcome.kind in (FAILED, TIMED_OUT) else life, now)
+        for other in _TYPES[None] if outcome.kind == NO_NAME else ():  # RFC 2308, 5: it has nothing of any type
+            if self.cache.get((name, other), now) is None:
+                self.cache.put((name, other), outcome, life, now)
         self.changed("dns", f"{name_text(name)}: {outcome.kind} {outcome.detail}".rstrip())
         for query in list(self.queries.values()):
             if not query.done and query.candidates[0] == name and kind in query.types:

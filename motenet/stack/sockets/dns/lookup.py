@@ -10,6 +10,7 @@ from motenet.stack.sockets.dns.cache import FAILED, FOUND, TIMED_OUT, Key, Outco
 from motenet.stack.sockets.dns.names import LOCAL, mix_case
 from motenet.stack.sockets.dns.reading import ALIAS, mismatch, read
 from motenet.stack.sockets.tcp.socket import TcpSocket
+from motenet.stack.sockets.udp import Message as Datagram
 from motenet.stack.sockets.udp import UdpSocket
 from motenet.stack.wire import Malformed, dns
 from motenet.stack.wire.dns import Message, Name, Question
@@ -242,16 +243,21 @@ class Lookup(Component):
             if received is None:
                 return
             message, reason = self._match(received.data)
-            if is_multicast(self.server):
-                meant = received.port == MDNS_PORT
-            else:
-                meant = (received.address, received.port) == (self.server, dns.PORT)
-            if not meant:
+            if not self._is_meant(received):
                 reason = "dns-source"
+            elif message is not None and message.rcode and is_multicast(self.server):
+                reason = reason or "dns-rcode"  # RFC 6762, 18.11: it MUST be silently ignored
             if message is not None and not reason:
                 self._take(now, message)
             else:
                 self._distrust(now, reason, format_address(received.address))
+
+    def _is_meant(self, received: Datagram) -> bool:
+        """RFC 5452, 9.1: from the server itself; RFC 6762, 11: or from a neighbor, and nobody beyond routers."""
+        if not is_multicast(self.server):
+            return (received.address, received.port) == (self.server, dns.PORT)
+        network = self.client.sockets.network
+        return received.port == MDNS_PORT and network.is_neighbor(received.address, received.interface)
 
     def _match(self, data: bytes) -> tuple[Message | None, str]:
         """The message, and why it is no response to our query."""
@@ -271,11 +277,11 @@ class Lookup(Component):
     def _take(self, now: int, message: Message) -> None:
         """A response of the server's own."""
         client, server = self.client, self.server
-        by_udp = isinstance(self._socket, UdpSocket)
+        cut = message.flags & dns.TC and not is_multicast(server)  # RFC 6762, 18.5: there it says nothing
         if message.rcode in _REPEATED and server not in client.plain:
             client.plain[server] = None
             self._ask_by_udp(now, server)
-        elif by_udp and message.flags & dns.TC:
+        elif cut and isinstance(self._socket, UdpSocket):
             self._ask_by_tcp(now)  # RFC 2181, 9: ignore what it says
         else:
             self._believe(now, message)

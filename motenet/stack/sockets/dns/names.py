@@ -43,6 +43,15 @@ def encode(text: str) -> Name:
     return name
 
 
+def is_name(text: str) -> bool:
+    """Whether it is a host's name: what the network tells may be none."""
+    try:
+        encode(text)
+    except BadName:
+        return False
+    return True
+
+
 def candidates(text: str, search: Iterable[Name], ndots: int) -> list[Name]:
     """The full names to try, in order, as resolv.conf(5) has it: with a dot at the end only the name itself.
 
