@@ -1,12 +1,10 @@
 """HTTP between two emulated hosts. Python's own http.client reads what our server says; raw bytes are odd peers."""
 
-import http.client
-import io
 import random
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,97 +13,25 @@ from hypothesis import strategies as st
 from motenet.apps.http import (
     BadResponse,
     BadStatus,
-    Fetcher,
     Folder,
     HttpError,
-    HttpResponse,
-    HttpServer,
     Pages,
     Site,
 )
 from motenet.core.errors import ConfigurationError
 from motenet.core.trace import Changed, Dropped, Event
-from motenet.sim.world import World
 from motenet.stack.errors import ConnectionRefused, ConnectionReset, HostUnreachable
 from motenet.stack.sockets.tcp import TcpSocket
+from tests.apps.http.lab import Lab, parse
 
 PAGES = {"/": b"<p>home", "/hello.txt": b"hello", "/empty": b"", "/large": random.Random(1).randbytes(700_000)}
 
 
-class Pair:
-    """alice, who asks, and bob, who serves."""
+class Pair(Lab):
+    """bob serves PAGES unless told otherwise."""
 
-    def __init__(self, site: Site | None = None, seed: int = 3, loss: float = 0.0, limit: int = 64) -> None:
-        self.world = World(seed=seed)
-        self.alice = self.world.host("alice", address="10.0.0.1/24")
-        self.bob = self.world.host("bob", address="10.0.0.2/24")
-        self.world.link(self.alice, self.bob, bandwidth="1Gbit/s", delay="50us", loss=loss)
-        self.server = HttpServer(self.bob.stack, site or Pages(PAGES), limit=limit)
-        self.bob.applications.append(self.server)
-        self.client = Fetcher(self.alice.stack)
-        self.alice.applications.append(self.client)
-        self.world.run("1s", until=lambda: self.alice.stack.is_link_up and self.bob.stack.is_link_up)
-
-    def wait(self, ready: Callable[[], bool]) -> None:
-        self.world.run("120s", until=ready)
-
-    def get(self, url: str) -> HttpResponse:
-        response = self.client.get(url)
-        self.wait(lambda: response.done)
-        return response
-
-    def raw(self, *pieces: bytes, close: bool = False) -> bytes:
-        """Send bytes to the server as they are; returns all it says until it closes, or nothing more happens."""
-        socket = self.alice.stack.tcp_connect("10.0.0.2", 80)
-        said = bytearray()
-        for piece in pieces:
-            socket.send(piece)
-            self.world.run("1ms")
-            said += socket.recv(1 << 20)
-        if close:
-            socket.close()
-        for _ in range(100):
-            self.world.run("1ms")
-            said += socket.recv(1 << 20)
-            if not socket.may_recv:
-                break
-        socket.release()
-        self.world.run("10ms")
-        return bytes(said)
-
-    def peer(self, *pieces: bytes, close: bool = True) -> HttpResponse:
-        """Ask a server that says these bytes, whatever it is asked."""
-        listener = self.bob.stack.tcp_listen(8080)
-        response = self.client.get("http://10.0.0.2:8080/")
-        self.wait(lambda: listener.can_accept)
-        socket = listener.accept()
-        assert socket is not None
-        for piece in pieces:
-            self.world.run("1ms")
-            if socket.may_send:
-                socket.send(piece)
-        if close:
-            socket.close()
-        self.world.run("100ms")
-        listener.close()
-        return response
-
-
-class Said:
-    """Lets http.client read bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def makefile(self, mode: str) -> io.BytesIO:
-        return io.BytesIO(self.data)
-
-
-def parse(data: bytes, method: str = "GET") -> tuple[http.client.HTTPResponse, bytes]:
-    """One response, as Python's own client reads it, with its body."""
-    response = http.client.HTTPResponse(Said(data), method=method)  # type: ignore[arg-type]
-    response.begin()
-    return response, response.read()
+    def __init__(self, site: Site | None = None, **options: Any) -> None:
+        super().__init__(site or Pages(PAGES), **options)
 
 
 # --- both of ours

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from motenet.apps.http import Folder, Pages
 from motenet.apps.http.conditions import part, precondition
+from tests.apps.http.lab import Lab
 
 BODY = bytes(range(256)) * 40
 SIZE = len(BODY)
@@ -18,8 +19,8 @@ SITE = {"/": BODY, "/empty": b""}
 
 
 @pytest.fixture
-def lab(make_lab: Any) -> Any:
-    return make_lab(Pages(SITE))
+def lab() -> Lab:
+    return Lab(Pages(SITE))
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,11 @@ def test_rfc_9110_13_1_3_without_a_date_of_modification_conditions_on_it_are_ign
     assert "Last-Modified" not in response.headers
 
 
-def test_rfc_9110_8_8_3_a_file_with_other_contents_has_another_tag(make_lab: Any, tmp_path: Path) -> None:
+def test_rfc_9110_8_8_3_a_file_with_other_contents_has_another_tag(tmp_path: Path) -> None:
     """It says what is in it, not when it was written; so two checkouts give the same frames."""
     file = tmp_path / "a.txt"
     file.write_bytes(b"one")
-    lab = make_lab(Folder(tmp_path))
+    lab = Lab(Folder(tmp_path))
     first, body = lab.ask("Range: bytes=1-", path="/a.txt")
     assert (first.status, body) == (206, b"ne")
     os.utime(file, ns=(5, 5))
@@ -125,8 +126,8 @@ def test_rfc_9110_8_8_3_a_file_with_other_contents_has_another_tag(make_lab: Any
     assert response.headers["ETag"].strip('"') == hashlib.blake2b(b"two", digest_size=12).hexdigest()
 
 
-def test_answers_with_parts_and_conditions_keep_the_connection(make_lab: Any) -> None:
-    lab = make_lab(Pages(SITE))
+def test_answers_with_parts_and_conditions_keep_the_connection() -> None:
+    lab = Lab(Pages(SITE))
     tag = lab.ask()[0].headers["ETag"]
     socket = lab.connect()
     for line in ("Range: bytes=0-0", "Range: bytes=99999-", f"If-None-Match: {tag}", 'If-Match: "x"', "X: y"):
@@ -143,9 +144,9 @@ def test_answers_with_parts_and_conditions_keep_the_connection(make_lab: Any) ->
     assert socket.may_recv
 
 
-def test_a_snapshot_in_the_middle_of_a_part_goes_on_alike(make_lab: Any) -> None:
+def test_a_snapshot_in_the_middle_of_a_part_goes_on_alike() -> None:
     body = bytes(range(251)) * 4000
-    lab = make_lab(Pages({"/": body}))
+    lab = Lab(Pages({"/": body}))
     socket = lab.connect()
     socket.send(b"GET / HTTP/1.1\r\nHost: bob\r\nRange: bytes=1001-900000\r\n\r\n")
     lab.world.run("3ms")

@@ -8,13 +8,14 @@ from motenet.apps.http import Pages
 from motenet.core.units import SECOND
 from motenet.stack.errors import ConnectionReset
 from motenet.stack.sockets.tcp import TcpSocket
+from tests.apps.http.lab import Lab
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: bob\r\n\r\n"
 
 
 @pytest.fixture
-def lab(make_lab: Any) -> Any:
-    return make_lab(Pages({"/": b"hello", "/large": bytes(5_000_000)}))
+def lab() -> Lab:
+    return Lab(Pages({"/": b"hello", "/large": bytes(5_000_000)}))
 
 
 def until_closed(lab: Any, socket: TcpSocket, say: bytes = b"") -> tuple[bytes, float]:
@@ -110,8 +111,8 @@ def test_who_does_not_close_after_the_last_answer_is_let_go(lab: Any) -> None:
     assert 9 <= (lab.world.now - began) / SECOND <= 11
 
 
-def test_limits_are_the_callers(make_lab: Any) -> None:
-    lab = make_lab(Pages({"/": b"hello"}), head_timeout="2s", idle_timeout="3s", limit=1)
+def test_limits_are_the_callers() -> None:
+    lab = Lab(Pages({"/": b"hello"}), head_timeout="2s", idle_timeout="3s", limit=1)
     mute, waiting = lab.connect(), lab.connect()
     waiting.send(REQUEST)
     lab.world.run("1.9s")
