@@ -20,19 +20,11 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from tests.libraries.handlers import slow, tell
+
 BOB = "10.0.0.2"
 SECOND = 1_000_000_000
 both = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-
-
-async def tell(request: Request) -> JSONResponse:
-    assert request.client is not None
-    return JSONResponse({"client": request.client.host, "length": len(await request.body())})
-
-
-async def slow(request: Request) -> PlainTextResponse:
-    await asyncio.sleep(2)
-    return PlainTextResponse("at last")
 
 
 def synchronous(request: Request) -> PlainTextResponse:

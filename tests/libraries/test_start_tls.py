@@ -9,16 +9,11 @@ import aiohttp
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from tests.libraries.handlers import tell
+
 BOB = "10.0.0.2"
-
-
-async def tell(request: Request) -> JSONResponse:
-    assert request.client is not None
-    return JSONResponse({"client": request.client.host, "length": len(await request.body())})
 
 
 @asynccontextmanager

@@ -14,17 +14,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
+from tests.libraries.handlers import slow
+
 BOB = "10.0.0.2"
 SECOND = 1_000_000_000
 
 
 async def hello(request: Request) -> PlainTextResponse:
     return PlainTextResponse("hello")
-
-
-async def slow(request: Request) -> PlainTextResponse:
-    await asyncio.sleep(2)
-    return PlainTextResponse("at last")
 
 
 def test_uvicorn_lets_requests_come_to_their_end_and_then_refuses(lab: Any) -> None:
@@ -77,7 +74,8 @@ def test_an_interrupt_stops_uvicorn_in_order_and_then_the_world(lab: Any) -> Non
     with pytest.raises(KeyboardInterrupt):
         lab.world.run("10s")
     assert (told, signal.getsignal(signal.SIGINT)) == (["shutdown"], before)
-    assert serving.done() and serving.exception() is None, "the interrupt came when its event was over"
+    assert serving.done()
+    assert serving.exception() is None, "the interrupt came when its event was over"
     lab.world.run("1s")
 
 
