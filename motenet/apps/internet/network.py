@@ -16,6 +16,7 @@ from motenet.sim.host import Outsider
 from motenet.sim.link import link_settings
 from motenet.stack.address import Cidr, format_address
 from motenet.stack.advertising import AdvertisedPrefix, RouterConfiguration
+from motenet.stack.detection import ANNOUNCE_WAIT, PROBE_MAX, PROBE_NUM, PROBE_WAIT
 from motenet.stack.errors import TimedOut
 from motenet.stack.routes import DEFAULT, DEFAULT6
 from motenet.stack.sockets.dns.names import encode
@@ -23,6 +24,9 @@ from motenet.stack.wire.dns import name_text
 
 MEMORY_PER_CARD = 8 << 20
 """Bytes: what a host has for one."""
+
+LONGEST_PROOF = PROBE_WAIT + (PROBE_NUM - 1) * PROBE_MAX + ANNOUNCE_WAIT
+"""How long it may take until an address is proven to be nobody else's (RFC 5227, 2.1.1): seven seconds."""
 
 
 class Internet:
@@ -46,6 +50,11 @@ class Internet:
     ) -> None:
         if not lans:
             raise ConfigurationError('an internet has one LAN or more: lans={"lan": [alice, bob]}')
+        if lease_time is not None and duration(lease_time) <= LONGEST_PROOF:
+            raise ConfigurationError(
+                f"a lease of {lease_time!r} may end before its address is proven (RFC 5227): give more than "
+                f"{format_duration(LONGEST_PROOF)}"
+            )
         self.world = world
         self.domain = check_domain(domain)
         self.cable = cable

@@ -310,6 +310,7 @@ def test_a_snapshot_carries_all_of_it(when: str, make_net: Any) -> None:
         ({"router": "alice"}, "name of something else"),
         ({"records": {"alice": "10.0.0.5"}}, "name of something else"),
         ({"records": {"www": "CNAME"}}, "is no record"),
+        ({"lease_time": "7s"}, "more than 7"),
         ({"loss": 2.0}, "loss"),
         ({"nic": "ne2000"}, "unknown NIC"),
     ],
