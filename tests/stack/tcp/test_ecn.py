@@ -43,12 +43,6 @@ def test_6_1_1_who_asks_is_answered_yes(tcp: SimpleNamespace, syn: str, answer: 
     talk.recv(f"<SEQ=100><ACK=301><CTL={answer}><IP=>")
 
 
-def test_by_default_nobody_is_asked(tcp: SimpleNamespace) -> None:
-    talk = tcp.Conversation()
-    talk.connect()
-    talk.recv("<SEQ=100><CTL=SYN>")
-
-
 def test_6_1_1_1_a_syn_that_got_no_answer_goes_without(tcp: SimpleNamespace) -> None:
     talk = tcp.Conversation(ecn=True)
     talk.connect()
