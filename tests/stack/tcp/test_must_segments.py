@@ -166,8 +166,10 @@ def test_must_9_nobody_without_the_secret_can_compute_the_isn(tcp: SimpleNamespa
 
 def test_must_12_the_application_learns_whether_it_was_closed_or_aborted(tcp: SimpleNamespace) -> None:
     closed, aborted = tcp.established(), tcp.established()
+    woken = closed.woken
     closed.send("<SEQ=301><ACK=101><CTL=FIN,ACK>")
     aborted.send("<SEQ=301><CTL=RST>")
+    assert closed.woken == aborted.woken == woken + 1
     assert (closed.tcp.may_recv, closed.tcp.recv(10), closed.tcp.error) == (False, b"", None)
     assert not aborted.tcp.may_recv
     with pytest.raises(ConnectionResetError):

@@ -196,8 +196,10 @@ def test_bytes_arrive_exactly_whatever_the_network_does(
 def test_a_network_without_faults_sees_no_retransmission(tcp: SimpleNamespace) -> None:
     channel, got = transfer(tcp, 1, (400_000, 300_000))
     assert [len(data) for data in got] == [300_000, 400_000]
-    for socket in channel.sockets:
+    for socket, peer in zip(channel.sockets, reversed(channel.sockets), strict=True):
         figures = socket.statistics
+        assert figures["segments_in"] == peer.statistics["segments_out"]
+        assert figures["bytes_received"] == peer.statistics["bytes_acknowledged"]
         assert (figures["retransmissions"], figures["duplicates"], figures["challenges"]) == (0, 0, 0)
 
 
