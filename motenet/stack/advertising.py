@@ -57,7 +57,7 @@ class RouterConfiguration:
     maximum_interval: int = 600
     """[MaxRtrAdvInterval], 4 to 1800 s."""
     minimum_interval: int | None = None
-    """[MinRtrAdvInterval], 3 s to 0.75 of the maximum; None: 0.33 of it, or from below 9 s all of it."""
+    """[MinRtrAdvInterval], 3 s to 0.75 of the maximum; None: 0.33 of it, 3 s at least, or of less than 9 s all."""
     lifetime: int | None = None
     """[AdvDefaultLifetime] 0: no default router; else from the maximum interval to 9000 s. None: 3 of these."""
     managed: bool = False

@@ -88,21 +88,6 @@ def test_rfc_4861_4_6_2_on_link_and_autonomous_are_two_bits() -> None:
         assert ndisc.emit(record).payload == bytes(8) + option
 
 
-def test_rfc_4861_4_3_neighbor_solicitation_bytes() -> None:
-    emitted = ndisc.emit(ndisc.NeighborSolicitation(TARGET, MAC))
-    assert emitted == message(135, TARGET + bytes.fromhex("0101 001122334455"))
-    assert ndisc.emit(ndisc.NeighborSolicitation(TARGET)) == message(135, TARGET)
-
-
-@pytest.mark.parametrize(("word", "flags"), [(1 << 31, "router"), (1 << 30, "solicited"), (1 << 29, "override")])
-def test_rfc_4861_4_4_neighbor_advertisement_bytes(word: int, flags: str) -> None:
-    fields = {name: name == flags for name in ("router", "solicited", "override")}
-    record = ndisc.NeighborAdvertisement(TARGET, target_mac=MAC, **fields)
-    expected = message(136, TARGET + bytes.fromhex("0201 001122334455"), word)
-    assert ndisc.emit(record) == expected
-    assert ndisc.parse(expected) == record
-
-
 def test_rfc_4861_4_5_redirect_bytes() -> None:
     """The quoted packet is padded to whole units of 8 bytes."""
     emitted = ndisc.emit(ndisc.Redirect(TARGET, GLOBAL, MAC, b"\x60" * 9))
