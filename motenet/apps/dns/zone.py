@@ -31,12 +31,14 @@ REVERSE = (dns.reversename.ipv4_reverse_domain, dns.reversename.ipv6_reverse_dom
 
 _IN = dns.rdataclass.IN
 _WILDCARD = b"*"
+_TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)  # of whole zones (RFC 5936, 2.2.1: refused)
 
 
 class Zones:
     """Zones by name, each a table of names ("www", "@" is the zone's own, "*" all others) and their records.
 
     PTR records of all addresses are made; each zone has an SOA, whose last number is the life of negative answers.
+    Where another name than "@" has NS records, the names from there on are others' to answer for.
     """
 
     def __init__(self, zones: Mapping[str, Mapping[str, Records]], negative_life: int = 60) -> None:
@@ -111,12 +113,36 @@ class Zones:
         wild = dns.name.Name((_WILDCARD, *closest.labels))
         return wild if wild in self._names else None
 
+    def _cut(self, name: dns.name.Name, zone: dns.name.Name) -> dns.name.Name | None:
+        """Where others answer for a name of the zone: the topmost with name servers of its own (RFC 1034, 4.2)."""
+        found = None
+        while name != zone:
+            if dns.rdatatype.NS in self._names.get(name, ()):
+                found = name
+            name = name.parent()
+        return found
+
+    def _refer(self, cut: dns.name.Name, response: dns.message.Message) -> None:
+        """RFC 1034, 4.3.2 (3b): who answers there, and, as nobody else knows it, at which addresses."""
+        servers = self._names[cut][dns.rdatatype.NS]
+        response.authority.append(servers)
+        for server in servers:
+            sets = self._names.get(server.target, {}) if server.target.is_subdomain(cut) else {}
+            glue = (sets.get(kind) for kind in (dns.rdatatype.A, dns.rdatatype.AAAA))
+            response.additional += [one for one in glue if one is not None]
+        if not response.answer:
+            response.flags &= ~dns.flags.AA
+
     def _find(self, name: dns.name.Name, kind: dns.rdatatype.RdataType, response: dns.message.Message) -> None:
         """RFC 1034, 4.3.2: follow aliases within our zones, and fill the response."""
         for _ in range(MOST_ALIASES):
             zone = self._zone_of(name)
             if zone is None:
                 return  # the alias leads to where others answer
+            cut = self._cut(name, zone)
+            if cut is not None:
+                self._refer(cut, response)
+                return
             source = self._source(name, zone)
             if source is None:
                 response.set_rcode(dns.rcode.NXDOMAIN)
@@ -159,7 +185,8 @@ class Zones:
             response.set_rcode(dns.rcode.BADVERS)  # RFC 6891, 6.1.3
         else:
             question = query.question[0]
-            if question.rdclass != _IN or self._zone_of(question.name) is None:
+            strange = question.rdclass != _IN or question.rdtype in _TRANSFERS
+            if strange or self._zone_of(question.name) is None:
                 response.set_rcode(dns.rcode.REFUSED)
             else:
                 response.flags |= dns.flags.AA

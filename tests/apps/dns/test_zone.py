@@ -31,6 +31,12 @@ ZONES = {
         "many": [f"10.1.0.{n}" for n in range(200)],
     },
     "elsewhere.test": {"www": "10.9.0.1"},
+    "split.test": {
+        "sub": ["NS ns.sub", "NS ns.other.test."],
+        "ns.sub": ["10.7.0.1", "fd00::71"],
+        "deep.sub": "NS ns",
+        "alias": "CNAME www.sub",
+    },
 }
 SOA = "ns.example.test. hostmaster.example.test. 1 3600 600 86400 60"
 
@@ -120,8 +126,20 @@ def test_a_circle_of_aliases_ends(zones: Zones) -> None:
 
 
 def test_what_is_nobodys_here_is_refused(zones: Zones) -> None:
-    for name, kind, cls in (("other.test", "A", "IN"), (".", "NS", "IN"), ("www.example.test", "A", "CH")):
+    for name, kind, cls in (("other.test", "A", "IN"), (".", "NS", "IN"), ("www.example.test", "A", "CH"),
+                            ("example.test", "AXFR", "IN")):  # fmt: skip
         assert ask(zones, name, kind, rdclass=cls).rcode() == dns.rcode.REFUSED
+
+
+@pytest.mark.parametrize("name", ["sub", "www.sub", "x.Deep.sub", "alias"])
+def test_rfc_1034_4_3_2_names_beyond_a_cut_are_referred(zones: Zones, name: str) -> None:
+    response = ask(zones, f"{name}.split.test", "NS" if name == "sub" else "A", use_edns=0, payload=1232)
+    assert (response.rcode(), len(response.answer)) == (dns.rcode.NOERROR, name == "alias")
+    assert bool(response.flags & dns.flags.AA) == (name == "alias"), "of the name that was asked for"
+    assert texts(response.authority) == [
+        f"sub.split.test. 300 NS {ns}" for ns in ("ns.sub.split.test.", "ns.other.test.")
+    ]
+    assert texts(response.additional) == ["ns.sub.split.test. 300 A 10.7.0.1", "ns.sub.split.test. 300 AAAA fd00::71"]
 
 
 @pytest.mark.parametrize(
