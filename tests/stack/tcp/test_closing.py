@@ -564,6 +564,17 @@ def test_rfc_5461_4_an_established_connection_survives_hard_errors(tcp: SimpleNa
         assert (talk.tcp.state, talk.tcp.soft_failure) == ("ESTABLISHED", kind)
 
 
+def test_progress_ends_a_soft_error(tcp: SimpleNamespace) -> None:
+    """It explains no timeout that comes long after (Linux, tcp_ack(), sk_err_soft)."""
+    talk = tcp.established(user_timeout=SECOND, confirm=lambda peer: None)
+    talk.tcp.unreachable("host")
+    talk.tcp.send(b"a")
+    talk.take()
+    assert talk.tcp.soft_failure == "host"
+    talk.send("<SEQ=301><ACK=102><CTL=ACK>")
+    assert talk.tcp.soft_failure == ""
+
+
 def test_shld_25_a_soft_error_explains_a_later_timeout(tcp: SimpleNamespace) -> None:
     talk = tcp.in_state(State.SYN_SENT, user_timeout=SECOND)
     talk.tcp.unreachable("host")

@@ -94,6 +94,7 @@ class Connection(ControlBlock):
             self.fail(Failure.REFUSED)
         elif kind not in _PATH_MTU:
             self.soft_failure = kind
+            self.confirm_at = self.now  # the next progress says otherwise
             self.changed("tcp-unreachable", kind)
             self.wake()
 
@@ -207,7 +208,8 @@ class Connection(ControlBlock):
         self.wake()
 
     def confirmed(self) -> None:
-        """The peer has acknowledged something new: what we send arrives (RFC 4861, 7.3.1)."""
+        """The peer has acknowledged something new: what we send arrives (RFC 4861, 7.3.1; Linux, sk_err_soft)."""
+        self.soft_failure = ""
         if self.confirm is not None and self.now >= self.confirm_at:
             self.confirm_at = self.now + CONFIRM_INTERVAL
             self.confirm(self.remote[0])

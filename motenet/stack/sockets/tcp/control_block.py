@@ -97,7 +97,7 @@ class ControlBlock(Socket):
         """No application holds it any more: the set forgets it once it is finished."""
         self.failure = ""
         self.soft_failure = ""
-        """What ICMP has said last; no reason to give up (MUST-56)."""
+        """What ICMP has said since the last progress; no reason to give up (MUST-56)."""
         self.reset_due = False
         self.work = False
         """Something may be there to be sent now."""
