@@ -1,6 +1,7 @@
 """Addresses that the kernel has already, and those that are ours but not yet proven."""
 
 import sys
+from ipaddress import ip_interface
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,14 @@ def test_the_kernel_reaches_a_host_whose_address_is_not_proven_yet(room: Room, f
     host = room.world.host("host", nic=room.card(), address=family.cidr(family.ours))
     room.link(tap, host)
     assert "1 received" in room.run("ping", "-c", "1", "-W", "1", family.ours)
+
+
+def test_the_kernel_finds_a_router_by_its_networks_anycast_address(room: Room) -> None:
+    """RFC 4291, 2.6.1; RFC 4861, 7.2.7: what we tell comes within a second and overrides nothing."""
+    tap = room.tap(IPV6.cidr(IPV6.kernel))
+    host = room.host("host", IPV6.cidr(IPV6.ours))
+    host.stack.forwarding = True
+    room.link(tap, host)
+    network = str(ip_interface(IPV6.cidr(IPV6.ours)).network.network_address)
+    assert "1 received" in room.run("ping", "-c", "1", "-W", "3", network)
+    assert f"{network} lladdr {host.stack.mac_address.hex(':')} router" in room.namespace.ip("neighbor show dev tap0")
