@@ -21,7 +21,8 @@ from motenet.stack.reassembly import Reassembly
 from motenet.stack.routing import Routing
 from motenet.stack.searches import Held
 from motenet.stack.sockets.dhcp import DhcpClient
-from motenet.stack.sockets.set import AnySocket, SocketSet
+from motenet.stack.sockets.set import SocketSet
+from motenet.stack.sockets.table import AnySocket
 from motenet.stack.sockets.tcp.listener import TcpListener
 from motenet.stack.sockets.tcp.socket import TcpSocket
 from motenet.stack.wire import ipv4, ipv6, tcp

@@ -15,7 +15,7 @@ from motenet.stack.sockets.tcp.state import State
 from motenet.stack.sockets.udp import UdpSocket
 
 if TYPE_CHECKING:
-    from motenet.stack.sockets.set import AnySocket
+    from motenet.stack.sockets.table import AnySocket
 
 
 def row(socket: "AnySocket", now: int) -> dict[str, Any]:
