@@ -18,7 +18,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import ARP, Ether
 
-from motenet.stack.searches import MAXIMUM_UNRESOLVED
+from motenet.stack import searches
 
 SECOND = 1_000_000_000
 US, PEER, OTHER, BROADCAST = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "ff:ff:ff:ff:ff:ff"
@@ -142,23 +142,30 @@ def test_a_connection_to_nobody_backs_off_and_ends_by_its_own_timeout(script: An
     assert script.drops["neighbor-unreachable"] >= 3
 
 
-def test_more_searches_than_there_is_room_for_stop_nobody_else(script: Any) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many searches there are at a time."""
+    monkeypatch.setattr(searches, "MAXIMUM_UNRESOLVED", 20)
+    return 20
+
+
+def test_more_searches_than_there_is_room_for_stop_nobody_else(script: Any, few: int) -> None:
     script.know_peer()
     script.stack.add_address("10.8.0.1/16")
-    for number in range(MAXIMUM_UNRESOLVED + 44):
-        script.stack.sockets.tcp_connect(f"10.8.{1 + number // 250}.{number % 250}", 80)
+    for number in range(few + 4):
+        script.stack.sockets.tcp_connect(f"10.8.1.{number}", 80)
     script.stack.sockets.tcp_connect("10.0.0.2", 80)
     frames = script.sent()
     assert [frame.dst for frame in frames if frame.type == 0x0800] == [PEER]
-    assert len(frames) == 1 + MAXIMUM_UNRESOLVED
-    assert script.drops == {"neighbor-searches": 44}  # their SYNs count as lost
+    assert len(frames) == 1 + few
+    assert script.drops == {"neighbor-searches": 4}  # their SYNs count as lost
 
 
-def test_a_live_host_is_not_searched_behind_dead_ones(script: Any) -> None:
+def test_a_live_host_is_not_searched_behind_dead_ones(script: Any, few: int) -> None:
     """A search that has asked once gives way to a new one; its late answer is still taken."""
     script.stack.add_address("10.8.0.1/16")
-    for number in range(MAXIMUM_UNRESOLVED):
-        script.stack.sockets.tcp_connect(f"10.8.{1 + number // 250}.{number % 250}", 80)
+    for number in range(few):
+        script.stack.sockets.tcp_connect(f"10.8.1.{number}", 80)
     script.sent()
     script.stack.sockets.tcp_connect("10.0.0.2", 80)
     script.bench.now += 1000
