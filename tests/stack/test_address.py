@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import motenet
+from motenet.core.clock import FOREVER
 from motenet.core.errors import ConfigurationError
 from motenet.stack import NetworkStack
 from motenet.stack.address import Cidr, format_address, multicast_mac, parse_address, parse_scoped
@@ -76,6 +77,22 @@ def test_an_address_is_had_once() -> None:
     addressing.add("10.0.0.1/24")
     with pytest.raises(ConfigurationError, match="already"):
         addressing.add("10.0.0.1/16")
+
+
+def test_rfc_4862_5_5_4_a_deprecated_address_may_be_preferred_again() -> None:
+    addressing = Addressing()
+    addressing.add("fd00::1/64", preferred_until=10, valid_until=20)
+    told = []
+    for now in (9, 10):
+        addressing.expire(now)
+        (row,) = addressing.rows(now)
+        told.append((row["state"], row["preferred_for"], row["valid_for"], addressing.poll_at()))
+    addressing.lifetimes(parse_address("fd00::1"), FOREVER, 30)
+    (row,) = addressing.rows(11)
+    told.append((row["state"], row["preferred_for"], row["valid_for"], addressing.poll_at()))
+    assert told == [("preferred", 1, 11, 10), ("deprecated", 0, 10, 20), ("preferred", None, 19, 30)]
+    addressing.expire(30)
+    assert (addressing.rows(30), addressing.has(parse_address("fd00::1"))) == ([], False)
 
 
 def test_rfc_1112_6_4_a_groups_ethernet_address_has_its_low_23_bits() -> None:
