@@ -91,7 +91,6 @@ class BadHandle(StackError, KeyError):
     """No socket of this set has that handle: it is finished, or another stack's."""
 
     number = EBADF
-    __str__ = StackError.__str__
 
 
 class MessageTooLong(StackError):
