@@ -52,6 +52,8 @@ def test_a_syn_becomes_a_connection_and_the_listener_goes_on(tcp: SimpleNamespac
     accepted = listener.accept()
     assert accepted is sockets.sockets["sockets/2"]
     assert listener.accept() is None
+    send(tcp, accepted, "<SEQ=301><CTL=RST>", 1025)
+    assert (accepted.state, accepted.orphan) == ("CLOSED", False), "it is its application's now"
 
 
 def test_the_application_is_told_when_there_is_something_to_accept(tcp: SimpleNamespace) -> None:
