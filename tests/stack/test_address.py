@@ -72,6 +72,11 @@ def test_rfc_3021_networks_of_two_hosts_have_no_broadcast(text: str) -> None:
     assert addressing.has(parse_address(text.partition("/")[0]))
 
 
+@pytest.mark.parametrize(("address", "near"), [("fe80::9", True), ("169.254.0.9", False), ("fd00::9", False)])
+def test_rfc_4861_5_1_the_links_scope_is_always_on_the_link(address: str, near: bool) -> None:
+    assert Addressing().is_neighbor(parse_address(address)) == near
+
+
 def test_an_address_is_had_once() -> None:
     addressing = Addressing()
     addressing.add("10.0.0.1/24")
