@@ -161,7 +161,11 @@ def test_mistakes_of_the_caller(tcp: SimpleNamespace) -> None:
     listener = TcpListener(Clock())
     with pytest.raises(ConfigurationError, match="0 is not a port"):
         listener.listen(0)
-    listener.listen(80)
+    for backlog in (-1, True, "5"):
+        with pytest.raises(ConfigurationError, match="backlog"):
+            listener.listen(80, backlog=backlog)  # type: ignore[arg-type]
+    listener.listen(80, backlog=0)
+    assert listener.backlog == 1
     with pytest.raises(StackError, match="already"):
         listener.listen(81)
     with pytest.raises(NotConnected, match="set of sockets"):
