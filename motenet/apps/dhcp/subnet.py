@@ -36,10 +36,7 @@ class Subnet:
         lease_time: str | int | None = "1h",
         reservations: Mapping[str, str] | None = None,
     ) -> None:
-        given = Cidr.parse(network)
-        if len(given.address) != 4:
-            raise ConfigurationError(f"{given} is no IPv4 network, and DHCPv4 serves no other")
-        self.network = Cidr(given.network, given.prefix)
+        self.network = _network(network)
         self.pool = self._range(pool) if pool else range(0)
         self.reservations = {_mac(mac): self._host(address) for mac, address in (reservations or {}).items()}
         self.lease_time = options.INFINITY if lease_time is None else _seconds(lease_time)
@@ -48,7 +45,7 @@ class Subnet:
         """What hosts may be told, by code."""
         self._tell(options.SUBNET_MASK, self.network.prefix)
         default = _addresses(routers)
-        ways = [(Cidr.parse(to), parse_address(router)) for to, router in (routes or {}).items()]
+        ways = [(_network(to), _addresses([router])[0]) for to, router in (routes or {}).items()]
         if ways:
             # RFC 3442: who understands classless routes ignores the Router option, and so learns of it here, too
             self._tell(options.CLASSLESS_ROUTES, (*ways, *((Cidr(ANY, 0), router) for router in default[:1])))
@@ -95,6 +92,13 @@ class Subnet:
         except (ValueError, OverflowError):
             raise ConfigurationError(f"{value!r} cannot be a network's {option.name}") from None
         self.options[option.code] = data
+
+
+def _network(text: str | Cidr) -> Cidr:
+    given = Cidr.parse(text)
+    if len(given.address) != 4:
+        raise ConfigurationError(f"{given} is no IPv4 network, and DHCPv4 serves no other")
+    return Cidr(given.network, given.prefix)
 
 
 def _seconds(time: str | int) -> int:

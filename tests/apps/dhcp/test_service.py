@@ -504,6 +504,8 @@ def test_rows_tell_who_has_what(office: Office) -> None:
         (("10.0.0.0/24", "10.0.0.5-10.0.0.255"), {}, "broadcast"),
         (("10.0.0.0/24",), {"routers": "10.0.0.1"}, "give a list"),
         (("10.0.0.0/24",), {"dns_servers": ["fd00::1"]}, "no IPv4"),
+        (("10.0.0.0/24",), {"routes": {"fd00::/8": "10.0.0.1"}}, "IPv4"),
+        (("10.0.0.0/24",), {"routes": {"10.0.0.0/8": "fd00::1"}}, "no IPv4"),
         (("10.0.0.0/24",), {"mtu": 40}, "interface MTU"),
         (("10.0.0.0/24",), {"mtu": 70000}, "interface MTU"),
         (("10.0.0.0/24",), {"search": ["ä.test"]}, "domain search"),
