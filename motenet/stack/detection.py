@@ -116,8 +116,9 @@ class Detection(Watched):
 
     def retain(self, addresses: Container[bytes]) -> None:
         """Only these are wanted still: others have been removed, or have had their time."""
-        for address in [address for address in self.claims if address not in addresses]:
-            self.end(address)
+        for address in (*self.claims, *[address for _, address in self.results]):
+            if address not in addresses:
+                self.end(address)
 
     def nonce(self, address: bytes) -> bytes:
         """The nonce of the solicitation that is to be sent now (RFC 7527, 4.1)."""

@@ -244,6 +244,7 @@ def test_an_address_that_is_not_wanted_any_more_is_not_told_of(run: Run) -> None
 def test_an_address_that_has_gone_is_not_defended(run: Run) -> None:
     for address in (IP4, OTHER4):
         run.used(address)
+    run.detection.announce(IP4)
     run.detection.retain({OTHER4: None})
     assert not run.arp(IP4)
     assert run.arp(OTHER4)
