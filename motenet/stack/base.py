@@ -160,11 +160,6 @@ class Stack(Watched):
         return any(driver.is_link_up for driver in self.drivers)
 
     @property
-    def link_up(self) -> bool:
-        """The same, as of the last poll."""
-        return any(attachment.interface.link_up for attachment in self.attachments)
-
-    @property
     def addresses(self) -> list[Cidr]:
         """Our usable addresses with their networks, in the order in which they were given."""
         return [cidr for interface in self.node.interfaces for cidr in interface.addressing.cidrs]
