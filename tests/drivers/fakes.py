@@ -66,8 +66,11 @@ class FakeFunction:
 
     name = "fake"
 
-    def __init__(self, config: FakeConfig, clock: Any = None, dma: type[MachineDma] = MachineDma) -> None:
-        self.memory = PhysicalMemory(16 << 20)
+    def __init__(
+        self, config: FakeConfig, clock: Any = None, dma: type[MachineDma] = MachineDma, memory: int = 16 << 20
+    ) -> None:
+        """`memory`: the machine's bytes."""
+        self.memory = PhysicalMemory(memory)
         self.dma: Any = dma(self.memory, Allocator(self.memory.size))
         self.config, self.clock = config, clock or FakeClock()
         self.interrupts: Any = FakeInterrupts()

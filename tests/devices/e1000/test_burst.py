@@ -1,5 +1,7 @@
 """Frames of one instant are taken together; memory and registers end as if each had come alone (8254x 3.2)."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,15 +17,18 @@ TOP = 0x100000
 SEEN = ("RDH", "ICR", "TPR", "TORL", "GPRC", "GORCL", "PRC1522", "PRC127", "RNBC", "MPC", "BPRC", "MPRC")
 
 
+@cache
+def segment(number: int, size: int, length: int) -> bytes:
+    """One of what TCP segmentation puts on the wire: its payload has `length` bytes, that of those before it `size`."""
+    payload = bytes((number + n) & 0xFF for n in range(length))
+    ip = IP(src="10.0.0.2", dst="10.0.0.1", id=1000 + number, flags="DF")
+    tcp = TCP(sport=80, dport=4000, seq=number * size, ack=1, flags="A")
+    return bytes(Ether(dst="52:54:00:12:34:56", src="52:54:00:00:00:01") / ip / tcp / payload)
+
+
 def segments(count: int, size: int = 1460, last: int = 0) -> list[bytes]:
-    """What TCP segmentation puts on the wire."""
-    frames = []
-    for number in range(count):
-        payload = bytes((number + n) & 0xFF for n in range(last if last and number == count - 1 else size))
-        ip = IP(src="10.0.0.2", dst="10.0.0.1", id=1000 + number, flags="DF")
-        tcp = TCP(sport=80, dport=4000, seq=number * size, ack=1, flags="A")
-        frames.append(bytes(Ether(dst="52:54:00:12:34:56", src="52:54:00:00:00:01") / ip / tcp / payload))
-    return frames
+    """All of it; the last one is shorter if that is said."""
+    return [segment(number, size, last if last and number == count - 1 else size) for number in range(count)]
 
 
 def outcome(bench, frames: list[bytes], together: bool, control: int, offloads: int, free: int, arrange=None):

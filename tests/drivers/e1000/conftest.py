@@ -22,11 +22,11 @@ class Fake(FakeFunction):
 
     size, kind = 128 << 10, "memory"
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = 16 << 20) -> None:
         config = FakeConfig(config_header())
         config.write(0x10, 0xE0000000, 4)
         config.write(0x18, 0xC001, 4)
-        super().__init__(config)
+        super().__init__(config, memory=memory)
         self.registers = {r.offset: r.reset for r in ds.REGISTERS}
         self.registers[ds.STATUS.offset] = ds.STATUS["LU"] | ds.STATUS["FD"] | 2 << 6
         self.eeprom: list[int] | None = list(image(MAC))
@@ -139,7 +139,7 @@ def make_started() -> Callable[..., tuple[Fake, E1000Driver]]:
     """A function that makes a fake and a started driver with these options, for hypothesis."""
 
     def make(**options: Any) -> tuple[Fake, E1000Driver]:
-        fake = Fake()
+        fake = Fake(4 << 20)
         return fake, start(fake, **options)
 
     return make

@@ -51,10 +51,10 @@ class Fake(FakeFunction):
 
     size = 256
 
-    def __init__(self, revision: int = REVISION_CPLUS) -> None:
+    def __init__(self, revision: int = REVISION_CPLUS, memory: int = 16 << 20) -> None:
         config = FakeConfig(config_header(revision))
         config.write(0x10, 0xE0000000_0000C001, 8)
-        super().__init__(config, dma=FakeDma)
+        super().__init__(config, dma=FakeDma, memory=memory)
         self.dma.log = self.log
         self.eeprom = Eeprom93C46(image(MAC))
         self.registers = bytearray(256)
@@ -275,7 +275,7 @@ def make_started() -> Callable[..., tuple[Fake, Any]]:
     """A function that makes a fake and a started driver for a mode, for hypothesis."""
 
     def make(mode: str, **options: Any) -> tuple[Fake, Any]:
-        fake = Fake()
+        fake = Fake(memory=4 << 20)
         return fake, start(fake, mode, **options)
 
     return make

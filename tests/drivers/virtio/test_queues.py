@@ -100,7 +100,7 @@ def test_5_1_6_6_the_header_is_a_descriptor_of_its_own(make_bench):
 
 
 @both
-@given(st.lists(st.integers(1, 40), max_size=12), st.randoms(use_true_random=False))
+@given(st.lists(st.integers(1, 40), max_size=12), st.randoms(use_true_random=True))
 def test_reposted_buffers_are_where_they_were_laid_out(make_bench, packed, counts, random):
     """Whatever the order in which a device uses buffers, and however many go back at once."""
     bench = make_bench(packed, 64, write=True)

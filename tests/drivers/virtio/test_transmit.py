@@ -197,7 +197,7 @@ def test_memory_that_is_full_is_refused_until_frames_come_back(fake):
     assert driver.reserve(60_000) is not None
 
 
-@given(st.lists(st.tuples(st.integers(14, 1500), st.integers(0, 12)), max_size=60), st.randoms(use_true_random=False))
+@given(st.lists(st.tuples(st.integers(14, 1500), st.integers(0, 12)), max_size=60), st.randoms(use_true_random=True))
 def test_frames_keep_their_bytes_whatever_the_order_in_which_they_come_back(make_fake, plan, random):
     """Memory is never given out twice: what the device still has is unchanged."""
     for extra in ((), ("RING_PACKED",)):
