@@ -130,3 +130,5 @@ def test_a_snapshot_knows_the_way_back(script: Any) -> None:
 def test_a_route_that_no_header_holds_is_refused(script: Any, route: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="up to 9 IPv4 gateways"):
         script.stack.sockets.tcp_connect(PEER, 80, source="10.0.0.1", source_route=route)
+    script.stack.sockets.tcp_connect(PEER, 80, source_route=[GATEWAY] * 9)
+    assert len(route_of(script.sent()[0])) == 10
