@@ -151,3 +151,38 @@ def test_poll_delay_counts_from_now(room: Room) -> None:
     assert at is not None
     assert room.stack.poll_delay(room.world.now) == at - room.world.now > 0
     assert room.stack.poll_delay(at + 5) == 0
+
+
+def test_the_timer_that_runs_next_is_told_as_ss_does(room: Room) -> None:
+    """ss(8), --options: "on", "keepalive", "timewait", "persist"."""
+
+    def timer() -> tuple[str, int, int] | None:
+        (row,) = (row for row in room.stack.list_sockets() if row["kind"] == "tcp")
+        return row["timer"] and (row["timer"]["name"], row["timer"]["expires_in"], row["timer"]["retries"])
+
+    listener = room.bob.stack.tcp_listen(80, buffer=4096)
+    client = room.stack.tcp_connect("10.0.0.2", 80)
+    server = room.bob.stack.tcp_accept(listener)
+    assert timer() is None
+    client.keep_alive = "75s"
+    name, left, retries = timer() or ("", 0, 0)
+    assert (name, 74 * SECOND < left <= 75 * SECOND, retries) == ("keepalive", True, 0)
+    client.keep_alive = None
+    client.send(bytes(100))
+    room.world.run("1us")
+    name, left, _ = timer() or ("", 0, 0)
+    assert (name, 0 < left <= SECOND) == ("on", True)
+    client.send(bytes(10_000))
+    room.world.run("3500ms")  # probes of the shut window one and three seconds later (RFC 9293, 3.8.6.1)
+    name, left, retries = timer() or ("", 0, 0)
+    assert (name, 3 * SECOND < left <= 4 * SECOND, retries) == ("persist", True, 2)
+    while server.recv(65536):
+        room.world.run("5s")
+    client.close()
+    room.world.run("1s")
+    server.close()
+    room.world.run("1s")
+    name, left, retries = timer() or ("", 0, 0)
+    assert (name, 8 * SECOND < left < 10 * SECOND, retries) == ("timewait", True, 0)
+    room.world.run("10s")
+    assert timer() is None
