@@ -162,6 +162,16 @@ def test_rfc_9406_4_2_what_was_no_queue_lets_slow_start_go_on() -> None:
     assert not hystart.over
 
 
+@pytest.mark.parametrize(("trip", "rise"), [(8 * MS, 4 * MS), (TRIP, TRIP // 8), (400 * MS, 16 * MS)])
+def test_rfc_9406_4_3_an_eighth_but_4_to_16_ms_make_a_longer_round_trip(trip: int, rise: int) -> None:
+    for longer, careful in ((trip + rise - 1, False), (trip + rise, True)):
+        hystart = HyStart()
+        for one in (trip, longer):
+            for _ in range(10):
+                hystart.growth(MSS, 10 * MSS, one)
+        assert (hystart.baseline > 0) == careful
+
+
 # --- the choice ---
 
 
