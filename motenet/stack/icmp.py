@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import SECOND
 from motenet.stack.address import Cidr, is_loopback, is_multicast, is_single_host
-from motenet.stack.addressing import UNICAST
+from motenet.stack.addressing import ANYCAST, UNICAST
 from motenet.stack.output import Output
 from motenet.stack.packet import Outgoing, Packet
 from motenet.stack.reassembly import Partial
@@ -36,6 +36,8 @@ _MAXIMUM_ANSWERED = 64
 _INTERVAL = SECOND // ERRORS_A_SECOND
 _QUOTING4 = (icmpv4.UNREACHABLE, icmpv4.TIME_EXCEEDED, icmpv4.PARAMETER_PROBLEM)
 _NDISC = range(icmpv6.ROUTER_SOLICITATION, icmpv6.REDIRECT + 1)
+_ONE = (UNICAST, ANYCAST)
+"""What was sent to one host may be answered by an error (RFC 4443, 2.2 and 2.4 e)."""
 _MLD = range(icmpv6.LISTENER_QUERY, icmpv6.LISTENER_DONE + 1)
 
 _ERRORS4 = {
@@ -240,7 +242,7 @@ class Icmp(Watched):
         is ours.
         """
         six = len(packet.source) == 16
-        answered = kind == UNICAST or (six and what == "too-big")
+        answered = kind in _ONE or (six and what == "too-big")
         quoted = bytes(packet.header) + bytes(packet.payload[:QUOTED6])
         about = ipv6.parse_quote(memoryview(quoted)) if six else packet  # a router has not read extension headers
         if not answered or packet.offset or _is_error(about):
@@ -265,7 +267,7 @@ class Icmp(Watched):
     def refused6(self, interface: "Interface", kind: int, refusal: ipv6.Refused) -> None:
         """RFC 4443, 3.4: a header that its receiver has to refuse; but no error about an error (2.4 e)."""
         quote = ipv6.parse_quote(memoryview(refusal.packet))
-        if (kind == UNICAST or refusal.multicast) and not _is_error(quote):
+        if (kind in _ONE or refusal.multicast) and not _is_error(quote):
             ours = quote.destination if kind == UNICAST else b""
             pointer, scope = refusal.pointer, interface.scope(quote.source)
             self._send(icmpv6.PARAMETER_PROBLEM, refusal.code, ours, quote.source, refusal.packet, pointer, scope)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR
-from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
+from scapy.layers.inet6 import HBHOptUnknown, ICMPv6DestUnreach, ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt
 from scapy.layers.l2 import Ether
 
 from motenet.stack.address import parse_address
@@ -98,6 +98,17 @@ def test_rfc_1122_3_2_2_5_an_option_to_be_refused_is_pointed_at(script: Any, cha
     errors = script.hear(packet)
     assert [(error[ICMP].type, error[ICMP].ptr) for error in errors] == ([] if change else [(12, 22)])
     assert all(bytes(error)[42:] == bytes(packet)[14:] for error in errors)
+
+
+REFUSED = IPv6ExtHdrDestOpt(options=[HBHOptUnknown(otype=0x9E)]) / UDP()
+
+
+@pytest.mark.parametrize("payload", [UDP(dport=7), ICMPv6EchoRequest(), REFUSED, IPv6ExtHdrDestOpt(nh=99)])
+def test_rfc_4443_2_2_what_is_sent_to_an_anycast_address_is_answered_from_a_unicast_one(
+    router: Any, payload: Any
+) -> None:
+    ((side, answer),) = router.hear(Ether(src=PEER, dst=US) / IPv6(src="2001:db8:1::2", dst="2001:db8:1::") / payload)
+    assert (side, answer[IPv6].src, answer[IPv6].dst) == (0, "2001:db8:1::1", "2001:db8:1::2")
 
 
 def test_rfc_4443_3_1_what_would_leave_the_scope_of_its_source_is_told_to_it(router: Any) -> None:
