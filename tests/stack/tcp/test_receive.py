@@ -380,7 +380,7 @@ def test_must_62_the_urgent_pointer_points_behind_the_urgent_data(tcp: SimpleNam
 def test_recv_peek_and_recv_into(tcp: SimpleNamespace) -> None:
     talk = tcp.established()
     talk.send("<SEQ=301><ACK=101><CTL=ACK><DATA=abcdefgh>")
-    assert talk.tcp.peek(3) == b"abc"
+    assert (talk.tcp.peek(3), talk.tcp.peek(0), talk.tcp.recv(0)) == (b"abc", b"", b"")
     assert talk.tcp.recv(2) == b"ab"
     into = bytearray(4)
     assert talk.tcp.recv_into(memoryview(into)) == 4
