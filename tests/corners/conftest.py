@@ -1,7 +1,6 @@
 """Linux in QEMU, with a card of ours in its slot and an emulated host at the cable's other end."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,7 @@ import pytest
 from motenet.bridge.qtest.process import has_qtest_accelerator
 from motenet.bridge.vfio_user.linux import Lab
 from motenet.bridge.vfio_user.qemu import PREPARE, find_qemu
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from ipxe_room import Room
+from tests.corners.ipxe_room import Room
 
 
 @pytest.fixture

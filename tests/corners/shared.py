@@ -1,17 +1,23 @@
 """What the corners of several cards have in common.
 
-What both cards must agree on, bytes over TCP, sums on the wire, and a Linux guest that speaks IPv6.
+What both cards must agree on, bytes over TCP, sums on the wire, and what a Linux guest is asked to do.
 """
 
 import hashlib
-from collections.abc import Iterable
+import random
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
-from motenet.bridge.qtest.twins import Program, Twins
+from motenet.bridge.qtest.twins import Program, Twins, Value
+from motenet.core.trace import Dropped
 from motenet.core.units import SECOND
 from motenet.stack.sockets.tcp import TcpSocket
 
@@ -35,6 +41,23 @@ def transferred(clock: Any, sender: TcpSocket, receiver: TcpSocket, data: bytes)
 
     clock.wait(arrived, clock.now + 60 * SECOND)
     return bytes(got)
+
+
+@dataclass
+class Departure:
+    """What a row of docs/fidelity.md tells: a program, what our card answers by the clause, and what QEMU's does."""
+
+    row: str
+    program: Program
+    ours: list[Value]
+    qemu: list[Value]
+    properties: str = ""
+
+
+def departures(card: str) -> set[str]:
+    """The rows that docs/fidelity.md has for a card."""
+    fidelity = Path(__file__).parents[2] / "docs" / "fidelity.md"
+    return {line.split("`")[1] for line in fidelity.read_text().splitlines() if line.startswith(f"| `{card}-")}
 
 
 CHECKED: dict[Any, dict[Any, str]] = {
@@ -65,28 +88,60 @@ def recomputed(frames: Iterable[bytes], family: Any = IP) -> tuple[dict[Any, int
     return seen, wrong
 
 
-# --- a Linux guest over IPv6
+# --- a Linux guest in a room
 
+MAC = "52:54:00:12:34:56"
+"""The guest's card's."""
+LINUX, BOB = "10.0.0.1", "10.0.0.2"
 LINUX6, BOB6 = "fd00::1", "fd00::2"
-PORT = 9006
+MIB = 1 << 20
 
 
-def speak_ipv6(machine: Any) -> None:
+@contextmanager
+def nothing_refused(room: Any) -> Iterator[None]:
+    """A driver that knows its card leaves nothing that our side had to refuse."""
+    refused: list[str] = []
+    room.guest.slot.watch = lambda event: isinstance(event, Dropped) and refused.append(event.detail)
+    yield
+    assert not refused, "what QEMU asks for that there need not be is not told"
+    assert room.guest.slot.memory.drops == {}, "no DMA went astray"
+    for window in room.guest.slot.windows.values():
+        assert window.drops == {}, "no access had a width or a place that a register lacks"
+
+
+def pinged(linux: Any, count: int = 3, size: int = 56, peer: str = BOB) -> bool:
+    """Whether all the guest's pings were answered."""
+    printed = linux.run(f"{'ping6' if ':' in peer else 'ping'} -c {count} -i 0.1 -s {size} {peer}")
+    return f"{count} packets transmitted, {count} packets received" in printed
+
+
+def counters(linux: Any) -> dict[str, int]:
+    """The driver's, by ethtool."""
+    return {name: int(value) for name, value in re.findall(r"(\w+): (\d+)", linux.run("ethtool -S eth0"))}
+
+
+def both_ways(room: Any, size: int, guest: str = LINUX, peer: str = BOB) -> list[tuple[str, str]]:
+    """`size` bytes by TCP from the guest and into it; for each way the digests of what left and of what came."""
+    linux = room.guest_os
+    linux.run(f"dd if=/dev/urandom of=/tmp/data bs=1k count={size >> 10} 2>/dev/null")
+    got, _ = room.received_from(linux, size, peer)
+    left = linux.run("md5sum < /tmp/data").split()[0]
+    data = random.Random(7).randbytes(size)
+    digest, _ = room.sent_to(linux, data, guest)
+    return [(left, hashlib.md5(got).hexdigest()), (hashlib.md5(data).hexdigest(), digest)]
+
+
+def speak_ipv6(room: Any) -> None:
     """Addresses for both ends, usable at once: Linux would prove its own first, for a second (RFC 4862, 5.4)."""
-    machine.guest_os.run("for all in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 > $all; done")
-    machine.guest_os.run(f"ip addr add {LINUX6}/64 dev eth0")
-    machine.bob.stack.add_address(f"{BOB6}/64")
+    room.guest_os.run("for all in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 > $all; done")
+    room.guest_os.run(f"ip addr add {LINUX6}/64 dev eth0")
+    room.bob.stack.add_address(f"{BOB6}/64")
 
 
-def pings6(linux: Any, count: int = 3, size: int = 56) -> None:
-    printed = linux.run(f"ping6 -c {count} -i 0.1 -s {size} {BOB6}")
-    assert f"{count} packets transmitted, {count} packets received" in printed
-
-
-def asks6(machine: Any) -> None:
-    """UDP both ways: a query for a name, and an answer that there is none (RFC 1035, 4.1.1: RCODE 3)."""
-    server = machine.bob.stack.udp_socket(53)
-    machine.guest_os.start(f"nslookup name.test {BOB6}; true")
+def asked6(room: Any) -> str:
+    """UDP both ways: what nslookup prints of an answer that there is no such name (RFC 1035, 4.1.1: RCODE 3)."""
+    server = room.bob.stack.udp_socket(53)
+    room.guest_os.start(f"nslookup name.test {BOB6}; true")
     asked = 0
 
     def answered() -> bool:
@@ -96,41 +151,7 @@ def asks6(machine: Any) -> None:
             asked += 1
         return asked >= 2  # A and AAAA
 
-    machine.wait(answered)
-    assert "NXDOMAIN" in machine.guest_os.finish()
+    room.wait(answered)
+    printed: str = room.guest_os.finish()
     server.close()
-
-
-def tcp6_both_ways(machine: Any, data: bytes) -> None:
-    """`data` from bob into the guest, and what the guest has got back from it, over two connections."""
-    linux, sockets = machine.guest_os, machine.bob.stack.sockets
-    linux.run(f"rm -f /tmp/got; (nc -l -p {PORT} > /tmp/got; echo > /tmp/done) & sleep 0.2")
-    connection, view = sockets.tcp_connect(LINUX6, PORT), memoryview(data)
-
-    def give() -> bool:
-        nonlocal view
-        while view and (sent := connection.send(view[: 64 << 10])):
-            view = view[sent:]
-        return connection.statistics["bytes_acknowledged"] >= len(data)
-
-    machine.wait(give, 60)
-    connection.close()
-    linux.until("test -s /tmp/done")
-    connection.release()
-    assert linux.run("rm /tmp/done; md5sum < /tmp/got").split()[0] == hashlib.md5(data).hexdigest()
-    listener, got = sockets.tcp_listen(PORT, b""), bytearray()
-    linux.start(f"nc {BOB6} {PORT} < /tmp/got")
-    machine.wait(lambda: listener.can_accept)
-    connection = listener.accept()
-
-    def take() -> bool:
-        while piece := connection.recv(64 << 10):
-            got.extend(piece)
-        return len(got) >= len(data) or not connection.may_recv
-
-    machine.wait(take, 60)
-    connection.close()
-    connection.release()
-    linux.finish()
-    listener.close()
-    assert bytes(got) == data
+    return printed

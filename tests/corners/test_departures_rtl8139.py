@@ -2,28 +2,21 @@
 
 # ruff: noqa: F403, F405 - the datasheet's names; helpers beside this file
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
-from motenet.bridge.qtest.twins import Bench, Program, Twins, Value
+from motenet.bridge.qtest.twins import Bench, Program, Twins
 from motenet.core.checksum import frame_check_sequence
 from motenet.datasheets import pci as bus
 from motenet.datasheets.registers import Register
 from motenet.datasheets.rtl8139 import *
 from motenet.datasheets.rtl8139 import eeprom
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from rtl8139_programs import *
-
-FIDELITY = Path(__file__).parents[2] / "docs" / "fidelity.md"
+from tests.corners.rtl8139_programs import *
+from tests.corners.shared import Departure, departures
 
 needs_qemu = pytest.mark.needs("qemu")
 
@@ -34,16 +27,6 @@ MULTICAST = "01:00:5e:00:00:01"
 def twins() -> Iterator[Twins]:
     with side_by_side() as pairs:
         yield pairs["C+"]
-
-
-@dataclass
-class Departure:
-    """What a row of docs/fidelity.md tells: a program, what our card answers by the clause, and what QEMU's does."""
-
-    row: str
-    program: Program
-    ours: list[Value]
-    qemu: list[Value]
 
 
 # --- registers
@@ -583,6 +566,5 @@ def test_a_departure_is_as_its_row_says(twins: Twins, departure: Departure) -> N
 
 
 def test_every_mask_and_departure_has_its_row() -> None:
-    rows = {line.split("`")[1] for line in FIDELITY.read_text().splitlines() if line.startswith("| `rtl8139-")}
     cited = {mask.row for mask in MASKS.values()} | {departure.row for departure in DEPARTURES}
-    assert cited == rows
+    assert cited == departures("rtl8139")

@@ -4,10 +4,8 @@ explains. What differs beyond is a mistake.
 
 # ruff: noqa: F403, F405 - the datasheet's names; helpers beside this file
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,11 +14,8 @@ from hypothesis import strategies as st
 from motenet.bridge.qtest.twins import Bench, Twins
 from motenet.datasheets.e1000 import *
 from motenet.datasheets.registers import Register
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from e1000_programs import *
-from shared import differences
+from tests.corners.e1000_programs import *
+from tests.corners.shared import differences
 
 pytestmark = pytest.mark.needs("qemu")
 

@@ -4,11 +4,9 @@ explains. What differs beyond is a mistake.
 
 # ruff: noqa: F403, F405 - the datasheet's names; helpers beside this file
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -25,11 +23,8 @@ from motenet.datasheets.registers import Register
 from motenet.datasheets.rtl8139 import *
 from motenet.datasheets.rtl8139 import eeprom
 from motenet.devices.rtl8139.filters import hash_bit
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from rtl8139_programs import *
-from shared import differences
+from tests.corners.rtl8139_programs import *
+from tests.corners.shared import differences
 
 pytestmark = pytest.mark.needs("qemu")
 

@@ -5,10 +5,8 @@ explains. What differs beyond is a mistake.
 # ruff: noqa: F403, F405 - helpers beside this file
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,11 +15,8 @@ from hypothesis import strategies as st
 from motenet.bridge.qtest.twins import Bench, Program, Twins
 from motenet.datasheets import pci as bus
 from motenet.datasheets.registers import Register
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from shared import differences
-from virtio_programs import *
+from tests.corners.shared import differences
+from tests.corners.virtio_programs import *
 
 pytestmark = pytest.mark.needs("qemu")
 

@@ -6,7 +6,6 @@ testpmd polls on a processor of its own: it looks at our rings while we write to
 """
 
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +18,7 @@ from scapy.layers.l2 import Ether
 from motenet.bridge.vhost_user.dpdk import Between
 from motenet.core.trace import Changed, FramePassed
 from motenet.core.units import MS
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from shared import recomputed
+from tests.corners.shared import recomputed
 
 pytestmark = pytest.mark.needs("dpdk")
 

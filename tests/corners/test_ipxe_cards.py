@@ -1,18 +1,13 @@
 """Debian's unmodified iPXE on our RTL8139 and virtio-net: DHCP, DNS, HTTP and TFTP from real servers."""
 
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from motenet.devices import Rtl8139, VirtioNet
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from ipxe_room import DHCP, LEASED, MAC, SERVER, SITE, Room
+from tests.corners.ipxe_room import DHCP, LEASED, MAC, SERVER, SITE, Room
 
 pytestmark = pytest.mark.needs("vfio-user", "ipxe", "dnsmasq", "root", "tap", "ip")
 

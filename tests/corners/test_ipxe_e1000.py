@@ -1,19 +1,14 @@
 """Debian's unmodified iPXE on our 82540EM: firmware that boots a PC by DHCP, TFTP and HTTP from real servers."""
 
 import re
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from motenet.core.trace import Dropped
 from motenet.devices import E1000
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from ipxe_room import DHCP, LEASED, MAC, SERVER, SITE, SIZE, Room
+from tests.corners.ipxe_room import DHCP, LEASED, MAC, SERVER, SITE, SIZE, Room
 
 pytestmark = pytest.mark.needs("vfio-user", "ipxe", "dnsmasq", "root", "tap", "ip")
 

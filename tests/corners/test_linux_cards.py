@@ -3,32 +3,34 @@
 Each case is a card, and how its module is loaded; what is asked of all of them is asked once. Cards are "instant".
 """
 
-import hashlib
-import random
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 from scapy.layers.inet import TCP
 from scapy.layers.inet6 import IPv6
 
-from motenet.core.trace import Dropped
 from motenet.devices import Rtl8139, VirtioNet
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from shared import asks6, pings6, recomputed, speak_ipv6, tcp6_both_ways
+from tests.corners.shared import (
+    BOB,
+    BOB6,
+    LINUX6,
+    MAC,
+    MIB,
+    asked6,
+    both_ways,
+    counters,
+    nothing_refused,
+    pinged,
+    recomputed,
+    speak_ipv6,
+)
 
 pytestmark = pytest.mark.needs("guest", "vfio-user")
 
-MAC = "52:54:00:12:34:56"
-BOB = "10.0.0.2"
-MIB = 1 << 20
 Labs = Callable[..., Any]
 """The fixture: `lab(card, **options of the emulated host)`; see conftest."""
 
@@ -83,25 +85,14 @@ def cases(what: str, names: list[str] | None = None) -> pytest.MarkDecorator:
 def machine(lab: Labs, case: Case) -> Iterator[Any]:
     """A lab with a guest whose link is up, which must leave nothing that our side had to refuse."""
     room = lab(case.make())
-    refused: list[str] = []
-    room.guest.slot.watch = lambda event: isinstance(event, Dropped) and refused.append(event.detail)
-    linux = room.boot()
-    linux.qmp("cont")
-    if case.parameters:
-        linux.run(f"rmmod {case.module}; insmod /modules/{case.module}.ko {case.parameters}")
-    linux.plug(room.socket)
-    linux.bring_up()
-    room.guest_os = linux
-    yield room
-    assert not refused, "what QEMU asks for that there need not be is not told"
-    assert room.guest.slot.memory.drops == {}, "no DMA went astray"
-    for window in room.guest.slot.windows.values():
-        assert window.drops == {}, "no access had a width or a place that a register lacks"
-
-
-def pings(linux: Any, count: int = 3, size: int = 56) -> None:
-    printed = linux.run(f"ping -c {count} -i 0.1 -s {size} {BOB}")
-    assert f"{count} packets transmitted, {count} packets received" in printed
+    with nothing_refused(room):
+        room.guest_os = linux = room.boot()
+        linux.qmp("cont")
+        if case.parameters:
+            linux.run(f"rmmod {case.module}; insmod /modules/{case.module}.ko {case.parameters}")
+        linux.plug(room.socket)
+        linux.bring_up()
+        yield room
 
 
 @cases("probe, link, ping both ways, down and up, cable pulled, module reloaded")
@@ -110,25 +101,25 @@ def test_the_life_of_a_driver(machine: Any, case: Case) -> None:
     assert linux.run("cat /sys/class/net/eth0/address") == MAC
     bound = "readlink -f /sys/class/net/eth0/device/driver"
     assert linux.run(bound).endswith("/virtio_net" if case.module == "virtio_net" else f"/{case.module}")
-    pings(linux)
-    pings(linux, size=1472)
-    pings(linux, size=5000)
+    assert pinged(linux)
+    assert pinged(linux, size=1472)
+    assert pinged(linux, size=5000)
     icmp = machine.bob.stack.sockets.icmp_bind()
     icmp.send_echo(bytes((10, 0, 0, 1)), 1, b"from bob")
     machine.wait(lambda: icmp.can_receive)
     assert icmp.receive().data == b"from bob"
     linux.run("for i in 1 2 3 4 5 6 7 8 9 10; do ip link set eth0 down; ip link set eth0 up; done")
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 1")
-    pings(linux)
+    assert pinged(linux)
     machine.link.unplug()
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 0", 20)
     machine.link.replug()
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 1", 20)
-    pings(linux)
+    assert pinged(linux)
     remove = f"rmmod {case.module}; ! test -d /sys/class/net/eth0; insmod /modules/{case.module}.ko {case.parameters}"
     linux.run(remove)
     linux.bring_up()
-    pings(linux)
+    assert pinged(linux)
     log = linux.run("dmesg")
     assert not re.search(r"(eth0|virtio|8139).*(fail|error|hang|timed out|invalid|unable)", log, re.I), log[-2000:]
 
@@ -141,7 +132,7 @@ def test_the_card_is_unplugged_and_plugged(machine: Any, case: Case) -> None:
     machine.wait(lambda: not machine.server.connected)
     linux.plug(machine.socket)
     linux.bring_up()
-    pings(linux)
+    assert pinged(linux)
     assert machine.server.clients == 2
 
 
@@ -154,19 +145,8 @@ def test_a_guest_that_is_killed_leaves_a_card_for_the_next(machine: Any, case: C
     linux.kill()
     machine.wait(lambda: not machine.server.connected)
     assert machine.guest.slot.memory.regions == []
-    pings(machine.linux())
+    assert pinged(machine.linux())
     assert machine.server.clients == 2
-
-
-def both_ways(machine: Any, size: int) -> list[tuple[str, str]]:
-    """`size` bytes by TCP from the guest and into it; for each way the digests of what left and of what came."""
-    linux = machine.guest_os
-    linux.run(f"dd if=/dev/urandom of=/tmp/data bs=1M count={size // MIB} 2>/dev/null")
-    got, _ = machine.received_from(linux, size)
-    left = linux.run("md5sum < /tmp/data").split()[0]
-    data = random.Random(7).randbytes(size)
-    digest, _ = machine.sent_to(linux, data)
-    return [(left, hashlib.md5(got).hexdigest()), (hashlib.md5(data).hexdigest(), digest)]
 
 
 @cases("TCP: 2 MiB each way")
@@ -189,7 +169,7 @@ def test_what_it_offloads_is_right_on_the_wire(machine: Any, case: Case) -> None
     linux.run("dd if=/dev/urandom of=/tmp/data bs=1k count=100 2>/dev/null")
     machine.received_from(linux, 100 << 10)
     linux.run(f"(nslookup name.test {BOB} > /dev/null 2>&1 &); sleep 0.2")
-    pings(linux)
+    assert pinged(linux)
     sent = [frame for frame in frames if frame[6:12].hex(":") == MAC]
     seen, wrong = recomputed(sent)
     assert not wrong
@@ -207,16 +187,16 @@ def test_ipv6_both_ways(machine: Any, case: Case) -> None:
     frames = machine.frames()
     linux = machine.guest_os
     speak_ipv6(machine)
-    pings6(linux)
-    pings6(linux, size=1452)
-    asks6(machine)
-    tcp6_both_ways(machine, random.Random(6).randbytes(200_000))
+    assert pinged(linux, peer=BOB6)
+    assert pinged(linux, size=1452, peer=BOB6)
+    assert "NXDOMAIN" in asked6(machine)
+    assert all(left == came for left, came in both_ways(machine, 200 << 10, LINUX6, BOB6))
     seen, wrong = recomputed((frame for frame in frames if frame[6:12].hex(":") == MAC), IPv6)
     assert not wrong
     assert min(seen.values()) > 0
-    pings6(linux, size=5000)
+    assert pinged(linux, size=5000, peer=BOB6)
     linux.run("ethtool -K eth0 rx off tx off sg off tso off gso off gro off 2>/dev/null; true")
-    tcp6_both_ways(machine, random.Random(7).randbytes(200_000))
+    assert all(left == came for left, came in both_ways(machine, 200 << 10, LINUX6, BOB6))
 
 
 @cases("MTU 9000: ping, ping6, TCP over IPv4 and IPv6", ["msix-packed", "intx-split", "legacy"])
@@ -227,11 +207,11 @@ def test_jumbo_frames(lab: Labs, case: Case) -> None:
     assert linux.run("cat /sys/class/net/eth0/mtu") == "9000"
     frames = room.frames()
     speak_ipv6(room)
-    pings(linux, size=8900)
-    pings6(linux, size=8900)
+    assert pinged(linux, size=8900)
+    assert pinged(linux, size=8900, peer=BOB6)
     assert max(map(len, frames)) == 14 + 40 + 8 + 8900
     assert all(left == came for left, came in both_ways(room, MIB))
-    tcp6_both_ways(room, random.Random(9).randbytes(MIB))
+    assert all(left == came for left, came in both_ways(room, MIB, LINUX6, BOB6))
 
 
 @cases("UDP, 5,000 frames in a row")
@@ -252,7 +232,7 @@ def interrupts(linux: Any) -> list[str]:
 @cases("kinds of interrupts")
 def test_it_is_interrupted_as_it_should_be(machine: Any, case: Case) -> None:
     """Virtio with MSI-X has a vector for its configuration and one for each queue; the others have INTx."""
-    pings(machine.guest_os)
+    assert pinged(machine.guest_os)
     lines = interrupts(machine.guest_os)
     if "MSI-X" in case.driver:
         assert len([line for line in lines if "MSI" in line]) >= 3, lines
@@ -265,17 +245,13 @@ def test_it_is_interrupted_as_it_should_be(machine: Any, case: Case) -> None:
 def test_the_tally_counters_count_what_was_sent(machine: Any, case: Case) -> None:
     """Dumped by DMA (RTL8139C+ 6.3): frames both ways."""
     linux = machine.guest_os
-    pings(linux, 1)
+    assert pinged(linux, 1)
     before = counters(linux)
-    pings(linux, 10, 200)
+    assert pinged(linux, 10, 200)
     after = counters(linux)
     assert after["tx_ok"] - before["tx_ok"] >= 10
     assert after["rx_ok"] - before["rx_ok"] >= 10
     assert not any(value for name, value in after.items() if "err" in name or "abort" in name or "underrun" in name)
-
-
-def counters(linux: Any) -> dict[str, int]:
-    return {name: int(value) for name, value in re.findall(r"(\w+): (\d+)", linux.run("ethtool -S eth0"))}
 
 
 @cases("receive modes and addresses by the control queue", ["msix-packed", "intx-split", "legacy"])
@@ -285,5 +261,5 @@ def test_the_control_queue_is_used(machine: Any, case: Case) -> None:
     linux.run("for mode in promisc -promisc allmulti -allmulti; do ifconfig eth0 $mode; done")
     linux.run("ip link set eth0 down; ip link set eth0 address 52:54:00:65:43:21; ip link set eth0 up")
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 1")
-    pings(linux)
+    assert pinged(linux)
     assert "Failed" not in linux.run("dmesg | grep -i virtio; true")

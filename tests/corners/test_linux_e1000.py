@@ -10,10 +10,8 @@ import random
 import re
 import signal
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,19 +19,26 @@ from scapy.layers.inet import TCP, UDP
 from scapy.layers.inet6 import IPv6
 
 from motenet.bridge.tap import BridgeError
-from motenet.core.trace import Dropped
 from motenet.core.units import MS
 from motenet.devices import E1000
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from shared import IPV6_FRAGMENT, asks6, pings6, recomputed, speak_ipv6, tcp6_both_ways
+from tests.corners.shared import (
+    BOB,
+    BOB6,
+    IPV6_FRAGMENT,
+    LINUX6,
+    MAC,
+    MIB,
+    asked6,
+    both_ways,
+    counters,
+    nothing_refused,
+    pinged,
+    recomputed,
+    speak_ipv6,
+)
 
 pytestmark = pytest.mark.needs("guest", "vfio-user")
 
-MAC = "52:54:00:12:34:56"
-BOB = "10.0.0.2"
-MIB = 1 << 20
 Labs = Callable[..., Any]
 """The fixture: `lab(card, **options of the emulated host)`; see conftest."""
 
@@ -46,19 +51,9 @@ def card(timing: str = "instant") -> E1000:
 def machine(lab: Labs) -> Iterator[Any]:
     """A lab with a guest whose link is up, which must leave nothing that our side had to refuse."""
     room = lab(card())
-    refused: list[str] = []
-    room.guest.slot.watch = lambda event: isinstance(event, Dropped) and refused.append(event.detail)
-    room.guest_os = room.linux()
-    yield room
-    assert not refused, "what QEMU asks for that there need not be is not told"
-    assert room.guest.slot.memory.drops == {}, "no DMA went astray"
-    for window in room.guest.slot.windows.values():
-        assert window.drops == {}, "no access had a width or a place that a register lacks"
-
-
-def pings(linux: Any, count: int = 3, size: int = 56) -> None:
-    printed = linux.run(f"ping -c {count} -i 0.1 -s {size} {BOB}")
-    assert f"{count} packets transmitted, {count} packets received" in printed
+    with nothing_refused(room):
+        room.guest_os = room.linux()
+        yield room
 
 
 # --- life of a driver
@@ -72,7 +67,7 @@ def test_it_probes_and_finds_link_and_peer_at_the_datasheets_pace(lab: Labs) -> 
     log = linux.run("dmesg")
     assert f"eth0: (PCI:33MHz:32-bit) {MAC}" in log
     assert "NIC Link is Up 1000 Mbps Full Duplex" in log
-    pings(linux)
+    assert pinged(linux)
     assert int(linux.run("grep eth0 /proc/interrupts").split()[1]) > 2
     assert not re.search(r"e1000.*(fail|error|hang|invalid)", log, re.I)
 
@@ -90,7 +85,7 @@ def test_an_emulated_host_reaches_linux(machine: Any) -> None:
 def test_down_and_up_ten_times(machine: Any) -> None:
     machine.guest_os.run("for i in 1 2 3 4 5 6 7 8 9 10; do ip link set eth0 down; ip link set eth0 up; done")
     machine.guest_os.until("test $(cat /sys/class/net/eth0/carrier) = 1")
-    pings(machine.guest_os)
+    assert pinged(machine.guest_os)
     assert machine.guest_os.run("cat /sys/class/net/eth0/operstate") == "up"
 
 
@@ -100,7 +95,7 @@ def test_the_module_is_reloaded(machine: Any) -> None:
     linux.run("rmmod e1000; ! test -d /sys/class/net/eth0; insmod /modules/e1000.ko")
     linux.until("test -d /sys/class/net/eth0")
     linux.bring_up()
-    pings(linux)
+    assert pinged(linux)
     assert linux.run("cat /sys/class/net/eth0/operstate") == "up"
 
 
@@ -114,7 +109,7 @@ def test_the_cable_is_pulled_and_put_back(machine: Any) -> None:
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 1")
     log = linux.run("dmesg | grep eth0")
     assert log.index("Link is Down") < log.rindex("Link is Up")
-    pings(linux)
+    assert pinged(linux)
 
 
 @pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="card unplugged and plugged")
@@ -127,7 +122,7 @@ def test_the_card_is_unplugged_and_another_client_comes(machine: Any) -> None:
     linux.plug(machine.socket)
     linux.until("test -d /sys/class/net/eth0")
     linux.bring_up()
-    pings(linux)
+    assert pinged(linux)
     assert machine.server.clients == 2
 
 
@@ -178,11 +173,11 @@ def test_ipv6_both_ways(machine: Any) -> None:
     frames = machine.frames()
     linux = machine.guest_os
     speak_ipv6(machine)
-    pings6(linux)
-    pings6(linux, size=5000)
-    asks6(machine)
+    assert pinged(linux, peer=BOB6)
+    assert pinged(linux, size=5000, peer=BOB6)
+    assert "NXDOMAIN" in asked6(machine)
     linux.run("ethtool -K eth0 rx on")
-    tcp6_both_ways(machine, random.Random(6).randbytes(4 * MIB))
+    assert all(left == came for left, came in both_ways(machine, 4 * MIB, LINUX6, BOB6))
     statistics = counters(linux)
     assert (statistics["tx_tcp_seg_good"], statistics["rx_csum_offload_errors"]) == (0, 0)
     sent = [frame for frame in frames if frame[6:12].hex(":") == MAC]
@@ -190,7 +185,7 @@ def test_ipv6_both_ways(machine: Any) -> None:
     assert not wrong
     assert min(seen.values()) > 0
     linux.run("ethtool -K eth0 rx off tx off sg off tso off gso off")
-    tcp6_both_ways(machine, random.Random(7).randbytes(MIB))
+    assert all(left == came for left, came in both_ways(machine, MIB, LINUX6, BOB6))
 
 
 @pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="MTU 9000, over IPv4 and IPv6")
@@ -202,16 +197,11 @@ def test_jumbo_frames(lab: Labs) -> None:
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 1")
     frames = room.frames()
     speak_ipv6(room)
-    pings(linux, size=8900)
-    pings6(linux, size=8900)
+    assert pinged(linux, size=8900)
+    assert pinged(linux, size=8900, peer=BOB6)
     assert max(map(len, frames)) == 14 + 40 + 8 + 8900
-    linux.run("dd if=/dev/urandom of=/tmp/data bs=1M count=2 2>/dev/null")
-    got, _ = room.received_from(linux, 2 * MIB)
-    assert hashlib.md5(got).hexdigest() == linux.run("md5sum < /tmp/data").split()[0]
-    data = random.Random(9).randbytes(2 * MIB)
-    digest, _ = room.sent_to(linux, data)
-    assert digest == hashlib.md5(data).hexdigest()
-    tcp6_both_ways(room, data)
+    assert all(left == came for left, came in both_ways(room, 2 * MIB))
+    assert all(left == came for left, came in both_ways(room, 2 * MIB, LINUX6, BOB6))
     assert max(map(len, frames)) == 9014
 
 
@@ -228,10 +218,6 @@ def test_a_storm_of_udp_arrives_whole(machine: Any) -> None:
 # --- ethtool
 
 
-def counters(linux: Any) -> dict[str, int]:
-    return {name: int(value) for name, value in re.findall(r"(\w+): (\d+)", linux.run("ethtool -S eth0"))}
-
-
 @pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="ethtool -t offline")
 def test_the_drivers_self_test_passes(machine: Any) -> None:
     """`ethtool -t eth0 offline`: registers, EEPROM, interrupts, loopback, link. (It sleeps for eight seconds.)"""
@@ -239,7 +225,7 @@ def test_the_drivers_self_test_passes(machine: Any) -> None:
     assert "The test result is PASS" in printed
     assert re.findall(r"test +\(.*\)\s+(\d+)", printed) == ["0"] * 5
     machine.guest_os.until("test $(cat /sys/class/net/eth0/carrier) = 1")
-    pings(machine.guest_os)
+    assert pinged(machine.guest_os)
     assert machine.guest_os.run("cat /sys/class/net/eth0/operstate") == "up"
 
 
@@ -247,9 +233,9 @@ def test_the_drivers_self_test_passes(machine: Any) -> None:
 def test_statistics_count_what_was_sent(machine: Any) -> None:
     """The card's own counters, read by the driver (8254x 13.7): frames and bytes of ten pings."""
     linux = machine.guest_os
-    pings(linux, 1)  # ARP is done
+    assert pinged(linux, 1)  # ARP is done
     before = counters(linux)
-    pings(linux, 10, 200)
+    assert pinged(linux, 10, 200)
     linux.until(f"test $(ethtool -S eth0 | sed -n 's/.*rx_packets: //p') -ge {before['rx_packets'] + 10}")
     after = counters(linux)
     assert after["rx_packets"] - before["rx_packets"] == 10
@@ -285,7 +271,7 @@ def test_a_second_guest_is_refused_and_the_first_goes_on(machine: Any) -> None:
     second = machine.boot()
     with pytest.raises(BridgeError, match=r"[Bb]usy"):
         second.plug(machine.socket)
-    pings(machine.guest_os)
+    assert pinged(machine.guest_os)
 
 
 @pytest.mark.exercises(driver="Linux 6.12 e1000", card="motenet 82540EM", what="guest killed, another boots")
@@ -297,7 +283,7 @@ def test_a_guest_that_is_killed_in_the_middle_of_traffic_leaves_a_card_for_the_n
     linux.kill()
     machine.wait(lambda: not machine.server.connected)
     assert machine.guest.slot.memory.regions == []
-    pings(machine.linux())
+    assert pinged(machine.linux())
     assert machine.server.clients == 2
 
 

@@ -11,10 +11,8 @@ import fcntl
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from struct import pack
 from typing import Any
 
@@ -26,10 +24,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
 from motenet.bridge.qtest.twins import OurSide
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from virtio_programs import *
+from tests.corners.virtio_programs import *
 
 pytestmark = pytest.mark.needs("tap", "root", "ip")
 

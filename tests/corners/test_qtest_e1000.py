@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,10 +23,7 @@ from motenet.drivers.e1000 import E1000Driver
 from motenet.sim.world import World
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from shared import IPV6_FRAGMENT, recomputed, transferred
+from tests.corners.shared import IPV6_FRAGMENT, recomputed, transferred
 
 pytestmark = pytest.mark.needs("qemu")
 

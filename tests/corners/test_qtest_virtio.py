@@ -3,12 +3,11 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from struct import pack_into
+from typing import Any
 
 import pytest
 from scapy.layers.l2 import Dot1Q, Ether
@@ -30,10 +29,7 @@ from motenet.drivers.virtio.transport import NEEDS_RESET
 from motenet.sim.world import World
 from motenet.stack import NetworkStack
 from motenet.stack.sockets.tcp import TcpSocket
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from shared import transferred
+from tests.corners.shared import transferred
 
 pytestmark = pytest.mark.needs("qemu")
 
@@ -330,41 +326,37 @@ class Pair:
         self.alice.start()
         machine.run("1ms")
 
-    def transfer(self, sender: TcpSocket, receiver: TcpSocket, data: bytes) -> bytes:
-        return transferred(self.machine.clock, sender, receiver, data)
-
-    def exam(self, size: int) -> None:
-        """Ping, UDP, and TCP both ways, over both families; nothing is lost or changed, or dropped for a reason."""
+    def exam(self, size: int) -> Iterator[tuple[str, Any, Any]]:
+        """Ping, UDP, and TCP both ways, over both families, and what was dropped: what, what should be, what is."""
         for port, here, there in ((80, "10.0.0.1", "10.0.0.2"), (81, "fd00::a", "fd00::b")):
-            self.converse(port, here, there, size)
-        alice, bob = self.alice.stack, self.bob.stack
-        assert (self.driver.drops, bob.drop_reasons) == ({}, {})
+            yield from self.converse(port, here, there, size)
         strangers = set() if self.driver.has("CTRL_RX") else {"other-station"}  # 5.1.6.5.1: without filters, all come
-        assert set(alice.drop_reasons) <= strangers
-        assert self.driver.statistics["interrupts"] > 0
+        yield "alice's drops", set(), set(self.alice.stack.drop_reasons) - strangers
+        yield "bob's drops", {}, self.bob.stack.drop_reasons
+        yield "is interrupted", True, self.driver.statistics["interrupts"] > 0
         self.alice.stop()
-        assert self.driver.drops == {}
+        yield "the driver's drops", {}, self.driver.drops
 
-    def converse(self, port: int, here: str, there: str, size: int) -> None:
+    def converse(self, port: int, here: str, there: str, size: int) -> Iterator[tuple[str, Any, Any]]:
         alice, bob, clock = self.alice.stack, self.bob.stack, self.machine.clock
-        assert all(time is not None and time < 5 * MS for time in alice.ping(there, count=5, interval="1ms"))
+        times = alice.ping(there, count=5, interval="1ms")
+        yield f"ping {there}", 5, sum(time is not None and time < 5 * MS for time in times)
         ours, theirs = alice.udp_socket(4000 + port), bob.udp_socket(5000 + port)
         for length in (0, 1, 18, self.mtu - 48, self.mtu - 28, 4000):
             payload = bytes(number * 3 & 0xFF for number in range(length))
             ours.send_to(payload, there, 5000 + port)
-            assert clock.wait(lambda: theirs.can_receive, clock.now + SECOND)
-            assert theirs.receive().data == payload
+            clock.wait(lambda: theirs.can_receive, clock.now + SECOND)
+            yield f"{length} bytes to {there}", payload, theirs.receive().data
             theirs.send_to(payload[::-1], here, 4000 + port)
-            assert clock.wait(lambda: ours.can_receive, clock.now + SECOND)
-            assert ours.receive().data == payload[::-1]
+            clock.wait(lambda: ours.can_receive, clock.now + SECOND)
+            yield f"{length} bytes to {here}", payload[::-1], ours.receive().data
         listener = bob.tcp_listen(port)
         client = alice.tcp_connect(there, port)
-        assert clock.wait(lambda: listener.can_accept, clock.now + SECOND)
+        clock.wait(lambda: listener.can_accept, clock.now + SECOND)
         server = listener.accept()
-        assert server is not None
         data = bytes(number * 7 + (number >> 8) & 0xFF for number in range(size))
-        assert self.transfer(client, server, data) == data
-        assert self.transfer(server, client, data[::-1]) == data[::-1]
+        yield f"TCP to {there}", data, transferred(clock, client, server, data)
+        yield f"TCP to {here}", data[::-1], transferred(clock, server, client, data[::-1])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -374,7 +366,8 @@ class Pair:
 def test_ping_udp_and_tcp_with_every_variant(variant: str) -> None:
     world = World(seed=3)
     with QtestMachine(f"virtio-net-pci,{VARIANTS[variant]}", mac=MAC, clock=world.clock) as machine:
-        Pair(machine, world).exam(1 << 19)
+        for what, wanted, found in Pair(machine, world).exam(1 << 19):
+            assert found == wanted, what
 
 
 @pytest.mark.parametrize("variant", FEW)
@@ -385,7 +378,8 @@ def test_5_1_4_1_jumbo_frames_with_the_mtu_that_the_card_says(variant: str) -> N
     with QtestMachine(properties, mac=MAC, clock=world.clock) as machine:
         pair = Pair(machine, world, 9000)
         assert pair.driver.capabilities.mtu == 9000
-        pair.exam(1 << 19)
+        for what, wanted, found in pair.exam(1 << 19):
+            assert found == wanted, what
 
 
 @pytest.mark.parametrize("variant", FEW)
@@ -398,7 +392,8 @@ def test_ping_udp_and_tcp_with_another_qemu_whose_time_is_stepped(variant: str) 
     with QtestMachine(
         f"virtio-net-pci,{VARIANTS[variant]}", mac=MAC, clock=world.clock, program=program
     ) as machine:  # fmt: skip
-        Pair(machine, world).exam(1 << 19)
+        for what, wanted, found in Pair(machine, world).exam(1 << 19):
+            assert found == wanted, what
 
 
 # --- the kernel of the real host behind a TAP: the only peer for which QEMU's card offers checksums and segmentation

@@ -5,7 +5,6 @@ Debian's unmodified virtio_net.ko talks to QEMU about features, address and queu
 
 import hashlib
 import random
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,10 @@ from scapy.layers.inet import TCP, UDP
 
 from motenet.bridge.vhost_user.linux import VhostLab
 from motenet.core.trace import Changed
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from shared import recomputed
+from tests.corners.shared import BOB, MAC, MIB, pinged, recomputed
 
 pytestmark = pytest.mark.needs("guest", "vfio-user")
 
-MAC = "52:54:00:12:34:56"
-BOB = "10.0.0.2"
-MIB = 1 << 20
 DRIVER = "Linux 6.12 virtio_net, QEMU 11.1 vhost-user"
 CARDS = {
     "split": "motenet virtio-net over vhost-user, split",
@@ -67,23 +60,18 @@ def lab(tmp_path: Path) -> Iterator[Labs]:
         assert refused == {}, "no message, no DMA and nothing in a ring was wrong"
 
 
-def pings(linux: Any, count: int = 3, size: int = 56) -> None:
-    printed = linux.run(f"ping -c {count} -i 0.1 -s {size} {BOB}")
-    assert f"{count} packets transmitted, {count} packets received" in printed
-
-
 @rings("probe, ping, down and up, module reloaded")
 def test_it_probes_pings_and_comes_back(lab: Labs, properties: dict[str, Any]) -> None:
     """The guest announces itself after its migration: QEMU's SEND_RARP, and the driver's own."""
     room = lab()
     frames = room.frames()
     linux = room.linux(mac=MAC, **properties)
-    pings(linux)
+    assert pinged(linux)
     linux.run("for i in 1 2 3 4 5 6 7 8 9 10; do ip link set eth0 down; ip link set eth0 up; done")
-    pings(linux)
+    assert pinged(linux)
     linux.run("rmmod virtio_net; ! test -d /sys/class/net/eth0; insmod /modules/virtio_net.ko")
     linux.bring_up()
-    pings(linux)
+    assert pinged(linux)
     assert any(frame[12:14] == b"\x80\x35" and frame[6:12].hex(":") == MAC for frame in frames)
     assert not any(word in linux.run("dmesg | grep -i virtio") for word in ("fail", "error", "broken"))
     features = linux.run("cat /sys/class/net/eth0/device/features")
@@ -127,7 +115,7 @@ def test_a_storm_of_udp_arrives_whole(lab: Labs, properties: dict[str, Any]) -> 
     """Linux's own packet generator, 1514 bytes each; all get onto the cable, if not into our host's card."""
     room = lab()
     linux = room.linux(mac=MAC, **properties)
-    pings(linux)
+    assert pinged(linux)
     passed = room.link.directions[0]
     before = passed.frames
     linux.prepare_packets(10_000)
@@ -143,7 +131,7 @@ def test_jumbo_frames(lab: Labs, properties: dict[str, Any]) -> None:
     linux = room.linux(mac=MAC, host_mtu=9000, **properties)
     frames = room.frames()
     linux.run("ip link set eth0 mtu 9000")
-    pings(linux, size=8900)
+    assert pinged(linux, size=8900)
     assert max(map(len, frames)) == 14 + 20 + 8 + 8900
 
 
@@ -156,14 +144,14 @@ def test_two_queue_pairs(lab: Labs, properties: dict[str, Any]) -> None:
     assert room.guest.slot.net.steering.pairs == 1
     linux.run("ethtool -L eth0 combined 2")
     assert room.guest.slot.net.steering.pairs == 2
-    pings(linux, 3)
+    assert pinged(linux, 3)
     outbox = room.bob.stack.udp_socket(9)
     for port in range(9001, 9017):  # sixteen flows that the guest never opened: the card spreads them
         outbox.send_to(b"hello", "10.0.0.1", port)
     room.wait(lambda: all(queue.last_used for queue in rings_used[::2]))
     linux.run("ethtool -L eth0 combined 1")
     assert room.guest.slot.net.steering.pairs == 1
-    pings(linux)
+    assert pinged(linux)
 
 
 @rings("card unplugged and plugged", "split", "packed")
@@ -175,7 +163,7 @@ def test_the_card_is_unplugged_and_another_client_comes(lab: Labs, properties: d
     assert room.guest.slot.dma.regions == []
     room.plug(linux, mac=MAC, **properties)
     linux.bring_up()
-    pings(linux)
+    assert pinged(linux)
     assert room.server.clients == 2
 
 
@@ -187,13 +175,13 @@ def test_the_back_end_goes_and_comes_back(lab: Labs, properties: dict[str, Any])
     """
     room = lab()
     linux = room.linux(mac=MAC, reconnect=100, **properties)
-    pings(linux)
+    assert pinged(linux)
     room.server.close()
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 0")
     room.serve()
     room.wait(lambda: room.server.connected)
     linux.until("test $(cat /sys/class/net/eth0/carrier) = 1")
-    pings(linux)
+    assert pinged(linux)
     assert room.server.clients == 1, "QEMU's second connection is the new back-end's first"
 
 
@@ -211,5 +199,5 @@ def test_a_guest_that_is_killed_in_the_middle_of_traffic_leaves_a_card_for_the_n
     linux.kill()
     room.wait(lambda: not room.server.connected)
     assert room.guest.slot.dma.regions == []
-    pings(room.linux(mac=MAC, **properties))
+    assert pinged(room.linux(mac=MAC, **properties))
     assert changes == ["connected", "gone: it has hung up", "connected"]

@@ -216,10 +216,10 @@ class Room:
         self.outsider.port.watch = watch
         return seen
 
-    def received_from(self, linux: Linux, size: int) -> tuple[bytes, float]:
+    def received_from(self, linux: Linux, size: int, peer: str = PEER) -> tuple[bytes, float]:
         """What nc in the guest sends of its /tmp/data to bob's TCP port, and the seconds that it takes."""
         listener = self.bob.stack.sockets.tcp_listen(SEND_PORT, b"")
-        linux.start(f"nc {PEER} {SEND_PORT} < /tmp/data")
+        linux.start(f"nc {peer} {SEND_PORT} < /tmp/data")
         self.wait(lambda: listener.can_accept)
         connection = listener.accept()
         assert connection is not None
@@ -239,10 +239,10 @@ class Room:
         listener.close()
         return bytes(got), duration
 
-    def sent_to(self, linux: Linux, data: bytes) -> tuple[str, float]:
+    def sent_to(self, linux: Linux, data: bytes, address: str = LINUX) -> tuple[str, float]:
         """nc in the guest takes `data` from bob by TCP: its MD5, and the seconds until all is acknowledged."""
         linux.run(f"rm -f /tmp/sum; (nc -l -p {RECEIVE_PORT} | md5sum > /tmp/sum) & sleep 0.2")
-        connection = self.bob.stack.sockets.tcp_connect(LINUX, RECEIVE_PORT)
+        connection = self.bob.stack.sockets.tcp_connect(address, RECEIVE_PORT)
         view = memoryview(data)
         done = 0
         begin = time.monotonic()
