@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from motenet.core.errors import ConfigurationError
 from motenet.core.units import MS, SECOND
-from motenet.stack.sockets.tcp import State
 from motenet.stack.sockets.tcp.handshake import initial_sequence
 from motenet.stack.wire import tcp as wire
 from motenet.stack.wire.tcp import Segment
@@ -296,27 +295,3 @@ def test_must_31_urgent_data_of_any_length_is_received(tcp: SimpleNamespace) -> 
         assert len(talk.tcp.recv(30_000)) == 30_000
         talk.take()
     assert talk.tcp.urgent_remaining == 35_535
-
-
-# --- arrival (3.10.7) ---
-
-
-def test_may_12_blind_data_injection_is_not_taken(tcp: SimpleNamespace) -> None:
-    """RFC 5961, 5: an acknowledgment far from what was sent betrays who has guessed the rest."""
-    talk = tcp.established()
-    reply = talk.send(f"<SEQ=301><ACK={101 - 70_000 & wire.MASK}><CTL=ACK><DATA=5>")
-    assert reply == "<SEQ=101><ACK=301><CTL=ACK>"
-    assert not talk.tcp.can_recv
-
-
-def test_may_13_a_segment_beyond_a_gap_is_acknowledged(tcp: SimpleNamespace) -> None:
-    talk = tcp.established()
-    talk.send("<SEQ=401><ACK=101><CTL=ACK><DATA=100>")
-    talk.recv("<SEQ=101><ACK=301><CTL=ACK>")
-
-
-def test_may_1_after_close_data_is_still_read(tcp: SimpleNamespace) -> None:
-    """MAY-1 would let CLOSE end reading too; ours is the full-duplex one of 3.6."""
-    talk = tcp.in_state(State.FIN_WAIT_2)
-    talk.send("<SEQ=301><ACK=102><CTL=ACK><DATA=5>")
-    assert talk.tcp.recv(10) == tcp.stream(301, 5)

@@ -2,9 +2,7 @@
 
 from types import SimpleNamespace
 
-import pytest
-
-from motenet.core.units import MS, SECOND
+from motenet.core.units import MS
 
 TRIP = 100 * MS
 
@@ -85,14 +83,3 @@ def test_rfc_4861_7_3_1_progress_confirms_that_the_peer_is_reachable(tcp: Simple
         ack += 1
         talk.send(f"<SEQ=301><ACK={ack}><CTL=ACK>")
     assert heard == [tcp.B[0]] * 3
-
-
-@pytest.mark.parametrize(("address", "mss"), [(bytes(4 * [9]), 536), (bytes(16 * [0xFD]), 1220)])
-def test_must_15_a_peer_that_says_nothing_takes_the_default(tcp: SimpleNamespace, address: bytes, mss: int) -> None:
-    talk = tcp.Conversation()
-    talk.tcp.mss_limit = 1440
-    talk.tcp.connect((address, 80), (address[:-1] + b"\1", 1024))
-    talk.tcp.sender.start(100)
-    talk.take()
-    talk.tcp.process(SECOND, address, address, tcp.segment("<SEQ=300><ACK=101><CTL=SYN,ACK>", tcp.B, tcp.A))
-    assert talk.tcp.sender.mss == mss

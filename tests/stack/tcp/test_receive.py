@@ -78,6 +78,7 @@ def test_what_gro_has_joined_is_acknowledged_at_once(tcp: SimpleNamespace) -> No
 
 
 def test_rfc_5681_4_2_each_segment_out_of_order_is_acknowledged_at_once(tcp: SimpleNamespace) -> None:
+    """MAY-13."""
     talk = tcp.established()
     for seq in (401, 501, 601):
         talk.send(f"<SEQ={seq}><ACK=101><CTL=ACK><DATA=100>")
@@ -190,6 +191,7 @@ def test_old_data_is_acknowledged_as_often_as_it_comes(tcp: SimpleNamespace) -> 
 
 @pytest.mark.parametrize("state", DATA_STATES)
 def test_data_is_delivered_until_the_peer_has_closed(tcp: SimpleNamespace, state: State) -> None:
+    """MAY-1 would let CLOSE end reading too; ours is the full-duplex one of 3.6."""
     talk = tcp.in_state(state)
     ack = talk.tcp.sender.una
     talk.send(f"<SEQ=301><ACK={ack}><CTL=FIN,ACK><DATA=10>")
