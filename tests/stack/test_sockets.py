@@ -51,10 +51,14 @@ def test_an_exact_address_goes_before_every_address(sockets: SocketSet) -> None:
     assert sockets.udp_socket(B, 54) is None
 
 
-def test_rfc_6335_ephemeral_ports_are_of_the_dynamic_range_and_run_out(sockets: SocketSet) -> None:
+def test_rfc_6335_ephemeral_ports_are_of_the_dynamic_range_and_run_out(
+    sockets: SocketSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert range(FIRST_EPHEMERAL, FIRST_EPHEMERAL + EPHEMERALS) == range(49152, 65536)
+    monkeypatch.setattr("motenet.stack.sockets.set.EPHEMERALS", 64)
     sockets.udp_bind(FIRST_EPHEMERAL + 5, A)
-    ports = {sockets.udp_bind(0, A).local[1] for _ in range(EPHEMERALS - 1)}
-    assert ports == set(range(FIRST_EPHEMERAL, 65536)) - {FIRST_EPHEMERAL + 5}
+    ports = {sockets.udp_bind(0, A).local[1] for _ in range(63)}
+    assert ports == set(range(FIRST_EPHEMERAL, FIRST_EPHEMERAL + 64)) - {FIRST_EPHEMERAL + 5}
     with pytest.raises(errors.AddressNotAvailable):
         sockets.udp_bind(0, A)
 
