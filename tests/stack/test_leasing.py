@@ -25,9 +25,12 @@ def told(client: Any) -> list[tuple[str, str | None]]:
 
 
 def test_rfc_2131_3_1_a_lease_is_an_address_a_way_out_and_name_servers() -> None:
-    _, _, client = network(routers=["10.0.0.1", "10.0.0.2"], dns_servers=["10.0.0.1", "10.0.0.2"], mtu=1400)
+    world, _, client = network(routers=["10.0.0.1", "10.0.0.2"], dns_servers=["10.0.0.1", "10.0.0.2"], mtu=1400)
+    client.stack.add_address("10.9.0.9/24", probe=True)
+    world.run("3s")  # the carrier is there, and that address will be proven before the lease's
     lease = client.stack.dhcp_acquire()
-    assert client.stack.addresses == [lease.address]
+    assert world.now >= lease.obtained_at + 4_000_000_000  # RFC 5227, 2.1.1: the least that a proof takes
+    assert client.stack.addresses[1:] == [lease.address]
     assert str(lease.address) == "10.0.0.100/24"
     assert told(client) == [("0.0.0.0/0", "10.0.0.1")]
     assert client.stack.dns_servers == ["10.0.0.1", "10.0.0.2"]
@@ -53,13 +56,16 @@ def test_rfc_3442_classless_routes_take_the_routers_place() -> None:
 
 
 def test_rfc_2131_4_4_5_a_lease_is_extended_for_as_long_as_it_is_wanted() -> None:
-    world, _, client = network(lease_time="120s", routers=["10.0.0.1"])
+    world, server, client = network(lease_time="120s", routers=["10.0.0.1"])
     address = client.stack.dhcp_acquire().address
     for _ in range(10):
         world.run("60s")
         assert client.stack.addresses == [address]
         assert told(client) == [("0.0.0.0/0", "10.0.0.1")]
     assert client.stack.drop_reasons == {}
+    del server.applications[0].service.pools[0].subnet.options[3]
+    world.run("60s")
+    assert told(client) == []  # the server says so no more
 
 
 def test_rfc_2131_4_4_5_without_a_server_it_ends() -> None:
@@ -75,11 +81,17 @@ def test_rfc_2131_4_4_5_without_a_server_it_ends() -> None:
 def test_rfc_2131_4_4_6_a_released_address_is_gone() -> None:
     world, server, client = network(routers=["10.0.0.1"], mtu=1400)
     lease = client.stack.dhcp_acquire()
+    before = world.snapshot()
     client.stack.dhcp_release()
     world.run("5ms")  # the server's Ethernet address is asked for, and the message sent; no address lingers
     assert (client.stack.addresses, told(client), client.stack.list_links()[0]["mtu"]) == ([], [], 1500)
     assert [row["state"] for row in server.applications[0].rows()] == ["released"]
     assert client.stack.dhcp_acquire().address == lease.address
+    world.run("5ms")
+    client.stack.dhcp_release()
+    world.run("5ms")
+    world.restore(before)
+    assert (client.stack.addresses, client.stack.list_links()[0]["mtu"]) == ([lease.address], 1400)
 
 
 def test_an_address_that_was_given_by_hand_too_stays_when_the_lease_goes() -> None:
