@@ -49,15 +49,19 @@ class Lab:
         socket = self.connect()
         head = [f"{method} {path} HTTP/1.1", "Host: bob", *lines, "Connection: close", "", ""]
         socket.send("\r\n".join(head).encode("latin-1"))
+        return parse(self.rest(socket, 1000), method)
+
+    def rest(self, socket: TcpSocket, patience: int) -> bytes:
+        """What the server says until it closes, or so many ms are over; the connection is let go."""
         said = bytearray()
-        for _ in range(1000):
+        for _ in range(patience):
             self.world.run("1ms")
             said += socket.recv(1 << 20)
             if not socket.may_recv:
                 break
         socket.release()
         self.world.run("10ms")
-        return parse(bytes(said), method)
+        return bytes(said)
 
     def wait(self, ready: Callable[[], bool]) -> None:
         self.world.run("120s", until=ready)
@@ -77,14 +81,7 @@ class Lab:
             said += socket.recv(1 << 20)
         if close:
             socket.close()
-        for _ in range(100):
-            self.world.run("1ms")
-            said += socket.recv(1 << 20)
-            if not socket.may_recv:
-                break
-        socket.release()
-        self.world.run("10ms")
-        return bytes(said)
+        return bytes(said) + self.rest(socket, 100)
 
     def peer(self, *pieces: bytes, close: bool = True) -> HttpResponse:
         """Ask a server that says these bytes, whatever it is asked."""
