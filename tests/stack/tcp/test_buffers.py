@@ -44,7 +44,11 @@ def test_pieces_placed_in_any_order_make_the_stream(start: int, data: bytes, cut
 def test_the_assembler_knows_exactly_what_has_arrived(base: int, spans: list[tuple[int, int]]) -> None:
     assembler, model = Assembler(), set[int]()
     for left, length in spans:
-        assert assembler.add(base + left, base + left + length)
+        right = left + length
+        twice = [(max(left, a - base), min(right, b - base)) for a, b in assembler.ranges()]
+        first = next(((base + a, base + b) for a, b in twice if a < b), None)
+        assert assembler.overlap(base + left, base + right) == first, "RFC 2883, 4"
+        assert assembler.add(base + left, base + right)
         model |= set(range(left, left + length))
         ranges = assembler.ranges()
         assert {n - base for first, behind in ranges for n in range(first, behind)} == model

@@ -475,10 +475,11 @@ def test_rfc_6429_4_an_orphan_does_not_probe_a_shut_window_for_ever(tcp: SimpleN
 def test_an_orphan_closes_as_usual(tcp: SimpleNamespace) -> None:
     talk = tcp.in_state(State.FIN_WAIT_2)
     talk.tcp.release()
+    woken = talk.woken
     talk.send("<SEQ=301><ACK=102><CTL=FIN,ACK>")
     talk.recv("<SEQ=102><ACK=302><CTL=ACK>")
     assert talk.wait_for() == 10 * SECOND
-    assert talk.tcp.error is None
+    assert (talk.tcp.error, talk.woken) == (None, woken)
 
 
 # --- keep-alive (3.8.4) ---
