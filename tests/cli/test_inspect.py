@@ -1,11 +1,15 @@
 """`motenet inspect`: a world's hosts as ip and ss would show them."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from motenet.inspector.network import Listing
 
 SCRIPT = """
 import motenet
@@ -21,6 +25,7 @@ client.keep_alive = "75s"
 alice.stack.sockets.tcp_connect("192.0.2.7", 9).send(b"x")
 alice.stack.udp_socket(54).connect("10.0.0.2", 9)
 alice.stack.udp_socket(53).send_to(b"lost", "192.0.2.1", 9)
+bob.stack.dns_servers = ["10.0.0.1"]
 world.run("3s")
 print("the script's own words")
 """
@@ -53,6 +58,7 @@ def test_every_host_is_shown_with_what_it_knows(
     assert ["tcp", "LISTEN", "1", "128", "*:80", "*"] in lines
     assert ["udp", "UNCONN", "0", "0", "*:53", "*"] in lines
     assert ["udp", "ESTAB", "0", "0", "*:54", "10.0.0.2:9"] in lines
+    assert ["name", "servers", "10.0.0.1"] in lines
     assert "neighbor-unreachable" in done.out
     assert "the script's own words" in done.err
 
@@ -117,6 +123,29 @@ def test_long_addresses_are_never_broken_and_no_line_is_too_long(
     assert any(word.startswith(f"{LOCAL}:") for word in words)
     assert "eth0.10" in words
     assert ("netid tcp" in done.out) == (columns < 120), "where no table fits, each value follows its name"
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (22, ["t", "a      b  c      d", "xxxxx     xxxxx  xxxxx"]),
+        (19, ["t", "a     b c     d", "xxxxx   xxxxx xxxxx"]),
+        (15, ["t", "a      b  c", "xxxxx     xxxxx"]),
+        (13, ["t", "a     b c", "xxxxx   xxxxx"]),
+        (12, ["t", "a xxxxx", "  c xxxxx", "  d xxxxx"]),
+    ],
+)
+def test_columns_are_left_out_before_a_table_gives_way_to_paragraphs(width: int, expected: list[str]) -> None:
+    out = io.StringIO()
+    listing = Listing("t", ("a", "b", "c"), [{"a": "xxxxx", "b": "", "c": "xxxxx", "d": "xxxxx"}], ("d",))
+    Console(file=out, width=width).print(listing)
+    assert [line.rstrip() for line in out.getvalue().splitlines()] == expected
+
+
+def test_a_paragraph_is_broken_between_its_values() -> None:
+    out = io.StringIO()
+    Console(file=out, width=22).print(Listing("t", ("a", "b", "c", "d"), [dict.fromkeys("abcd", "xxxxx")]))
+    assert out.getvalue().splitlines() == ["t", "a xxxxx  b xxxxx", "  c xxxxx  d xxxxx"]
 
 
 def test_into_a_pipe_each_row_is_one_line(
