@@ -69,14 +69,8 @@ def in_synchronized(socket: "Connection", segment: Segment) -> Segment | None:
     seq = unwrap(segment.seq, receiver.nxt)
     flags = segment.flags
     if flags & SYN and not flags & RST:  # a reset comes second, a SYN fourth
-        if socket.state is State.TIME_WAIT and _may_reopen(socket, segment, seq):
-            listener = socket.listens(*socket.local)
-            if listener is not None:
-                socket.enter(State.CLOSED)
-                return listener.process(socket.now, socket.remote[0], socket.local[0], segment, socket)
         if socket.state is not State.SYN_RECEIVED or seq != receiver.isn:
-            socket.drop("tcp-unexpected-syn")
-            return challenge(socket)  # RFC 5961, 4.2
+            return _unexpected_syn(socket, segment, seq)
         if not flags & ACK:
             socket.sender.nxt = socket.sender.isn  # the peer's SYN again: our answer to it was lost
             socket.stir()
@@ -168,6 +162,20 @@ def challenge(socket: "Connection") -> Segment | None:
     socket.challenge_at = socket.now + CHALLENGE_INTERVAL
     socket.challenges += 1
     return socket.acknowledgment()
+
+
+def _unexpected_syn(socket: "Connection", segment: Segment, seq: int) -> Segment | None:
+    """From a peer that has forgotten this connection, or an attacker: challenged (RFC 5961, 4.2).
+
+    In TIME-WAIT it may be the next connection's, if somebody listens (MAY-2).
+    """
+    if socket.state is State.TIME_WAIT and _may_reopen(socket, segment, seq):
+        listener = socket.listens(*socket.local)
+        if listener is not None:
+            socket.enter(State.CLOSED)
+            return listener.process(socket.now, socket.remote[0], socket.local[0], segment, socket)
+    socket.drop("tcp-unexpected-syn")
+    return challenge(socket)
 
 
 def _may_reopen(socket: "Connection", segment: Segment, seq: int) -> bool:
