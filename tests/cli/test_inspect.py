@@ -142,6 +142,14 @@ def test_columns_are_left_out_before_a_table_gives_way_to_paragraphs(width: int,
     assert [line.rstrip() for line in out.getvalue().splitlines()] == expected
 
 
+def test_what_is_well_is_green_and_what_is_not_is_red() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, color_system="standard")
+    console.print(Listing("t", ("a", "b", "c"), [{"a": "UP", "b": "DOWN", "c": "STALE"}]))
+    assert ("\x1b[32mUP\x1b[0m" in out.getvalue(), "\x1b[31mDOWN\x1b[0m" in out.getvalue()) == (True, True)
+    assert "mSTALE" not in out.getvalue()
+
+
 def test_a_paragraph_is_broken_between_its_values() -> None:
     out = io.StringIO()
     Console(file=out, width=22).print(Listing("t", ("a", "b", "c", "d"), [dict.fromkeys("abcd", "xxxxx")]))
