@@ -390,6 +390,7 @@ def test_rfc_2131_4_3_5_inform() -> None:
         assert ack.option("domain") == b"example.test"
     assert office.states() == {}
     assert office.ask("inform") is None
+    assert office.drops == {"dhcp-no-address": 1}
 
 
 # --- relay agents (RFC 2131, 4.1; RFC 3046)
@@ -403,6 +404,7 @@ def relayed() -> Office:
 def test_a_relays_client_gets_an_address_of_the_relays_network(relayed: Office) -> None:
     offer = relayed.answer("discover", giaddr="10.7.0.1", flags=0, hops=1)
     assert (offer.yiaddr, offer.option("subnet_mask")) == ("10.7.1.1", "255.255.0.0")
+    assert offer.option("server_id") == SERVER  # that of ours to which it came
     assert (offer.address, offer.port, offer.packet.giaddr, offer.packet.hops) == ("10.7.0.1", 67, "10.7.0.1", 0)
     ack = relayed.answer(
         "request", ("server_id", offer.option("server_id")), ("requested_addr", "10.7.1.1"), giaddr="10.7.0.1"
