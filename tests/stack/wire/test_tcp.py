@@ -62,6 +62,7 @@ def test_rfc_9293_3_1_header_bytes() -> None:
     segment = Segment(
         0x1234, 0x5678, 0x9ABCDEF0, 0x0F1E2D3C, tcp.ACK | tcp.PSH, 0x4B5A, payload=[b"\x01"], payload_length=1
     )
+    assert segment.length == 1
     data = emitted(segment)
     assert data[:16].hex() == "123456789abcdef00f1e2d3c50184b5a"
     words = [0x0A00, 1, 0x0A00, 2, 6, 21, 0x1234, 0x5678, 0x9ABC, 0xDEF0, 0x0F1E, 0x2D3C, 0x5018, 0x4B5A, 0, 0, 0x0100]
