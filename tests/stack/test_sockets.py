@@ -313,6 +313,22 @@ def test_a_connection_s_queues_are_what_ss_shows(script: Any) -> None:
     assert rows == [("tcp-listener", 1, 128), ("tcp", 0, 0), ("tcp", 4, 0)]
 
 
+def test_every_kind_of_socket_has_its_row(script: Any) -> None:
+    sockets = script.stack.sockets
+    script.stack.dns_servers = ["10.0.0.53", "fd00::53"]
+    sockets.dhcp_client("eth0")
+    sockets.udp_bind(7, "10.0.0.1").connect("10.0.0.2", 9)
+    sockets.icmp_bind(3).close()
+    sockets.raw_bind(253)
+    assert [tuple(row.values())[1:] for row in script.stack.list_sockets()] == [
+        ("dns", "*", "10.0.0.53 fd00::53", "OPEN", 0, 0, None),
+        ("dhcp", "eth0:68", "*", "STOPPED", 0, 0, None),
+        ("udp", "10.0.0.1:7", "10.0.0.2:9", "OPEN", 0, 0, None),
+        ("icmp", "echo 3", "*", "CLOSED", 0, 0, None),
+        ("raw", "protocol 253", "*", "OPEN", 0, 0, None),
+    ]
+
+
 def test_a_connection_is_made_from_our_own_addresses_only(script: Any) -> None:
     """bind(2): EADDRNOTAVAIL, "a nonexistent interface was requested or the requested address was not local"."""
     with pytest.raises(errors.AddressNotAvailable, match=r"10\.0\.0\.77 is none of this stack's"):

@@ -148,7 +148,11 @@ def test_a_socket_is_of_one_stack_and_its_addresses_are_that_stack_s(alice: mote
     with pytest.raises(errors.AddressNotAvailable, match="none of this stack's"):
         alice.udp_socket().send_to(b"x", "10.0.0.2", 7, source="10.0.0.77")
     udp = bob.udp_socket(11, "10.0.0.2")
-    for family in (lambda: udp.send_to(b"x", "fd00::1", 7), lambda: bob.sockets.tcp_connect("::2", 7, "10.0.0.2")):
+    for family in (
+        lambda: udp.send_to(b"x", "fd00::1", 7),
+        lambda: udp.connect("::2", 7),
+        lambda: bob.sockets.tcp_connect("::2", 7, "10.0.0.2"),
+    ):
         with pytest.raises(errors.AddressNotAvailable, match="take two of one family"):
             family()
 

@@ -61,7 +61,10 @@ class UdpSocket(DatagramSocket):
 
     def connect(self, address: str | bytes, port: int) -> None:
         """Speak with one remote port alone: `send` goes there, all others are not heard, errors are raised."""
-        self.remote = (parse_address(address), check_port(port))
+        remote = (parse_address(address), check_port(port))
+        if self.local is not None:
+            self._check_source(self.local[0], remote[0], False)
+        self.remote = remote
 
     def send_to(
         self, data: Buffer, address: str | bytes, port: int, *, source: str | bytes = b"", interface: str = ""
