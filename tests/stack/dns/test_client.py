@@ -414,6 +414,10 @@ def test_rfc_6762_5_1_names_of_local_are_asked_for_by_multicast(resolver: Any) -
     resolver.hear(four.answer("@ 10 IN A 10.0.0.7", flags=flags), four.port, "10.0.0.66", sport=5353)
     assert query.addresses == [A7], "who has no IPv6 address says nothing"
     assert six.kind == "AAAA"
+    resolver.ask("other.local")
+    assert [one.server for one in resolver.asked(resolver.pass_time(1))] == ["224.0.0.251"], (
+        "no IPv6 here: its group is not waited for"
+    )
 
 
 # --- forgers

@@ -174,7 +174,7 @@ class Lookup(Component):
     def _bind(self, server: bytes) -> UdpSocket:
         """A socket at a random port, of the one address that the response is to come to (RFC 5452, 9.1)."""
         sockets, zone = self.client.sockets, self.client.zones.get(server, "")
-        source = b"" if is_multicast(server) else sockets.network.source_for(server, zone)
+        source = sockets.network.source_for(server, zone)
         for _ in range(16):
             try:
                 socket = sockets.udp_bind(FIRST_PORT + self.client.stream.below(PORTS), source)
