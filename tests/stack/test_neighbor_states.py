@@ -304,6 +304,15 @@ def test_a_search_that_gives_way_is_not_repeated_within_the_second() -> None:
     assert (cache.given_up, cache.drops) == ({}, {})
 
 
+def test_rfc_1122_2_3_2_1_who_is_suspected_is_asked_three_times() -> None:
+    cache, now = at(PROBE)
+    cache.confirm(IP6, now)
+    cache.suspect(IP6, now)
+    asked = [cache.due(now + second * SECOND)[0] for second in range(1, 5)]
+    assert asked == [[(IP6, A)]] * 3 + [[]]
+    assert state(cache, now) == NONE
+
+
 def test_what_waits_is_bounded_in_packets_and_in_bytes() -> None:
     cache = make()
     for _ in range(40):
