@@ -98,6 +98,7 @@ def test_rfc_4861_appendix_c_advertisements(before: str, flags: Any, after: str,
     resolution = advertise(cache, *flags, now)
     assert state(cache, now) == after
     assert cache.lookup(IP6, now) == mac
+    assert state(cache, now) == (DELAY if after == STALE else after)  # at the first packet
     assert (resolution is not None) == (before == INCOMPLETE and mac is not None)
     if resolution is not None:
         assert resolution.packets == [(b"queued",)]
@@ -221,7 +222,7 @@ def test_rfc_4861_appendix_d_who_is_a_router() -> None:
     cache.router_lost = told.append
     cache.heard(IP6, A, 0, is_router=True)  # an RA
     cache.heard(OTHER6, A, 0)  # an NS
-    assert (cache.known[IP6].is_router, cache.known[OTHER6].is_router) == (True, False)
+    assert (cache.known[IP6].is_router, cache.known[OTHER6].is_router, told) == (True, False, [])
     cache.heard(IP6, B, 0)
     assert cache.known[IP6].is_router  # 7.2.3: MUST NOT be modified
     cache.advertised(IP6, A, 0, solicited=True, override=False, is_router=False)  # 7.2.5, I: not believed
