@@ -172,6 +172,14 @@ def test_who_has_no_answer_makes_way_at_once(make_resolver: Any, rcode: dns.rcod
     assert third.server == "10.0.0.3", "who has answered is asked first"
 
 
+def test_a_silent_server_may_still_answer_when_another_refuses(make_resolver: Any) -> None:
+    resolver = make_resolver("10.0.0.2", "10.0.0.3")
+    query, _ = resolver.ask()
+    (second,) = resolver.asked(resolver.pass_time(1))
+    (third,) = resolver.asked(resolver.reply(second, rcode=dns.rcode.SERVFAIL))
+    assert (third.server, query.done) == ("10.0.0.2", False)
+
+
 def test_once_all_have_refused_that_is_the_answer(make_resolver: Any) -> None:
     resolver = make_resolver("10.0.0.2", "10.0.0.3")
     query, first = resolver.ask()

@@ -217,11 +217,9 @@ class Lookup(Component):
         self.end()
         told = f"{format_address(self.server)}: {why}"
         self.client.drop("dns-server", told)
-        if self.fleeing:  # it does not speak TCP: then by UDP again, from another port
-            if self.fleeing == "dns-case":
-                self.client.caseless[self.server] = None
-            self.fleeing = ""
-        else:
+        if self.fleeing == "dns-case":
+            self.client.caseless[self.server] = None
+        if not self.fleeing:  # else it does not speak TCP: then by UDP again, from another port
             self.refused += 1
         if self.refused >= len(self.servers):
             self._conclude(Outcome(FAILED, detail=told), 0, now)
