@@ -51,9 +51,9 @@ def test_any_sequence_keeps_the_board_as_a_plain_model_has_it(script: list[tuple
         span = model.within(left, length)
         match name:
             case "sent":
-                board.sent(model.nxt, model.nxt + length, now // 2)
+                board.sent(model.nxt, model.nxt + length, now // 4)
                 for one in range(model.nxt, model.nxt + length):
-                    model.fate[one], model.at[one] = FLYING, now // 2
+                    model.fate[one], model.at[one] = FLYING, now // 4
                 model.nxt += length
             case "resent" if span:
                 board.resent(span.start, span.stop, now)
@@ -122,3 +122,9 @@ def test_neighbors_of_one_fate_become_one_range() -> None:
     for number in range(1, 100):
         board.sack(10 * number, 10 * number + 10)
     assert [(one.left, one.right, one.state) for one in board] == [(0, 10, FLYING), (10, 1000, SACKED)]
+    for fate in (board.sack, board.lose_from):
+        board.clear()
+        board.sent(0, 10, 5)
+        fate(0, 10)
+        board.sent(10, 20, 5)  # at the same time, but of another fate
+        assert (len(board.ranges), board.pipe) == (2, 10)
