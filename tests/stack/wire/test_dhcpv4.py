@@ -320,6 +320,14 @@ def test_rfc_2131_4_1_what_has_no_room_goes_into_file_and_sname(sizes: list[int]
     assert bool(overload) == (area > 0)
 
 
+def test_the_smallest_message_is_filled_to_its_last_byte() -> None:
+    """RFC 2132, 9.10: 576, of which are headers 20 + 8, fields 236, cookie 4, overload 3, and an end in each area."""
+    options = {43: bytes(250), 44: bytes(50), 45: bytes(125), 46: bytes(61)}  # 304 = 576 - 272, 127 and 63 with heads
+    emitted = Message(2, 1, MAC, options).emit(576)
+    assert (len(emitted), dhcpv4.parse(emitted).options) == (548, options)
+    assert dhcpv4.parse(message_with(b"\x35\1\1\x50\0")).options == {53: b"\1", 80: b""}  # no end, and no value
+
+
 def test_options_elsewhere_are_read_in_the_order_options_file_sname() -> None:
     data = message_with(b"\x34\1\3\x2b\2ab\xff", file=b"\x2b\2cd\x0c\1h\xff", sname=b"\x34\1\0\x2b\2ef\xff")
     message = dhcpv4.parse(data)
