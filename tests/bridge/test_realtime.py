@@ -388,7 +388,7 @@ def test_a_call_is_not_early_for_what_is_due_and_wakes_at_once(setup: Setup) -> 
     assert setup.clock.wait(lambda: len(setup.card.log) == 3, 30 * SECOND)
     assert time.monotonic() - begin < 0.5
     assert [what for _, what in setup.card.log] == [True, "due", "called"]
-    assert setup.card.log[2][0] >= 15 * MS
+    assert setup.card.log[2][0] > setup.card.log[1][0] >= 1 * MS
     thread.join()
 
 
