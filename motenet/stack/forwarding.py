@@ -6,7 +6,7 @@ from motenet.core.checksum import internet_checksum, pseudo_header_sum
 from motenet.core.trace import HasNow, Watched
 from motenet.core.units import MS
 from motenet.doors import Received
-from motenet.stack.address import is_link_local, is_loopback, is_multicast, is_single_host
+from motenet.stack.address import is_link_local, is_single_host
 from motenet.stack.addressing import UNICAST
 from motenet.stack.icmp import Icmp
 from motenet.stack.link import CHECKSUM_OFFSETS
@@ -67,11 +67,11 @@ class Forwarding(Watched):
     def forward6(self, interface: "Interface", header: ipv6.Packet, received: Received) -> None:
         """Send an IPv6 packet on (RFC 8200, 3 and 4.5: a router never cuts it up)."""
         source, destination = header.source, header.destination
-        local = is_link_local(source) or is_link_local(destination) or is_multicast(destination)
-        if local or not is_single_host(source) or is_loopback(destination):
+        local = is_link_local(source) or is_link_local(destination)
+        if local or not is_single_host(source) or not is_single_host(destination):
             if is_link_local(source) and is_single_host(destination) and not is_link_local(destination):
                 self.icmp.error(interface, header, UNICAST, "scope")  # RFC 4443, 3.1; RFC 4007, 9
-            self.drop("forward-scope")  # RFC 4291, 2.5.6
+            self.drop("forward-scope")  # RFC 4291, 2.5.2, 2.5.3, 2.5.6 and 2.7
             return
         way = self._way(interface, header, destination)
         if way is None:

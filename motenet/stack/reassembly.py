@@ -16,6 +16,7 @@ MAXIMUM_DATAGRAMS = 64
 MAXIMUM_BYTES = 1 << 20
 _PAYLOAD_LENGTH = 4  # where that field lies in IPv6's header,
 _FRAGMENT_OFFSET = 2  # and that in the Fragment header (RFC 8200, 3 and 4.5)
+_NOT_ECT, _CE = 0, 3  # RFC 3168, 5: codepoints of the lowest two bits
 _FRAGMENT_COST = 128  # bytes of bookkeeping that each fragment is charged beside its data
 
 Key = tuple[bytes, bytes, int, int]
@@ -38,6 +39,8 @@ class Partial:
     cost: int = 0
     offsets: list[int] = field(default_factory=list)
     pieces: list[bytes] = field(default_factory=list)
+    marks: int = 0
+    """Which ECN codepoints its fragments carry: a bit each."""
 
 
 class Reassembly(Watched):
@@ -69,12 +72,14 @@ class Reassembly(Watched):
         except Malformed:
             self._end(key)
             raise
+        partial.marks |= 1 << (packet.tos & 3)
         if offset == 0:
             partial.header = bytes(packet.header) + bytes(packet.payload[:8])
             partial.protocol = packet.protocol
         if partial.total and partial.have == partial.total:
             self._end(key)
-            return _whole(packet, partial)
+            whole = _whole(packet, partial)
+            return self.add(whole, now) if whole.is_fragment else whole  # RFC 8200, 4.1: "any number of times"
         self._make_room(key)
         return None
 
@@ -152,12 +157,21 @@ def _refusal(packet: Packet, reason: str) -> Malformed:
 
 
 def _whole(packet: Packet, partial: Partial) -> Packet:
-    """The datagram of which `packet` was the last fragment missing. What follows a Fragment header is parsed now."""
+    """The datagram of which `packet` was the last fragment missing. What follows a Fragment header is parsed now.
+
+    RFC 3168, 5.3: a fragment's congestion mark is the datagram's, which is dropped if another was not ECN-capable.
+    """
+    congested = partial.marks >> _CE & 1
+    if congested and partial.marks >> _NOT_ECT & 1:
+        raise Malformed("fragment-ecn")
     payload = b"".join(partial.pieces)
     if isinstance(packet, ipv4.Packet):
-        return replace(packet, header=memoryview(partial.header)[:-8], payload=memoryview(payload), flags=0)
+        first = memoryview(partial.header)[:-8]
+        tos = first[1] | (_CE if congested else 0)
+        return replace(packet, tos=tos, hop_limit=first[8], header=first, payload=memoryview(payload), flags=0)
     header = bytearray(partial.header[: ipv6.HEADER_LENGTH])  # what lay between has been seen to
     header[4:6], header[6] = len(payload).to_bytes(2, "big"), partial.protocol
     whole = ipv6.parse(memoryview(bytes(header) + payload))
     whole.fragmented = True
+    whole.tos |= _CE if congested else 0
     return whole

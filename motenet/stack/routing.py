@@ -13,7 +13,9 @@ from motenet.stack.address import (
     LOOPBACK,
     is_link_local,
     is_loopback,
+    is_mapped,
     is_multicast,
+    is_single_host,
     multicast_mac,
 )
 from motenet.stack.addressing import BROADCAST
@@ -123,6 +125,8 @@ class Routing(Watched):
                 return self._by(interface, destination, destination, ethernet.BROADCAST)
         if len(destination) == 16 and is_link_local(destination):
             return self._on_any(named, destination, b"")
+        if not is_single_host(destination) or is_mapped(destination):
+            return None  # RFC 1122, 3.2.1.3 (a), (b); RFC 4291, 2.5.2 and 2.5.5.2: never where a packet goes
         return self._unicast(named, destination)
 
     def _to_everybody(self, named: list["Interface"]) -> Way | None:

@@ -156,11 +156,14 @@ def test_what_waits_for_a_next_hop_goes_on_when_it_answers(router: Any) -> None:
         six(src="fe80::7") / UDP(dport=7),
         six(src="::") / UDP(dport=7),
         six(dst="::1") / UDP(dport=7),
+        six(dst="::") / UDP(dport=7),  # RFC 4291, 2.5.2: never a destination
+        six(dst="::ffff:10.0.1.2") / UDP(dport=7),  # 2.5.5.2
         six(dst="ff0e::1:2") / UDP(dport=7),
         six(src="ff02::1") / UDP(dport=7),
     ],
 )
 def test_some_addresses_never_leave_their_link(router: Any, packet: Any) -> None:
+    router.stack.add_route("::/0", "2001:db8:2::2")
     assert [frame.summary() for side, frame in router.hear(packet) if side == 1] == []
     assert router.stack.statistics["drops"] == 1
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import Ether
 
 from motenet.core.clock import Clock
 from motenet.stack.reassembly import MAXIMUM_BYTES, MAXIMUM_DATAGRAMS, Reassembly
-from motenet.stack.wire import Malformed, ipv4
+from motenet.stack.wire import Malformed, ipv4, ipv6
 
 SECOND = 1_000_000_000
 US, PEER = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -166,6 +167,33 @@ def test_fragments_that_contradict_each_other_end_their_datagram(parts: list[ipv
         reassembly.add(last, 0)
     if before:
         assert (reassembly.partials, reassembly.bytes) == ({}, 0)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize(
+    ("codepoints", "expected"),
+    [([2, 2, 2], 2), ([0, 0, 0], 0), ([2, 3, 2], 3), ([1, 1, 3], 3), ([3, 2, 1], 3), ([0, 2, 3], None)],
+)
+def test_rfc_3168_5_3_a_mark_on_any_fragment_is_kept(family: int, codepoints: list[int], expected: int | None) -> None:
+    """But not-ECT and CE in one datagram end it; all else is as the first fragment says, whichever comes last."""
+    reassembly = Reassembly(Clock())
+    packets = fragment(IP() / UDP() / bytes(3000), 1480)
+    if family == 6:
+        packets = fragment6(IPv6() / IPv6ExtHdrFragment(id=7) / UDP() / bytes(3000), 1280)
+    parts = []
+    for number, (packet, codepoint) in enumerate(zip(packets, codepoints, strict=True)):
+        setattr(packet, "tos" if family == 4 else "tc", 0xB8 - 8 * number | codepoint)
+        setattr(packet, "ttl" if family == 4 else "hlim", 60 + number)
+        packet.chksum = None
+        parts.append((ipv4 if family == 4 else ipv6).parse(memoryview(bytes(packet))))
+    assert [reassembly.add(one, 0) for one in (parts[2], parts[0])] == [None, None]
+    if expected is None:
+        with pytest.raises(Malformed, match="fragment-ecn"):
+            reassembly.add(parts[1], 0)
+        assert (reassembly.partials, reassembly.bytes) == ({}, 0)
+    else:
+        whole = reassembly.add(parts[1], 0)
+        assert (whole.tos, whole.hop_limit) == (0xB8 | expected, 60)
 
 
 def test_the_number_of_datagrams_is_bounded_and_the_oldest_goes() -> None:

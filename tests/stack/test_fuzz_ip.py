@@ -316,6 +316,7 @@ def test_spoofed_senders_make_us_amplify_nothing(make_router: Any, forwarding: b
 @quickly
 @given(st.integers(0, 2**32), st.booleans())
 @example(1, False)  # whether routers are obeyed, too
+@example(323752, False)  # connections whose next hop is found dead right after
 def test_another_stack_goes_on_from_the_saved_state(make_router: Any, seed: int, forwarding: bool) -> None:
     """Whatever has come before: all that matters is in the state, and nothing of it elsewhere."""
     dice, script, other = random.Random(seed), make_router(), make_router()

@@ -334,6 +334,18 @@ def test_rfc_5722_overlapping_fragments_end_their_datagram(six: Any) -> None:
     assert six.drops["fragment-overlap"] == 1
 
 
+def test_rfc_8200_4_1_a_fragment_within_a_fragmented_packet_is_one_still(six: Any) -> None:
+    """Headers occur "any number of times": what says that more follows is no datagram before that has come."""
+    socket = six.stack.udp_socket(7)
+    whole = bytes(IPv6(src=THEIRS, dst=OURS) / UDP(sport=9, dport=7) / bytes(32))[40:]
+    inner = bytes(IPv6ExtHdrFragment(nh=17, m=1, id=5)) + whole[:24]
+    six.hear(peer() / IPv6ExtHdrFragment(nh=44, m=1, id=9) / inner[:24])
+    six.hear(peer() / IPv6ExtHdrFragment(nh=44, offset=3, id=9) / inner[24:])
+    assert socket.receive() is None
+    six.hear(peer() / IPv6ExtHdrFragment(nh=17, offset=3, id=5) / whole[24:])
+    assert socket.receive().data == bytes(32)
+
+
 def test_rfc_7112_5_a_first_fragment_has_the_whole_chain(six: Any) -> None:
     (error,) = six.hear(peer() / IPv6ExtHdrFragment(m=1, id=5, nh=60) / bytes((17, 3, 1, 4, 0, 0, 0, 0)))
     assert (error[ICMPv6ParamProblem].code, error[ICMPv6ParamProblem].ptr) == (3, 0)

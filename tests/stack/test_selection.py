@@ -26,6 +26,7 @@ def chosen(addresses: list[str], destination: str, hop: str = "", deprecated: st
     [
         ("2001:db8:1::1", ["2001:db8:3::1", "fe80::1"], "2001:db8:3::1"),  # prefer appropriate scope
         ("ff05::1", ["2001:db8:3::1", "fe80::1"], "2001:db8:3::1"),  # prefer appropriate scope
+        ("ff02::1", ["2001:db8:3::1", "fe80::1"], "fe80::1"),  # prefer appropriate scope: the group's
         ("2001:db8:1::1", ["2001:db8:1::1", "2001:db8:2::1"], "2001:db8:1::1"),  # prefer same address
         ("fe80::1", ["fe80::2", "2001:db8:1::1"], "fe80::2"),  # prefer appropriate scope
         ("2001:db8:1::1", ["2001:db8:1::2", "2001:db8:3::2"], "2001:db8:1::2"),  # longest matching prefix
@@ -70,6 +71,15 @@ def test_rfc_1122_3_3_4_3_ipv4_takes_the_address_on_the_next_hops_network() -> N
 def test_a_family_that_we_do_not_have() -> None:
     assert chosen(["10.0.0.1/24"], "2001:db8::1") == ""
     assert chosen(["2001:db8::1/64"], "10.0.0.1") == ""
+
+
+@pytest.mark.parametrize("destination", ["0.0.0.0", "0.1.2.3", "240.0.0.1", "::", "::ffff:10.0.0.2"])
+def test_rfc_1122_3_2_1_3_and_4291_2_5_no_packet_goes_to_what_names_no_host(router: Any, destination: str) -> None:
+    router.stack.add_route("0.0.0.0/0", "10.0.0.2")
+    router.stack.add_route("::/0", "2001:db8:1::2")
+    router.stack.udp_socket(9).send_to(b"x", destination, 7)
+    assert router.pass_time(1) == []
+    assert router.stack.drop_reasons == {"no-route": 1}
 
 
 def test_packets_leave_by_the_interface_with_the_longest_prefix(router: Any) -> None:

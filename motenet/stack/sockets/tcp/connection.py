@@ -94,7 +94,7 @@ class Connection(ControlBlock):
             self.fail(Failure.REFUSED)
         elif kind not in _PATH_MTU:
             self.soft_failure = kind
-            self.confirm_at = self.now  # the next progress says otherwise
+            self.confirm_at = 0  # the next progress says otherwise
             self.changed("tcp-unreachable", kind)
             self.wake()
 
