@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from motenet.core.trace import HasNow, Watched
 from motenet.doors import Received
-from motenet.stack.address import is_link_local, is_loopback, is_mapped, is_multicast
+from motenet.stack.address import ANY, is_link_local, is_loopback, is_mapped, is_multicast
 from motenet.stack.addressing import ANYCAST, MULTICAST, UNICAST
 from motenet.stack.packet import Packet
 from motenet.stack.wire import Malformed, arp, ethernet, icmpv6, ipv4, ipv6
@@ -137,9 +137,12 @@ class Ingress(Watched):
         return None
 
     def _is_sound(self, source: bytes) -> bool:
-        """RFC 1122, 3.2.1.3: groups, broadcasts, loopback and our own addresses name no single other host."""
+        """RFC 1122, 3.2.1.3: groups, broadcasts, loopback and our own addresses name no single other host.
+
+        Of network 0 there is only 0.0.0.0, a host that does not know its address yet.
+        """
         first, interface = source[0], self.interface
-        if first >= 0xE0 or first == 127 or source in interface.addressing.listening:
+        if first >= 0xE0 or first == 127 or (not first and source != ANY) or source in interface.addressing.listening:
             return False
         return interface.alone or not any(source in one.addressing.listening for one in interface.node.interfaces)
 

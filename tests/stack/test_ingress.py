@@ -68,6 +68,7 @@ def corrupt(frame: Any, offset: int) -> bytes:
         (datagram(src="255.255.255.255"), "source-address"),
         (datagram(src="224.0.0.1"), "source-address"),
         (datagram(src="127.0.0.1"), "source-address"),
+        (datagram(src="0.0.0.9"), "source-address"),
         (datagram(src="10.0.0.255"), "source-address"),
         (datagram(src="10.0.0.1"), "source-address"),
         (datagram(to=BROADCAST), "link-broadcast"),
