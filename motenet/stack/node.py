@@ -206,7 +206,7 @@ class Node(Watched):
 
     def _undeliverable(self, packet: Held) -> None:
         """RFC 1122, 2.4; RFC 4861, 7.2.2: what the link layer finds unreachable is reported as ICMP would."""
-        source, destination, protocol, _, _, complete, payload = packet
+        source, destination, protocol, _, _, complete, _, payload = packet
         if complete:
             self.forwarding.undeliverable(payload)
         else:

@@ -100,9 +100,9 @@ class Output(Watched):
     def release(self, interface: "Interface", held: list[Held], mac: bytes) -> None:
         """The neighbor is known: send what waited for it."""
         for packet in held:
-            source, destination, protocol, hop_limit, tos, complete, payload = packet
-            outgoing = Outgoing(source, destination, protocol, Raw(payload), hop_limit, tos, complete=complete)
-            way = self.routing.way(destination, interface.name)
+            source, destination, protocol, hop_limit, tos, complete, via, payload = packet
+            outgoing = Outgoing(source, destination, protocol, Raw(payload), hop_limit, tos, complete=complete, via=via)
+            way = self.routing.way(via[0] if via else destination, interface.name)
             if not interface.link.transmit(outgoing, mac, interface.link.mtu if way is None else way.mtu):
                 self.drop("device-full")
 
@@ -121,5 +121,5 @@ class Output(Watched):
     def _hold(self, way: Way, packet: Outgoing) -> None:
         source, destination = packet.source, packet.destination
         payload = bytes(packet.transport.payload) if isinstance(packet.transport, Raw) else packet.payload()
-        held = (source, destination, packet.protocol, packet.hop_limit, packet.tos, packet.complete, payload)
-        way.interface.neighbors.hold(way.hop, held, self.now)
+        how = packet.protocol, packet.hop_limit, packet.tos, packet.complete, packet.via
+        way.interface.neighbors.hold(way.hop, (source, destination, *how, payload), self.now)

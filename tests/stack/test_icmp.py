@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR
 from scapy.layers.inet6 import HBHOptUnknown, ICMPv6DestUnreach, ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import ARP, Ether
 
 from motenet.stack.address import parse_address
 from motenet.stack.errors import ConnectionRefused, HostUnreachable, MessageTooLong, NetworkUnreachable
@@ -28,11 +28,15 @@ def test_rfc_1122_3_2_2_6_an_echo_comes_back_whole_from_the_address_it_was_sent_
     assert (reply[ICMP].type, reply[ICMP].id, reply[ICMP].seq, bytes(reply[ICMP].payload)) == (0, 7, 9, b"all of this")
 
 
-def test_rfc_1122_3_2_2_6_a_source_routed_echo_comes_back_by_the_reversed_route(script: Any) -> None:
-    script.know_peer()
+@pytest.mark.parametrize("known", [True, False], ids=["at once", "after ARP"])
+def test_rfc_1122_3_2_2_6_a_source_routed_echo_comes_back_by_the_reversed_route(script: Any, known: bool) -> None:
+    if known:
+        script.know_peer()
     script.stack.node.source_routes = True
     route = IPOption_LSRR(routers=["10.7.7.7", "10.0.0.2"], pointer=12)
     (reply,) = script.hear(script.from_peer(src="10.9.9.9", options=[route]) / ICMP() / b"far")
+    if not known:
+        (reply,) = script.hear(Ether(src=PEER, dst=US) / ARP(op=2, hwsrc=PEER, psrc="10.0.0.2", pdst="10.0.0.1"))
     assert (reply.dst, reply[IP].dst, reply[IP].options[0].routers) == (PEER, "10.0.0.2", ["10.7.7.7", "10.9.9.9"])
 
 
