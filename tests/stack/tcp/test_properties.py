@@ -129,6 +129,7 @@ def transfer(
     channel = tcp.Channel(seed, **faults)
     for socket in channel.sockets:
         socket.user_timeout = None
+        socket.time_wait = "240s"  # RFC 9293, 3.4.2: after a shorter one, a FIN that is sent again may meet a reset
         for name, value in (options or {}).items():
             setattr(socket, name, value)
     channel.connect()
